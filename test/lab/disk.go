@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -79,11 +80,14 @@ func (d *Disk) Fill(leave int64) error {
 // Free undoes Fill.
 func (d *Disk) Free() error { return os.Remove(d.ballast()) }
 
+// hangName marks the process that will thaw a disk, among all processes of the machine.
+const hangName = "qlab-hang"
+
 // Hang makes every write to the disk wait for the given time; reads that the cache answers go on. The thaw is the work of a process of its
 // own, outside of all hosts and of this process's group: it comes even when the caller is killed or is itself stuck on the disk.
 func (d *Disk) Hang(long time.Duration) error {
 	script := `fsfreeze --freeze "$1" || exit 1; echo frozen; exec >&-; trap '' HUP INT TERM; sleep "$2"; fsfreeze --unfreeze "$1"`
-	cmd := exec.Command("sh", "-c", script, "hang", d.Path, fmt.Sprintf("%.3f", long.Seconds()))
+	cmd := exec.Command("sh", "-c", script, hangName, d.Path, fmt.Sprintf("%.3f", long.Seconds()))
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	out, err := cmd.StdoutPipe()
@@ -106,4 +110,31 @@ func (d *Disk) Hang(long time.Duration) error {
 }
 
 // Thaw ends a hang early.
-func (d *Disk) Thaw() error { return command("fsfreeze", "--unfreeze", d.Path) }
+func (d *Disk) Thaw() error { return thaw(d.Path) }
+
+func thaw(mount string) error {
+	for _, pid := range hangers(mount) {
+		_ = unix.Kill(-pid, unix.SIGKILL) // with its sleep: it leads a session of its own
+	}
+	return command("fsfreeze", "--unfreeze", mount)
+}
+
+// hangers lists the processes that wait to thaw a disk.
+func hangers(mount string) []int {
+	paths, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		return nil
+	}
+	var pids []int
+	for _, path := range paths {
+		pid, err := strconv.Atoi(filepath.Base(path))
+		if err != nil {
+			continue
+		}
+		p, err := readProc(pid)
+		if err == nil && len(p.Args) == 6 && p.Args[3] == hangName && p.Args[4] == mount {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}

@@ -148,6 +148,12 @@ func TestDiskFullAndHung(t *testing.T) {
 	must(t, d.Hang(time.Millisecond)) // thaws by itself
 	must(t, write("z"))
 	must(t, d.Hang(time.Hour)) // and the lab's end thaws what is left
+	t.Cleanup(func() {
+		must(t, h.lab.Close())
+		if left := hangers(d.Path); len(left) > 0 {
+			t.Errorf("processes %v still wait to thaw a disk that is gone", left)
+		}
+	})
 }
 
 // TestReapAfterCrash runs a lab in another process that dies without cleaning up.
@@ -247,11 +253,10 @@ func TestServe(t *testing.T) {
 	}
 	ln, err := net.Listen("tcp", addr)
 	must(t, err)
-	var held []net.Conn
 	for {
 		conn, err := ln.Accept()
 		must(t, err)
-		held = append(held, conn)
+		go func() { _, _ = io.Copy(io.Discard, conn) }() // and is held open until the process ends
 	}
 }
 

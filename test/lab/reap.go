@@ -132,10 +132,9 @@ func unmountBelow(dir string) error {
 	return errors.Join(errs...)
 }
 
-// thawMounts ends every hang first: a process in a call on a frozen file system cannot be killed. A mount that is not frozen is an error of fsfreeze
-// that says nothing.
+// thawMounts ends every hang first: a process in a call on a frozen file system cannot be killed.
 func thawMounts(dir string) {
 	for _, point := range mountsBelow(dir) {
-		_ = command("fsfreeze", "--unfreeze", point)
+		_ = thaw(point) // of a file system that is not frozen it is an error, and says nothing
 	}
 }
