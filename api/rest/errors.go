@@ -1,0 +1,36 @@
+package rest
+
+import "errors"
+
+// The errors of a [Backend] that a client can act on. Their texts are Patroni's answers.
+var (
+	// ErrRestartConditions: the node is not of the role, version or state that the request names.
+	ErrRestartConditions = errors.New("restart conditions are not satisfied")
+	// ErrStillStarting: the restart's timeout passed while PostgreSQL was starting; it goes on starting.
+	ErrStillStarting = errors.New("postgres is still starting")
+	// ErrRestartFailed: PostgreSQL could not be stopped or started.
+	ErrRestartFailed = errors.New("restart failed")
+	// ErrRestartScheduled: only one restart can be scheduled at a time.
+	ErrRestartScheduled = errors.New("Another restart is already scheduled") //nolint:staticcheck // the text is Patroni's
+	// ErrNoRestart: there is nothing to cancel.
+	ErrNoRestart = errors.New("no restarts are scheduled")
+	// ErrNoLeader: a standby cannot be made anew while nobody leads.
+	ErrNoLeader = errors.New("Cluster has no leader, can not reinitialize") //nolint:staticcheck // the text is Patroni's
+	// ErrIsLeader: the leader cannot be made anew.
+	ErrIsLeader = errors.New("I am the leader, can not reinitialize") //nolint:staticcheck // the text is Patroni's
+	// ErrFailsafeOff: failsafe_mode is not enabled.
+	ErrFailsafeOff = errors.New("failsafe_mode is not enabled")
+	// ErrRunningAsLeader: this node is a running primary itself and lets no other one go on.
+	ErrRunningAsLeader = errors.New("Running as a leader") //nolint:staticcheck // the text is Patroni's
+	// ErrPledgeRefused: this node holds a lease of its own, or has pledged a later term; the error says which.
+	ErrPledgeRefused = errors.New("pledge refused")
+	// ErrNoSession: the router has no session of that id.
+	ErrNoSession = errors.New("no such session")
+	// ErrNoMember: the store has no member of that id.
+	ErrNoMember = errors.New("no such member of the store")
+)
+
+// BusyError means that another operation is in flight.
+type BusyError struct{ Operation string }
+
+func (e *BusyError) Error() string { return e.Operation + " already in progress" }
