@@ -200,6 +200,9 @@ type Cluster struct {
 
 	Initialize    string // the system identifier
 	InitializeRev int64  // 0: there is no such key
+	// InitializeLease is the bootstrapping node's: the key goes with it, so that a bootstrap which died can be tried again. 0
+	// once the system identifier stands there.
+	InitializeLease int64
 
 	Config    json.RawMessage // nil: there is no such key
 	ConfigRev int64
@@ -216,6 +219,10 @@ type Cluster struct {
 	Unfenced *Unfenced
 	Losses   []Loss
 	LossRev  int64
+	// Roster are the data hosts that the leader knew of, with their API's URL. Unlike the members they do not go with a lease:
+	// after an outage of all hosts they say who may hold newer data.
+	Roster    map[string]string
+	RosterRev int64
 
 	Problems []string // keys whose content could not be read, with what was wrong: they count as absent
 }
@@ -271,7 +278,7 @@ func (c *Cluster) set(name string, kv KV) error {
 	case "leader":
 		c.Leader = &Leader{Name: text, Lease: kv.Lease, Term: Term{c.ClusterID, kv.CreateRevision}, Mod: kv.ModRevision}
 	case "initialize":
-		c.Initialize, c.InitializeRev = text, kv.ModRevision
+		c.Initialize, c.InitializeRev, c.InitializeLease = text, kv.ModRevision, kv.Lease
 	case "config":
 		if !json.Valid(kv.Value) {
 			return fmt.Errorf("not JSON")
@@ -298,6 +305,9 @@ func (c *Cluster) set(name string, kv KV) error {
 		return json.Unmarshal(kv.Value, &c.Released)
 	case "quorate/unfenced":
 		return json.Unmarshal(kv.Value, &c.Unfenced)
+	case "quorate/roster":
+		c.RosterRev = kv.ModRevision
+		return json.Unmarshal(kv.Value, &c.Roster)
 	case "quorate/losses":
 		c.LossRev = kv.ModRevision
 		return json.Unmarshal(kv.Value, &c.Losses)

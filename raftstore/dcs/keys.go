@@ -58,3 +58,6 @@ func (k Keys) Unfenced() string { return k.base + "quorate/unfenced" }
 
 // Losses holds the reports of what was lost at failovers.
 func (k Keys) Losses() string { return k.base + "quorate/losses" }
+
+// Roster holds the data hosts that the leader knew of.
+func (k Keys) Roster() string { return k.base + "quorate/roster" }
