@@ -1,0 +1,106 @@
+package etcd3
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/server/v3/lease"
+)
+
+// leaseServer is etcdserverpb.Lease.
+type leaseServer struct {
+	pb.UnimplementedLeaseServer
+	store   Store
+	metrics *metrics
+}
+
+func (s *leaseServer) LeaseGrant(ctx context.Context, r *pb.LeaseGrantRequest) (*pb.LeaseGrantResponse, error) {
+	resp, err := s.store.LeaseGrant(ctx, r)
+	if err != nil {
+		return nil, toStatus(err)
+	}
+	fill(s.store, &resp.Header)
+	return resp, nil
+}
+
+func (s *leaseServer) LeaseRevoke(ctx context.Context, r *pb.LeaseRevokeRequest) (*pb.LeaseRevokeResponse, error) {
+	resp, err := s.store.LeaseRevoke(ctx, r)
+	if err != nil {
+		return nil, toStatus(err)
+	}
+	fill(s.store, &resp.Header)
+	return resp, nil
+}
+
+// LeaseTimeToLive answers a lease that is gone with TTL -1 and no error, as etcd does.
+func (s *leaseServer) LeaseTimeToLive(ctx context.Context, r *pb.LeaseTimeToLiveRequest) (*pb.LeaseTimeToLiveResponse, error) {
+	resp, err := s.store.LeaseTimeToLive(ctx, r)
+	if errors.Is(err, lease.ErrLeaseNotFound) {
+		resp, err = &pb.LeaseTimeToLiveResponse{ID: r.ID, TTL: -1}, nil
+	}
+	if err != nil {
+		return nil, toStatus(err)
+	}
+	fill(s.store, &resp.Header)
+	return resp, nil
+}
+
+func (s *leaseServer) LeaseLeases(ctx context.Context, r *pb.LeaseLeasesRequest) (*pb.LeaseLeasesResponse, error) {
+	resp, err := s.store.LeaseLeases(ctx, r)
+	if err != nil {
+		return nil, toStatus(err)
+	}
+	fill(s.store, &resp.Header)
+	return resp, nil
+}
+
+// LeaseKeepAlive answers each request of the stream in turn until the client closes its side. Receiving has a goroutine of
+// its own, because Recv does not return when the stream's context is cancelled from this side.
+func (s *leaseServer) LeaseKeepAlive(stream pb.Lease_LeaseKeepAliveServer) error {
+	done := make(chan error, 1)
+	go func() { done <- s.keepAlives(stream) }()
+	select {
+	case err := <-done:
+		return err
+	case <-stream.Context().Done():
+		return context.Cause(stream.Context())
+	}
+}
+
+func (s *leaseServer) keepAlives(stream pb.Lease_LeaseKeepAliveServer) error {
+	for {
+		req, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			s.metrics.streamFailed(stream.Context(), "receive", "lease-keepalive", err)
+			return err
+		}
+		resp, err := s.renew(stream.Context(), req.ID)
+		if err != nil {
+			return err
+		}
+		if err := stream.Send(resp); err != nil {
+			s.metrics.streamFailed(stream.Context(), "send", "lease-keepalive", err)
+			return err
+		}
+	}
+}
+
+// renew extends one lease. A lease that is gone is an answer with TTL 0, not an error. The header is taken first: were it
+// taken after, the answer could carry the revision at which the lease had already been revoked again.
+func (s *leaseServer) renew(ctx context.Context, id int64) (*pb.LeaseKeepAliveResponse, error) {
+	resp := &pb.LeaseKeepAliveResponse{ID: id, Header: s.store.Header()}
+	ttl, err := s.store.LeaseRenew(ctx, id)
+	if errors.Is(err, lease.ErrLeaseNotFound) {
+		ttl, err = 0, nil
+	}
+	if err != nil {
+		return nil, toStatus(err)
+	}
+	resp.TTL = ttl
+	return resp, nil
+}

@@ -1,0 +1,118 @@
+package etcd3
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// metrics are the series of the front end, under the names that dashboards for etcd ask for.
+type metrics struct {
+	sentBytes, receivedBytes prometheus.Counter
+	streamFailures           *prometheus.CounterVec
+	clientRequests           *prometheus.CounterVec
+	rpcStarted, rpcHandled   *prometheus.CounterVec
+	msgReceived, msgSent     *prometheus.CounterVec
+	healthSuccess, healthBad prometheus.Counter
+	leaderChanges            prometheus.Counter
+	healthCheck              *prometheus.GaugeVec
+	healthChecks             *prometheus.CounterVec
+}
+
+// newMetrics registers the series; an error means that the registry has one of them already.
+func newMetrics(reg prometheus.Registerer, store Store) (*metrics, error) {
+	counter := func(subsystem, name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: "etcd", Subsystem: subsystem, Name: name, Help: help})
+	}
+	vec := func(namespace, subsystem, name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: name, Help: help,
+		}, labels)
+	}
+	rpc := []string{"grpc_type", "grpc_service", "grpc_method"}
+	m := &metrics{
+		sentBytes:      counter("network", "client_grpc_sent_bytes_total", "Bytes sent to gRPC clients."),
+		receivedBytes:  counter("network", "client_grpc_received_bytes_total", "Bytes received from gRPC clients."),
+		streamFailures: vec("etcd", "network", "server_stream_failures_total", "Streams that failed on this side.", "Type", "API"),
+		clientRequests: vec("etcd", "server", "client_requests_total", "Requests by API version of the client.", "type", "client_api_version"),
+		rpcStarted:     vec("grpc", "server", "started_total", "RPCs started on the server.", rpc...),
+		rpcHandled:     vec("grpc", "server", "handled_total", "RPCs completed on the server, by code.", append(rpc, "grpc_code")...),
+		msgReceived:    vec("grpc", "server", "msg_received_total", "Messages received of clients.", rpc...),
+		msgSent:        vec("grpc", "server", "msg_sent_total", "Messages sent to clients.", rpc...),
+		healthSuccess:  counter("server", "health_success", "Health checks that succeeded."),
+		healthBad:      counter("server", "health_failures", "Health checks that failed."),
+		healthCheck: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Namespace: "etcd", Subsystem: "server", Name: "healthcheck", Help: "Last result of each health check, 1 is good.",
+		}, []string{"type", "name"}),
+		healthChecks: vec("etcd", "server", "healthchecks_total", "Health checks by result.", "type", "name", "status"),
+	}
+	m.leaderChanges = counter("server", "leader_changes_seen_total", "Leader changes seen.")
+	for _, c := range append(leadership(store), m.sentBytes, m.receivedBytes, m.streamFailures, m.clientRequests,
+		m.rpcStarted, m.rpcHandled, m.msgReceived, m.msgSent, m.healthSuccess, m.healthBad, m.healthCheck, m.healthChecks,
+		m.leaderChanges) {
+		if err := reg.Register(c); err != nil {
+			return nil, fmt.Errorf("etcd3: registering metrics: %w", err)
+		}
+	}
+	return m, nil
+}
+
+// leadership is the gauges that are read off the store when somebody asks.
+func leadership(store Store) []prometheus.Collector {
+	gauge := func(name, help string, on func() bool) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Namespace: "etcd", Subsystem: "server", Name: name, Help: help,
+		}, func() float64 {
+			if on() {
+				return 1
+			}
+			return 0
+		})
+	}
+	return []prometheus.Collector{
+		gauge("has_leader", "Whether a leader is known: 1 is yes.", func() bool { return store.Leader() != 0 }),
+		gauge("is_leader", "Whether this member leads: 1 is yes.", func() bool {
+			leader := store.Leader()
+			return leader != 0 && leader == store.Header().GetMemberId()
+		}),
+		gauge("is_learner", "Whether this member is a learner: 1 is yes.", func() bool {
+			l, ok := store.(learner)
+			return ok && l.IsLearner()
+		}),
+	}
+}
+
+// countLeaders counts each leader that follows another, until ctx ends.
+func (m *metrics) countLeaders(ctx context.Context, store Store) {
+	var last uint64
+	for {
+		changed := store.LeaderChanged()
+		if now := store.Leader(); now != 0 && now != last {
+			if last != 0 {
+				m.leaderChanges.Inc()
+			}
+			last = now
+		}
+		select {
+		case <-changed:
+		case <-store.Done():
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// streamFailed counts a stream that broke, unless it was the client that went away.
+func (m *metrics) streamFailed(ctx context.Context, direction, api string, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	if code := status.Code(err); code == codes.Canceled || code == codes.DeadlineExceeded {
+		return
+	}
+	m.streamFailures.WithLabelValues(direction, api).Inc()
+}
