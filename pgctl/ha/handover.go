@@ -1,0 +1,159 @@
+package ha
+
+import (
+	"time"
+
+	"quorate/pgctl/postgres"
+	"quorate/raftstore/dcs"
+)
+
+// askedToHandOver looks at the failover key. It says whether a handover begins or the key is being cleared.
+func (d *decider) askedToHandOver() bool {
+	f := d.cluster.Failover
+	if f.IsZero() || !d.due(f) {
+		return false
+	}
+	switch {
+	case f.Leader != "" && f.Leader != d.s.Self.Name:
+		return d.clearFailover("the leader is " + d.s.Self.Name + ", not " + f.Leader)
+	case f.Candidate == d.s.Self.Name:
+		return d.clearFailover(d.s.Self.Name + " is the leader already")
+	}
+	to, why := d.successor(f)
+	if to == "" {
+		return d.clearFailover(why)
+	}
+	d.mem.Handover = Handover{Term: d.cluster.Leader.Term, To: to, Reason: "switchover", Since: d.s.Now, Asked: f}
+	d.handOver()
+	return true
+}
+
+// due says whether a scheduled handover's time has come. One whose time passed unnoticed (Patroni: by more than 1.5 loop_wait;
+// here by a minute, since a loop may be a second) is cleared.
+func (d *decider) due(f dcs.Failover) bool {
+	if f.ScheduledAt == "" {
+		return true
+	}
+	at, err := time.Parse(time.RFC3339Nano, f.ScheduledAt)
+	if err != nil {
+		d.clearFailover("its time cannot be read: " + f.ScheduledAt)
+		return false
+	}
+	late := d.s.Wall.Sub(at)
+	if late > time.Minute {
+		d.clearFailover("Found a stale scheduled switchover, cleaning up")
+		return false
+	}
+	if late < 0 {
+		d.within(min(-late, d.s.Set.LoopWait))
+		return false
+	}
+	return true
+}
+
+func (d *decider) clearFailover(why string) bool {
+	d.because(CodeLeading, "cleared the failover key: %s", why)
+	return d.commit("clear the failover key: "+why, dcs.Txn{
+		If:   d.mine(dcs.Unchanged(d.s.Keys.Failover(), d.cluster.Failover.Mod)),
+		Then: []dcs.Op{dcs.Put(d.s.Keys.Failover(), "{}", 0)},
+	})
+}
+
+// successor is the member to hand over to: the one that was named, or the one that is ahead of the others.
+func (d *decider) successor(f dcs.Failover) (name, why string) {
+	why = "no good candidates have been found"
+	var best postgres.LSN
+	for _, m := range d.cluster.Members {
+		if m.Name == d.s.Self.Name || f.Candidate != "" && f.Candidate != m.Name {
+			continue
+		}
+		if no := d.unfit(m, f); no != "" {
+			why = m.Name + " " + no
+			continue
+		}
+		if lsn := postgres.LSN(m.XLogLocation); name == "" || lsn > best {
+			name, best = m.Name, lsn
+		}
+	}
+	if f.Candidate != "" && name == "" {
+		if _, ok := d.cluster.Member(f.Candidate); !ok {
+			why = "candidate " + f.Candidate + " does not exist"
+		}
+	}
+	return name, why
+}
+
+// unfit says why a member cannot take over in order.
+func (d *decider) unfit(m dcs.Member, f dcs.Failover) string {
+	attached := false
+	for _, s := range d.s.PG.Standbys {
+		attached = attached || s.Name == m.Name && s.Streaming
+	}
+	switch {
+	case m.State != "running" || m.Role == "uninitialized":
+		return "is not running"
+	case tagTrue(m.Tags, "nofailover"):
+		return "is not allowed to promote"
+	case !attached:
+		return "is not streaming from the leader"
+	case m.Timeline != 0 && m.Timeline != uint32(d.s.PG.Timeline):
+		return "is on another timeline"
+	case d.s.PG.FlushLSN.Sub(postgres.LSN(m.XLogLocation)) > d.s.Set.MaximumLagOnFailover+positionSlack:
+		return "lags too much"
+	case d.s.Set.SynchronousMode.Enabled() && f.Leader != "" && !d.cluster.Sync.Has(m.Name):
+		return "is not synchronous"
+	}
+	return ""
+}
+
+// positionSlack makes up for positions in member keys being up to a loop old.
+const positionSlack = 64 << 20
+
+// handoverPatience bounds a stop that waits for a standby which has stopped reading.
+const handoverPatience = 30 * time.Second
+
+// handOver gives the lead to somebody in order: checkpoint, fast shutdown (which ends only when the attached standbys have
+// everything, the shutdown checkpoint included), release with the end of the WAL, and no waiting for any lease.
+func (d *decider) handOver() {
+	h, p := d.mem.Handover, &d.s.PG
+	d.because(CodeHandover, "manual failover: demoting myself, handing over to %s", orAny(h.To))
+	d.hold = true
+	t := d.cluster.Leader.Term
+	switch {
+	case p.Phase == Stopped && !d.opBusy() && !d.lanePending():
+		lsn := uint64(0)
+		if p.Clean {
+			lsn = uint64(p.EndLSN)
+		}
+		d.releaseTo(h, lsn)
+	case d.opBusy():
+		d.arm(t)
+		if d.s.Now.Sub(h.Since) > handoverPatience {
+			d.do(FenceNow{Why: "the shutdown for a handover does not end"})
+		}
+	default:
+		d.arm(t)
+		if !d.do(Stop{Mode: "fast", Checkpoint: true, Why: h.Reason}) {
+			return
+		}
+	}
+}
+
+func (d *decider) lanePending() bool { return d.s.Busy[LaneCommit] }
+
+func (d *decider) releaseTo(h Handover, lsn uint64) {
+	k, l := d.s.Keys, d.cluster.Leader
+	r := dcs.Released{Term: l.Term, From: d.s.Self.Name, To: h.To, LSN: lsn}
+	ops := []dcs.Op{dcs.Delete(k.Leader()), dcs.Put(k.Released(), dcs.Encode(r), 0)}
+	if !h.Asked.IsZero() {
+		ops = append(ops, dcs.Put(k.Failover(), "{}", 0))
+	}
+	d.commit("hand the lead over to "+orAny(h.To), dcs.Txn{If: d.mine(), Then: ops})
+}
+
+func orAny(name string) string {
+	if name == "" {
+		return "any member"
+	}
+	return name
+}

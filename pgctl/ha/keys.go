@@ -1,0 +1,143 @@
+package ha
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"quorate/pgctl/postgres"
+	"quorate/raftstore/dcs"
+)
+
+// mine makes a transaction fail when this term has ended.
+func (d *decider) mine(also ...dcs.Compare) []dcs.Compare {
+	return append([]dcs.Compare{dcs.CreatedAt(d.s.Keys.Leader(), d.cluster.Leader.Term.Rev)}, also...)
+}
+
+// clusterKeys writes the keys that a leader owes the cluster, one at a time. It says whether one is being written.
+func (d *decider) clusterKeys() bool {
+	k, c := d.s.Keys, d.cluster
+	if c.Initialize == "" && d.s.PG.SystemID != "" {
+		ops := []dcs.Op{dcs.Put(k.Initialize(), d.s.PG.SystemID, 0)}
+		if c.Config == nil && d.s.Self.BootstrapConfig != nil {
+			ops = append(ops, dcs.Put(k.Config(), string(d.s.Self.BootstrapConfig), 0))
+		}
+		d.because(CodeBootstrap, "initialized a new cluster")
+		return d.commit("initialize the cluster", dcs.Txn{If: d.mine(dcs.Unchanged(k.Initialize(), c.InitializeRev)), Then: ops})
+	}
+	if c.Config == nil && d.s.Self.BootstrapConfig != nil {
+		return d.commit("write the configuration", dcs.Txn{
+			If: d.mine(dcs.Absent(k.Config())), Then: []dcs.Op{dcs.Put(k.Config(), string(d.s.Self.BootstrapConfig), 0)},
+		})
+	}
+	if h, ok := d.history(); ok {
+		return d.commit("write the history", dcs.Txn{If: d.mine(dcs.Unchanged(k.History(), c.HistRev)), Then: []dcs.Op{dcs.Put(k.History(), dcs.Encode(h), 0)}})
+	}
+	if r := d.roster(); !maps.Equal(r, c.Roster) {
+		return d.commit("write the roster", dcs.Txn{If: d.mine(dcs.Unchanged(k.Roster(), c.RosterRev)), Then: []dcs.Op{dcs.Put(k.Roster(), dcs.Encode(r), 0)}})
+	}
+	return false
+}
+
+// history is the cluster's history with the timelines of the local PostgreSQL that it lacks.
+func (d *decider) history() ([]dcs.HistoryLine, bool) {
+	if d.cluster.HistRev == 0 {
+		return d.historyFrom(nil), true
+	}
+	last := d.cluster.LastTimeline()
+	if uint32(d.s.PG.Timeline) <= last || len(d.s.PG.Switches) == 0 {
+		return nil, false
+	}
+	h := d.historyFrom(d.cluster.History)
+	return h, len(h) > len(d.cluster.History)
+}
+
+func (d *decider) historyFrom(have []dcs.HistoryLine) []dcs.HistoryLine {
+	out := slices.Clone(have)
+	if out == nil {
+		out = []dcs.HistoryLine{}
+	}
+	known := map[uint32]bool{}
+	for _, h := range have {
+		known[h.Timeline] = true
+	}
+	for i, sw := range d.s.PG.Switches {
+		if known[uint32(sw.Timeline)] {
+			continue
+		}
+		line := dcs.HistoryLine{Timeline: uint32(sw.Timeline), LSN: uint64(sw.End), Reason: sw.Reason}
+		if i == len(d.s.PG.Switches)-1 {
+			line.Timestamp, line.NewLeader = d.s.Wall.Format(time.RFC3339Nano), d.s.Self.Name
+		}
+		out = append(out, line)
+	}
+	if n := d.s.Set.MaxTimelinesHistory; n > 0 && len(out) > n {
+		out = out[len(out)-n:]
+	}
+	return out
+}
+
+// roster is every data host that is known. A host leaves it only when an operator removes it (its name is in no configuration
+// that the leader could see), because it may hold what others lack.
+func (d *decider) roster() map[string]string {
+	r := maps.Clone(d.cluster.Roster)
+	if r == nil {
+		r = map[string]string{}
+	}
+	for _, m := range d.cluster.Members {
+		if m.Folder == "data" {
+			r[m.Name] = m.APIURL
+		}
+	}
+	return r
+}
+
+// status tells the position for the lag rules, once a loop while it moves.
+func (d *decider) status() {
+	lsn := int64(d.s.PG.FlushLSN)
+	if lsn == 0 || lsn == d.cluster.Status.Optime {
+		return
+	}
+	if due := d.mem.StatusAt.Add(d.s.Set.LoopWait); d.s.Now.Before(due) {
+		d.within(due.Sub(d.s.Now))
+		return
+	}
+	txn := dcs.Txn{If: d.mine(), Then: []dcs.Op{dcs.Put(d.s.Keys.Status(), dcs.Encode(dcs.Status{Optime: lsn}), 0)}}
+	if d.do(Commit{In: LaneStatus, What: "status", Txn: txn}) {
+		d.mem.StatusAt = d.s.Now
+	}
+}
+
+// slots keeps a physical slot for each other member.
+func (d *decider) slots() {
+	if !d.s.Set.PostgreSQL.UseSlots || d.opBusy() {
+		return
+	}
+	if want := d.wantSlots(); !slices.Equal(want, sorted(d.s.PG.Slots)) {
+		d.tryPG(SetSlots{Want: want})
+	}
+}
+
+// wantSlots are those of the members and, while their hosts are away, of the roster: a slot that is dropped too early costs a
+// new clone, and max_slot_wal_keep_size bounds what it can cost to keep one.
+func (d *decider) wantSlots() []string {
+	names := map[string]bool{}
+	for n := range d.cluster.Roster {
+		names[n] = true
+	}
+	for _, m := range d.cluster.Members {
+		names[m.Name] = true
+	}
+	delete(names, d.s.Self.Name)
+	var out []string
+	for n := range names {
+		out = append(out, postgres.SlotName(n))
+	}
+	return sorted(out)
+}
+
+func sorted(in []string) []string {
+	out := slices.Clone(in)
+	slices.Sort(out)
+	return slices.Compact(out)
+}

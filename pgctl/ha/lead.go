@@ -1,0 +1,233 @@
+package ha
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"quorate/raftstore/dcs"
+)
+
+// ownKey decides when the leader key carries this node's name.
+func (d *decider) ownKey() {
+	l := d.cluster.Leader
+	switch {
+	case !d.s.holdsKey():
+		d.foreignLease(l)
+	case d.s.PG.Folder != FolderData && !d.bootstrapping():
+		d.because(CodeFailingOver, "released the leader key: the data folder is %s", folderText(d.s.PG.Folder))
+		d.release(dcs.Released{})
+	default:
+		d.lead()
+	}
+}
+
+// foreignLease finds the own name in the leader key under a lease that is not this process's: that of the agent's former
+// process. Where its primary still runs under the fence for that very term, the lease is taken up and nobody notices.
+// Otherwise the key gives no right to promote: it is given back.
+func (d *decider) foreignLease(l *dcs.Leader) {
+	alive := d.s.PG.writable() && d.s.Fence.Connected && d.s.Fence.Term == l.Term && d.s.Fence.Fired != l.Term
+	switch {
+	case alive || d.s.PG.Phase == Starting && d.s.Fence.Term == l.Term && d.s.Fence.Fired != l.Term:
+		d.because(CodeLeading, "taking up the lease of this node's former process")
+		d.do(AdoptLease{ID: l.Lease})
+	case d.s.PG.writable():
+		d.because(CodeDemoting, "the leader key carries this name, but the fence does not hold its term")
+		d.do(FenceNow{Why: d.reason.Text})
+	default:
+		d.because(CodeWaiting, "released a leader key from before this process, which gives no right to promote")
+		d.commit("release a leader key from before this process", dcs.Txn{
+			If:   []dcs.Compare{dcs.CreatedAt(d.s.Keys.Leader(), l.Term.Rev)},
+			Then: []dcs.Op{dcs.Delete(d.s.Keys.Leader())},
+		})
+	}
+}
+
+// lead decides while this node holds the leader key by its own lease.
+func (d *decider) lead() {
+	l := d.cluster.Leader
+	switch {
+	case d.mem.Handover.Term == l.Term:
+		d.handOver()
+	case d.s.Fence.Fired == l.Term:
+		d.because(CodeFenced, "released the leader key: the fence has ended this term")
+		d.release(dcs.Released{})
+	case d.s.PG.writable():
+		d.primary()
+	case d.s.PG.standby():
+		d.promote()
+	case d.s.PG.Phase == Starting:
+		d.starting()
+	default:
+		d.fallen()
+	}
+}
+
+// primary is the steady state of a leader.
+func (d *decider) primary() {
+	l := d.cluster.Leader
+	if d.s.Fence.Connected && d.s.Fence.Term != l.Term && d.mem.Acquired != l.Term {
+		d.because(CodeDemoting, "PostgreSQL takes writes for a term that this node does not hold")
+		d.do(FenceNow{Why: d.reason.Text})
+		return
+	}
+	d.because(CodeLeading, "no action. I am (%s), the leader with the lock", d.s.Self.Name)
+	d.arm(l.Term)
+	if silent := d.s.Now.Sub(d.s.PG.SampleAt); silent > hungAfter && !d.opBusy() && d.couldTakeOver() {
+		d.because(CodeFailingOver, "PostgreSQL has not answered for %s: fenced and released the leader key", silent.Round(time.Second))
+		d.do(FenceNow{Why: "PostgreSQL hangs"})
+		d.release(dcs.Released{})
+		return
+	}
+	if d.clusterKeys() || d.askedToHandOver() {
+		return
+	}
+	if d.s.Asked.Restart != nil {
+		d.because(CodeLeading, "restarting PostgreSQL on request")
+		d.do(Restart{ID: d.s.Asked.Restart.ID})
+		return
+	}
+	d.synchronous()
+	d.slots()
+	d.status()
+}
+
+// arm tells the fence the deadline whenever a later one is known. Only a term that this process took, or that the fence holds
+// already, may be armed.
+func (d *decider) arm(t dcs.Term) {
+	f := d.s.Fence
+	if f.Fired == t || t != f.Term && t != d.mem.Acquired {
+		return
+	}
+	if want := d.s.fenceDeadline(); f.Term != t || want.After(f.Deadline) {
+		if d.s.Now.Before(want) {
+			d.do(ArmFence{Term: t, Deadline: want})
+		}
+	}
+}
+
+// armed says whether the fence holds the term with a deadline ahead.
+func (d *decider) armed(t dcs.Term) bool {
+	f := d.s.Fence
+	return f.Connected && f.Term == t && f.Fired != t && (f.Unfenced || d.s.Now.Before(f.Deadline))
+}
+
+// promote takes a standby with the leader key to a primary: key, deadline acknowledged by the fence, promotion.
+func (d *decider) promote() {
+	t := d.cluster.Leader.Term
+	if d.mem.Acquired != t {
+		d.because(CodeWaiting, "released the leader key: PostgreSQL is a standby and this process has not taken the key")
+		d.release(dcs.Released{})
+		return
+	}
+	d.because(CodePromoting, "promoted self to leader by acquiring session lock")
+	d.arm(t)
+	if f := d.s.PG.Failed; f.Count > 0 && f.Action == "promote" && d.mem.Promoted == t {
+		d.because(CodeFailingOver, "released the leader key: the promotion failed: %s", f.Text)
+		d.release(dcs.Released{})
+		return
+	}
+	if !d.armed(t) || d.mem.Promoted == t && d.opBusy() {
+		return
+	}
+	if d.do(Promote{Term: t, Names: d.mem.TakeoverNames}) {
+		d.mem.Promoted = t
+	}
+}
+
+// starting watches a primary that recovers.
+func (d *decider) starting() {
+	l := d.cluster.Leader
+	d.arm(l.Term)
+	took := d.s.Now.Sub(d.s.PG.PhaseSince)
+	d.because(CodeRecovering, "PostgreSQL is still starting up, %.0f seconds until timeout",
+		max(0, (d.s.Set.PrimaryStartTimeout-took).Seconds()))
+	if took > d.s.Set.PrimaryStartTimeout && d.couldTakeOver() {
+		d.because(CodeFailingOver, "stopped PostgreSQL because of startup timeout")
+		d.do(FenceNow{Why: d.reason.Text})
+		d.release(dcs.Released{})
+	}
+}
+
+// fallen decides for a leader whose PostgreSQL is not there: the start of a new cluster, or a crash.
+func (d *decider) fallen() {
+	l := d.cluster.Leader
+	if d.opBusy() {
+		d.arm(l.Term)
+		d.because(CodeRecovering, "updated leader lock during an operation")
+		return
+	}
+	d.arm(l.Term)
+	if d.bootstrapping() {
+		d.because(CodeBootstrap, "starting the new cluster")
+		if d.armed(l.Term) {
+			d.tryPG(StartPrimary{Term: l.Term, Bootstrap: true})
+		}
+		return
+	}
+	if d.mem.Acquired == l.Term && d.mem.Promoted != l.Term {
+		d.because(CodeFailingOver, "released the leader key: PostgreSQL stopped before it was promoted")
+		d.release(dcs.Released{})
+		return
+	}
+	if why, yes := d.failOverAfterCrash(); yes {
+		d.because(CodeFailingOver, "stopped PostgreSQL to fail over after a crash: %s", why)
+		d.release(dcs.Released{})
+		return
+	}
+	d.because(CodeRecovering, "starting primary after failure")
+	if d.armed(l.Term) {
+		d.tryPG(StartPrimary{Term: l.Term})
+	}
+}
+
+// crashLoop is how many crashes in a row end the patience with a primary.
+const crashLoop = 3
+
+// failOverAfterCrash says whether another node serves better than a restart in place. In synchronous mode a listed standby has
+// every acknowledged commit, so that nothing is lost. Without it only this node is sure to have them, and a restart comes
+// first unless it does not work.
+func (d *decider) failOverAfterCrash() (why string, yes bool) {
+	if !d.couldTakeOver() {
+		return "", false
+	}
+	failed := d.s.PG.Failed
+	switch {
+	case d.s.Set.PrimaryStartTimeout == 0:
+		return "primary_start_timeout is 0", true
+	case d.s.Set.SynchronousMode.Enabled():
+		return "a synchronous standby has every acknowledged commit", true
+	case d.s.PG.Crashes >= crashLoop:
+		return "it has crashed again and again", true
+	case failed.Count >= crashLoop && strings.HasPrefix(failed.Action, "start"):
+		return "it does not start: " + failed.Text, true
+	}
+	return "", false
+}
+
+// couldTakeOver says whether a member that may lead is there: its lease lives, it runs, and in synchronous mode it is listed.
+func (d *decider) couldTakeOver() bool {
+	for _, m := range d.cluster.Members {
+		if m.Name == d.s.Self.Name || m.State != "running" || m.Role == "uninitialized" || tagTrue(m.Tags, "nofailover") {
+			continue
+		}
+		if d.s.Set.SynchronousMode.Enabled() && !slices.Contains(d.cluster.Sync.Standbys, m.Name) {
+			continue
+		}
+		return true
+	}
+	return false
+}
+
+func tagTrue(tags map[string]any, name string) bool {
+	b, _ := tags[name].(bool)
+	return b
+}
+
+// release gives the leader key up, by the term that is held, and tells in the same transaction how the term ended.
+func (d *decider) release(r dcs.Released) {
+	l := d.cluster.Leader
+	r.Term, r.From = l.Term, d.s.Self.Name
+	ops := []dcs.Op{dcs.Delete(d.s.Keys.Leader()), dcs.Put(d.s.Keys.Released(), dcs.Encode(r), 0)}
+	d.commit("release the lead", dcs.Txn{If: []dcs.Compare{dcs.CreatedAt(d.s.Keys.Leader(), l.Term.Rev)}, Then: ops})
+}

@@ -1,0 +1,252 @@
+package ha
+
+import (
+	"encoding/json"
+	"time"
+
+	"quorate/internal/boottime"
+	"quorate/internal/config/dynamic"
+	"quorate/pgctl/ha/syncset"
+	"quorate/pgctl/postgres"
+	"quorate/raftstore/dcs"
+)
+
+// Snapshot is all that a decision may depend on.
+type Snapshot struct {
+	Now  boottime.Instant
+	Wall time.Time // for schedules and for the history's timestamps only
+
+	Self  Self
+	Set   dynamic.Config
+	Keys  dcs.Keys
+	Store Store
+	Lease Lease
+	PG    PG
+	Fence Fence
+	Race  Race
+	Busy  map[Lane]bool
+	Asked Asked
+	Mem   Memory
+}
+
+// Self is what this node is, from its own configuration.
+type Self struct {
+	Name             string
+	ConnURL          string
+	APIURL           string
+	Version          string
+	Tags             map[string]any // effective, as members/<name> shows them
+	NoFailover       bool
+	FailoverPriority int
+	CloneFrom        bool
+	ReplicateFrom    string
+	BootstrapConfig  json.RawMessage // bootstrap.dcs: becomes the config key
+	CanBootstrap     bool            // there is something to bootstrap with
+	WatchdogRequired bool
+}
+
+// Store is what is known of the cluster's state in the store.
+type Store struct {
+	Cluster *dcs.Cluster     // nil: never read
+	SeenAt  boottime.Instant // before the last confirmed read was sent
+	Down    bool             // the last attempt failed
+	// Expected are the data hosts that must show what they hold before a cluster without initialize key gets its first leader.
+	Expected []string
+	// ExpectMore says that the hosts known so far are fewer than the configuration expects.
+	ExpectMore bool
+}
+
+// Lease is this node's lease in the store, which its member key and its leader key are bound to.
+type Lease struct {
+	ID       int64            // 0: none
+	TTL      time.Duration    // as granted
+	Sent     boottime.Instant // before the last successful renewal, or the grant, was sent
+	Tried    boottime.Instant // when the last attempt was sent
+	Deadline boottime.Instant // Sent + TTL
+}
+
+// Folder is the state of the data folder.
+type Folder int
+
+// The states of a data folder.
+const (
+	FolderUnknown Folder = iota // not looked at yet
+	FolderEmpty                 // missing or empty: it may be filled
+	FolderData                  // a usable data folder
+	FolderBad                   // neither: it must not be touched; PG.Problem says why
+)
+
+// Phase is the state of the postmaster.
+type Phase int
+
+// The phases of a postmaster.
+const (
+	Stopped  Phase = iota
+	Starting       // it runs and accepts no connections yet
+	Running        // it has answered
+)
+
+// PG is the local PostgreSQL.
+type PG struct {
+	Folder  Folder
+	Problem string
+
+	Phase      Phase
+	PhaseSince boottime.Instant
+	InRecovery bool
+	SampleAt   boottime.Instant // when the newest good sample was asked for
+	SystemID   string
+	Timeline   postgres.Timeline
+	FlushLSN   postgres.LSN // a primary's own, a standby's received
+	ReplayLSN  postgres.LSN
+	Streaming  bool
+	ReplState  string             // streaming, in archive recovery
+	Names      postgres.SyncNames // synchronous_standby_names in effect
+	NamesAsked postgres.SyncNames // and as the configuration last written says
+	NamesSince postgres.LSN       // the own flush position after Names were first seen in effect
+	Standbys   []syncset.Standby  // attached; Alive and SyncPriority are filled in by Decide
+	Slots      []string           // physical slots by name
+	Switches   []postgres.Switch  // the timelines before this one
+
+	Following  Upstream
+	Pledged    dcs.Term
+	Clean      bool         // stopped: it was shut down in order
+	WasPrimary bool         // stopped: it was a primary when it ended
+	EndLSN     postgres.LSN // stopped clean: the end of its WAL, the shutdown checkpoint included
+	Crashes    int          // ends that nobody asked for since it last ran for a minute
+	ExitText   string
+	Checked    Check
+
+	PendingRestart       bool
+	PendingRestartReason json.RawMessage
+	Checkpointing        bool // the checkpoint after the promotion is not done yet
+	Failed               OpFailure
+}
+
+// Upstream is whom a standby is told to stream from.
+type Upstream struct {
+	Name string // member's name; "": nobody
+	Conn string // its conn_url
+	Term dcs.Term
+}
+
+// Check is the last comparison of the local WAL with a leader's history.
+type Check struct {
+	Term     dcs.Term // of the leader it was compared with
+	Done     bool
+	Diverged bool
+	Fork     postgres.LSN
+	End      postgres.LSN
+	Error    string
+	At       boottime.Instant
+}
+
+// OpFailure is the end of the last operation that failed.
+type OpFailure struct {
+	Action string
+	Text   string
+	Count  int
+	At     boottime.Instant
+}
+
+// Fence is what the fence process says.
+type Fence struct {
+	Connected bool
+	Term      dcs.Term
+	Deadline  boottime.Instant // zero: not armed
+	Fired     dcs.Term
+	Unfenced  bool
+	PM        int
+}
+
+// Race is what the other members answered when they were asked for their pledges.
+type Race struct {
+	Target  dcs.Term // "nothing from terms up to this"
+	AskedAt boottime.Instant
+	Done    bool // every member that was asked has answered or has run out of time
+	Answers map[string]Answer
+}
+
+// Answer is one member's.
+type Answer struct {
+	Name             string
+	Reached          bool
+	SystemID         string
+	Running          bool
+	Primary          bool
+	Timeline         postgres.Timeline
+	FlushLSN         postgres.LSN
+	ReplayLSN        postgres.LSN
+	Pledged          dcs.Term
+	NoFailover       bool
+	FailoverPriority int
+	WatchdogFailed   bool
+	Switches         []postgres.Switch
+}
+
+// Asked is what operators and the process's life ask for.
+type Asked struct {
+	Stop    bool // the agent is to end (SIGTERM): hand over, stop PostgreSQL, release
+	Restart *RestartRequest
+	Reinit  *ReinitRequest
+}
+
+// RestartRequest asks for a restart of the local PostgreSQL.
+type RestartRequest struct{ ID uint64 }
+
+// ReinitRequest asks for a new copy of the data folder.
+type ReinitRequest struct {
+	ID         uint64
+	FromLeader bool
+}
+
+// Memory is what has to be remembered from one decision to the next. It is lost with the process, and every rule holds without it.
+type Memory struct {
+	Leader   string   // the last leader that this process saw
+	Term     dcs.Term // and its term
+	GoneAt   boottime.Instant
+	GoneRev  int64    // the revision in which the key was found missing
+	Acquired dcs.Term // the term that this process took: it may promote for it
+	Promoted dcs.Term // the term for which promotion was ordered
+	// TakeoverNames go with the sync key that the transaction of Acquired wrote: they are in effect before it opens.
+	TakeoverNames postgres.SyncNames
+	Handover      Handover
+	RaceSince     boottime.Instant
+	MemberAt      boottime.Instant // when the member key was last written
+	StatusAt      boottime.Instant
+	SeenMember    bool // our own member key has been seen
+}
+
+// Handover is a lead that is being given up in order.
+type Handover struct {
+	Term   dcs.Term
+	To     string // the candidate
+	Reason string
+	Since  boottime.Instant
+	Asked  dcs.Failover // what asked for it, to be cleared
+}
+
+// Timing is what follows from the ttl in force.
+func (s *Snapshot) timing() dynamic.Timing { return dynamic.TimingFor(s.Set.TTL) }
+
+// holdsKey says whether the leader key in view is bound to our own lease.
+func (s *Snapshot) holdsKey() bool {
+	l := s.Store.Cluster.Leader
+	return l != nil && l.Name == s.Self.Name && l.Lease == s.Lease.ID && s.Lease.ID != 0
+}
+
+// leaseValid says whether the lease still has d and the margin ahead of it.
+func (s *Snapshot) leaseValid(d time.Duration) bool {
+	return s.Lease.ID != 0 && s.Now.Add(d+s.timing().Margin).Before(s.Lease.Deadline)
+}
+
+// fenceDeadline is what the fence may be told: the lease's end less the margin.
+func (s *Snapshot) fenceDeadline() boottime.Instant {
+	return s.Lease.Deadline.Add(-s.timing().Margin)
+}
+
+// writable says whether PostgreSQL runs as a primary.
+func (p *PG) writable() bool { return p.Phase == Running && !p.InRecovery }
+
+// standby says whether PostgreSQL runs as a standby.
+func (p *PG) standby() bool { return p.Phase == Running && p.InRecovery }

@@ -1,0 +1,118 @@
+package ha
+
+import (
+	"slices"
+	"time"
+
+	"quorate/internal/config/dynamic"
+	"quorate/pgctl/ha/syncset"
+	"quorate/pgctl/postgres"
+	"quorate/raftstore/dcs"
+)
+
+// syncState is what the planning of synchronous replication looks at.
+func (d *decider) syncState() syncset.State {
+	c := d.cluster
+	st := syncset.State{
+		Strict: d.s.Set.SynchronousModeStrict, NodeCount: d.s.Set.SynchronousNodeCount, MaxLag: d.s.Set.MaximumLagOnSyncnode,
+		Leader: d.s.Self.Name, InEffect: d.s.PG.Names, Asked: d.s.PG.NamesAsked, Since: d.s.PG.NamesSince,
+		Configured: d.configuredNames(),
+		Key:        syncset.Key{Leader: c.Sync.Leader, Quorum: c.Sync.Quorum, Voters: c.Sync.Standbys}, KeyExists: c.Sync.Mod != 0,
+	}
+	st.Mode, st.Standbys = d.syncMode(), d.standbys()
+	return st
+}
+
+func (d *decider) syncMode() syncset.Mode {
+	switch d.s.Set.SynchronousMode {
+	case dynamic.SyncOn:
+		return syncset.On
+	case dynamic.SyncQuorum:
+		return syncset.Quorum
+	}
+	return syncset.Off
+}
+
+// standbys are all members that could be synchronous, attached or not.
+func (d *decider) standbys() []syncset.Standby {
+	var out []syncset.Standby
+	for _, m := range d.cluster.Members {
+		if m.Name == d.s.Self.Name {
+			continue
+		}
+		sb := syncset.Standby{Name: m.Name}
+		if i := slices.IndexFunc(d.s.PG.Standbys, func(x syncset.Standby) bool { return x.Name == m.Name }); i >= 0 {
+			sb = d.s.PG.Standbys[i]
+		}
+		sb.Alive = true
+		sb.SyncPriority = syncPriority(m)
+		if lag := d.s.PG.FlushLSN.Sub(sb.FlushLSN); lag > 0 {
+			sb.Lag = uint64(lag)
+		}
+		out = append(out, sb)
+	}
+	return out
+}
+
+// configuredNames is what the user wrote, which holds while synchronous_mode is off.
+func (d *decider) configuredNames() postgres.SyncNames {
+	n, err := postgres.ParseSyncNames(d.s.Set.PostgreSQL.Parameters["synchronous_standby_names"])
+	if err != nil {
+		return postgres.SyncNames{}
+	}
+	return n
+}
+
+// syncPriority is the tag's value; 0 keeps a member from being synchronous.
+func syncPriority(m dcs.Member) int {
+	if tagTrue(m.Tags, "nosync") {
+		return 0
+	}
+	if v, ok := m.Tags["sync_priority"].(float64); ok {
+		return max(0, int(v))
+	}
+	return 1
+}
+
+// synchronous takes the one next safe step of synchronous replication.
+func (d *decider) synchronous() {
+	step, why := syncset.Next(d.syncState())
+	k := d.s.Keys
+	switch a := step.(type) {
+	case syncset.SetNames:
+		d.because(CodeLeading, "synchronous replication: %s", why)
+		d.tryPG(SetNames{Names: a.Names})
+	case syncset.WriteKey:
+		d.because(CodeLeading, "synchronous replication: %s", why)
+		v := dcs.Sync{Leader: a.Key.Leader, Quorum: a.Key.Quorum, Standbys: a.Key.Voters}
+		d.commit("synchronous replication: "+why, dcs.Txn{
+			If: d.mine(dcs.Unchanged(k.Sync(), d.cluster.Sync.Mod)), Then: []dcs.Op{dcs.Put(k.Sync(), v.Encode(), 0)},
+		})
+	case syncset.Wait:
+		d.within(200 * time.Millisecond)
+	case syncset.DeleteKey:
+		d.commit("synchronous replication: "+why, dcs.Txn{
+			If: d.mine(dcs.Unchanged(k.Sync(), d.cluster.Sync.Mod)), Then: []dcs.Op{dcs.Delete(k.Sync())},
+		})
+	}
+}
+
+// takeoverSync plans with whom a new primary begins to be synchronous: the names are in effect before it opens, and the key
+// goes into the transaction that takes the lead. Whose PostgreSQL is down now cannot confirm the first commits.
+func (d *decider) takeoverSync() []dcs.Op {
+	st := d.syncState()
+	for i := range st.Standbys {
+		m, _ := d.cluster.Member(st.Standbys[i].Name)
+		st.Standbys[i].Alive = m.State == "running" && m.Role == "replica"
+	}
+	plan, _ := syncset.InitialNames(st)
+	d.mem.TakeoverNames = plan.Names
+	switch key := d.s.Keys.Sync(); {
+	case plan.Key != nil:
+		v := dcs.Sync{Leader: plan.Key.Leader, Quorum: plan.Key.Quorum, Standbys: plan.Key.Voters}
+		return []dcs.Op{dcs.Put(key, v.Encode(), 0)}
+	case d.cluster.Sync.Mod != 0:
+		return []dcs.Op{dcs.Delete(key)}
+	}
+	return nil
+}
