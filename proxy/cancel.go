@@ -1,0 +1,84 @@
+package proxy
+
+import (
+	"context"
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	"quorate/internal/boottime"
+)
+
+const (
+	cancelFanOut = 4                // servers asked at once about a key that is not ours
+	cancelWait   = 10 * time.Second // for a server to close after a cancel request
+)
+
+// cancelQuery passes a cancel request to the server that issued its key. For a key that this router has not seen pass, it
+// asks every backend of the listener: those that did not issue it ignore it. It returns when the servers have closed, which is when
+// libpq's PQcancel may.
+func (r *Router) cancelQuery(l *listener, p start) {
+	addrs := r.cancelTargets(l, p.key)
+	r.metrics.cancels.WithLabelValues(l.opts.Name).Inc()
+	ctx, stop := context.WithTimeout(r.ctx, cancelWait)
+	defer stop()
+	slots := make(chan struct{}, cancelFanOut)
+	var sent sync.WaitGroup
+	for _, addr := range addrs {
+		slots <- struct{}{}
+		sent.Go(func() {
+			defer func() { <-slots }()
+			if err := r.sendCancel(ctx, addr, p.raw); err != nil {
+				r.complain("cannot pass a cancel request on", "listener", l.opts.Name, "address", addr, "err", err)
+			}
+		})
+	}
+	sent.Wait()
+}
+
+// cancelTargets are the addresses that may have issued key.
+func (r *Router) cancelTargets(l *listener, key string) (addrs []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s := r.keys[key]; s != nil {
+		return []string{s.backend.Addr}
+	}
+	if r.table == nil {
+		return nil
+	}
+	q := Query{Table: r.table, Now: boottime.Now(), Rule: l.opts.Rule}
+	for _, b := range r.table.Backends {
+		if mayHave(q, b) {
+			addrs = append(addrs, b.Addr)
+		}
+	}
+	slices.Sort(addrs)
+	return slices.Compact(addrs)
+}
+
+// mayHave says whether a session of the listener may run on b: by its target, its fallback, or an earlier choice of balance.
+// Lag and load say nothing about sessions that exist.
+func mayHave(q Query, b Backend) bool {
+	if !b.Running {
+		return false
+	}
+	if b.Role == RolePrimary && (q.Rule.FallbackToPrimary || q.Rule.Target == TargetPrimary || q.Rule.Target == TargetPrimaryOrReplica) {
+		return true
+	}
+	return serves(q, b)
+}
+
+func (r *Router) sendCancel(ctx context.Context, addr string, packet []byte) error {
+	server, err := r.dial(ctx, addr)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = server.Close() }()
+	defer context.AfterFunc(ctx, func() { shut(server) })()
+	if _, err := server.Write(packet); err != nil {
+		return err
+	}
+	_, _ = io.CopyN(io.Discard, server, 1) // until it closes; there is no answer
+	return nil
+}

@@ -1,0 +1,122 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// duplex is a connection whose halves close one by one: TCP and UNIX stream sockets.
+type duplex interface {
+	net.Conn
+	syscall.Conn
+	CloseRead() error
+	CloseWrite() error
+}
+
+// tune makes the kernel find out that a peer is dead. A socket that refuses an option still works without it.
+func tune(c duplex, o TCPOptions) {
+	t, ok := c.(*net.TCPConn)
+	if !ok {
+		return
+	}
+	_ = t.SetKeepAliveConfig(net.KeepAliveConfig{
+		Enable: true, Idle: o.KeepAliveIdle, Interval: o.KeepAliveInterval, Count: o.KeepAliveCount,
+	})
+	if raw, err := t.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) {
+			_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(o.UserTimeout.Milliseconds()))
+		})
+	}
+}
+
+// dial connects to a backend's address.
+func (r *Router) dial(ctx context.Context, addr string) (duplex, error) {
+	network := "tcp"
+	if strings.HasPrefix(addr, "/") {
+		network = "unix"
+	}
+	d := net.Dialer{Timeout: r.opts.ConnectTimeout, KeepAlive: -1}
+	conn, err := d.DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	c, ok := conn.(duplex)
+	if !ok {
+		return nil, errors.Join(fmt.Errorf("connection to %s of type %T has no halves to close", addr, conn), conn.Close())
+	}
+	tune(c, r.opts.TCP)
+	return c, nil
+}
+
+// hostOf is a client's address without its port, as limits count it; UNIX clients count as one.
+func hostOf(a net.Addr) string {
+	if t, ok := a.(*net.TCPAddr); ok {
+		return t.IP.String()
+	}
+	return "unix"
+}
+
+// shut closes both halves at once, also under reads and writes that are in progress. The descriptor stays for its owner to close.
+func shut(c duplex) {
+	_ = c.CloseRead()
+	_ = c.CloseWrite()
+}
+
+// reset makes c's close send RST: the peer learns at once, and the kernel keeps nothing to resend.
+func reset(c duplex) {
+	if t, ok := c.(*net.TCPConn); ok {
+		_ = t.SetLinger(0)
+	}
+}
+
+// farewell sends a client its last message and gives it a moment to close by itself: closing with bytes of the client unread
+// would send RST, which could overtake the message.
+func farewell(c duplex, message []byte) {
+	_ = c.SetDeadline(time.Now().Add(farewellWait))
+	if _, err := c.Write(message); err != nil {
+		return
+	}
+	_ = c.CloseWrite()
+	_, _ = io.CopyN(io.Discard, c, farewellBytes)
+}
+
+const (
+	farewellWait  = time.Second
+	farewellBytes = 64 << 10
+)
+
+// watchHangup calls gone when the client closes or resets while it waits. It consumes nothing. The caller must call the
+// returned stop before it uses c again; bytes that arrive end the watch (a client that has spoken ahead is alive).
+func watchHangup(c duplex, gone func()) (stop func()) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return func() {}
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		var one [1]byte
+		var n int
+		var peek error
+		waited := raw.Read(func(fd uintptr) bool {
+			n, _, peek = unix.Recvfrom(int(fd), one[:], unix.MSG_PEEK)
+			return !errors.Is(peek, unix.EAGAIN)
+		})
+		if waited == nil && n <= 0 {
+			gone()
+		}
+	}()
+	return func() {
+		_ = c.SetReadDeadline(time.Unix(1, 0))
+		<-done
+		_ = c.SetReadDeadline(time.Time{})
+	}
+}

@@ -1,0 +1,136 @@
+package proxy
+
+import (
+	"slices"
+	"time"
+
+	"quorate/internal/boottime"
+)
+
+// revokeWait bounds how long the next table waits for ended sessions to fall silent. Their sockets are shut by then; what it
+// waits for is the last bytes in flight inside this process.
+const revokeWait = 100 * time.Millisecond
+
+// govern is the one goroutine that brings tables into use and lets them run out.
+func (r *Router) govern() {
+	for {
+		select {
+		case <-r.wake:
+		case <-r.alarm.C:
+		case <-r.ctx.Done():
+			return
+		}
+		r.bringIntoUse()
+	}
+}
+
+// bringIntoUse ends the sessions that the newest table (or the expiry of the present one) dooms, and only then uses it.
+func (r *Router) bringIntoUse() {
+	now := boottime.Now()
+	r.mu.Lock()
+	next, number := r.next, r.nextNo
+	if next == nil {
+		next = r.table
+	}
+	if next == nil {
+		r.mu.Unlock()
+		return
+	}
+	var doomed []*session
+	if !sameShape(r.table, next) || next.Expired(now) {
+		doomed = slices.DeleteFunc(r.allSessions(), func(s *session) bool { return s.verdict(next, now) == "" })
+	}
+	r.mu.Unlock()
+
+	endAll(doomed, func(s *session) reason { return s.verdict(next, now) })
+
+	r.mu.Lock()
+	r.install(next, now)
+	r.tableNo = number
+	if r.next == next {
+		r.next = nil // else a newer one came meanwhile, and its wake is pending
+	}
+	done := r.applied
+	r.applied = make(chan struct{})
+	r.mu.Unlock()
+	close(done)
+}
+
+// install makes t the table in use and wakes the clients that wait; called with mu held.
+func (r *Router) install(t *Table, now boottime.Instant) {
+	if r.table == nil || r.table.Term != t.Term {
+		r.log.Info("the primary's term changed", "term", t.Term.String(), "primary", primaryName(t))
+	}
+	if r.table != t {
+		r.tableAt = now
+		clear(r.suspects)
+	}
+	r.table = t
+	for _, s := range r.sessions {
+		s.adopt(t)
+	}
+	for _, l := range r.listeners {
+		l.lagging = Laggards(t, l.opts.Rule, l.lagging)
+		l.queue.wakeAll()
+	}
+	if t.Expired(now) {
+		return // an alarm in the past would ring for ever
+	}
+	if err := r.alarm.set(t.ValidUntil); err != nil {
+		r.log.Error("cannot arm the table's expiry; treating it as expired", "err", err)
+		t.ValidUntil = now
+	}
+}
+
+func primaryName(t *Table) string {
+	p, _ := t.Primary()
+	return p.Name
+}
+
+// verdict is why s may not live on under table t at now, or nothing.
+func (s *session) verdict(t *Table, now boottime.Instant) reason {
+	if !s.term.IsZero() {
+		switch {
+		case t.Term != s.term:
+			return reasonTerm
+		case t.Expired(now):
+			return reasonExpired
+		}
+	}
+	if !slices.ContainsFunc(t.Backends, s.runsOn) {
+		return reasonBackendGone
+	}
+	return ""
+}
+
+func (s *session) runsOn(b Backend) bool { return b.Name == s.backend.Name && b.Addr == s.backend.Addr }
+
+// adopt binds a session that was opened to a replica to the term under which that replica has become the primary: it can
+// write from now on, so it must end with that term. Called with the router's mu held.
+func (s *session) adopt(t *Table) {
+	if p, ok := t.Primary(); ok && s.term.IsZero() && s.runsOn(p) {
+		s.term = t.Term
+	}
+}
+
+// sameShape says whether no session's fate differs between two unexpired tables.
+func sameShape(a, b *Table) bool {
+	return a != nil && a.Term == b.Term && slices.EqualFunc(a.Backends, b.Backends, func(x, y Backend) bool {
+		return x.Name == y.Name && x.Addr == y.Addr && x.Role == y.Role
+	})
+}
+
+// endAll ends sessions all at once and waits, for a bounded time, until none of them passes bytes any more.
+func endAll(doomed []*session, why func(*session) reason) {
+	for _, s := range doomed {
+		s.end(why(s))
+	}
+	limit := time.After(revokeWait)
+	for _, s := range doomed {
+		select {
+		case <-s.silent:
+		case <-limit:
+			return
+		}
+	}
+}

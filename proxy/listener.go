@@ -1,0 +1,100 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+)
+
+// listener is one door of the router.
+type listener struct {
+	r    *Router
+	opts ListenerOptions
+	ln   net.Listener
+
+	// Guarded by the router's mu.
+	queue    queue
+	lagging  map[string]bool // kept out by this listener's lag limits
+	sessions int             // present, the ones that are being opened included
+	backends map[string]int  // the same by backend
+	clients  map[string]int  // the same by client address
+}
+
+func newListener(r *Router, o ListenerOptions) *listener {
+	return &listener{
+		r: r, opts: o, queue: queue{opts: o.Hold},
+		backends: make(map[string]int), clients: make(map[string]int),
+	}
+}
+
+func (l *listener) open(ctx context.Context) error {
+	network, address, err := listenAddress(l.opts.Listen)
+	if err != nil {
+		return err
+	}
+	if l.ln, err = l.r.opts.Listen(ctx, network, address); err != nil {
+		return fmt.Errorf("listener %s: %w", l.opts.Name, err)
+	}
+	return nil
+}
+
+// acceptLoop runs until the listener is closed. Any other failure (too many open files, a client that reset before it was
+// accepted) passes: a router that stops to accept because of one is an outage.
+func (l *listener) acceptLoop() {
+	pause := 5 * time.Millisecond
+	for {
+		conn, err := l.ln.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			l.r.metrics.acceptErrors.WithLabelValues(l.opts.Name).Inc()
+			l.r.complain("cannot accept a client", "listener", l.opts.Name, "err", err)
+			if !sleep(l.r.ctx, pause) {
+				return
+			}
+			pause = min(2*pause, 500*time.Millisecond)
+			continue
+		}
+		pause = 5 * time.Millisecond
+		l.r.clients.Go(func() { l.serve(conn) })
+	}
+}
+
+// serve carries one client from its first byte to its last.
+func (l *listener) serve(conn net.Conn) {
+	client, ok := conn.(duplex)
+	if !ok {
+		_ = conn.Close()
+		l.r.complain("cannot serve a client: its connection has no halves to close", "listener", l.opts.Name, "type", fmt.Sprintf("%T", conn))
+		return
+	}
+	tune(client, l.r.opts.TCP)
+	o := &opening{r: l.r, l: l, client: client, host: hostOf(conn.RemoteAddr()), in: startReader{conn: client}}
+	s := o.run()
+	if s == nil {
+		return
+	}
+	s.relay()
+}
+
+// complain logs at most once a second what strangers can cause.
+func (r *Router) complain(msg string, args ...any) {
+	if skipped, ok := r.quiet.pass(); ok {
+		r.log.Warn(msg, append(args, "not_logged", skipped)...)
+	}
+}
+
+// sleep waits, unless ctx ends first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

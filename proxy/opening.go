@@ -1,0 +1,239 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// What can become of a client that asks for a session, beside getting one.
+var (
+	errHoldTimeout = errors.New("no backend came in time")
+	errHoldFull    = errors.New("too many clients wait already")
+	errNoHold      = errors.New("this listener lets nobody wait")
+	errHangup      = errors.New("the client hung up")
+)
+
+// opening is a client on its way to a session: its first packets, and the search for a backend that answers them.
+//
+// As long as the client has not had a byte from a server, any failure of a backend (refused, silent, shutting down, starting
+// up, deposed) is the router's to repair: it looks for another one until the hold time is over.
+type opening struct {
+	r      *Router
+	l      *listener
+	client duplex
+	host   string
+	in     startReader // the client's bytes, until they are passed on unread
+
+	refused  []start // encryption requests that a server has answered with 'N', in order
+	packet   start   // the packet that waits for an answer
+	deadline time.Time
+	waited   time.Duration
+	last     string // the last refusal of a server, for the client's error message
+	w        *waiter
+}
+
+// run returns the session, ready to be relayed, or nil when the client has been dealt with otherwise.
+func (o *opening) run() *session {
+	// A router that stops does not wait for clients that have not said what they want.
+	defer context.AfterFunc(o.r.ctx, func() { _ = o.client.SetReadDeadline(time.Unix(1, 0)) })()
+	packet, err := o.in.next(o.r.opts.StartTimeout)
+	if err != nil {
+		o.r.rejected(o, err)
+		_ = o.client.Close()
+		return nil
+	}
+	o.packet = packet
+	o.deadline = time.Now().Add(o.l.opts.Hold.Timeout)
+	if packet.kind == startCancel {
+		return o.cancel()
+	}
+	for {
+		s, err := o.attach()
+		if err != nil {
+			o.turnAway(err)
+			return nil
+		}
+		switch o.converse(s) {
+		case opened:
+			return s
+		case again:
+			o.drop(s)
+		case cancelled:
+			o.drop(s)
+			return o.cancel()
+		case gone:
+			o.drop(s)
+			_ = o.client.Close()
+			return nil
+		}
+	}
+}
+
+// drop gives up a session that the client has not had a word from.
+func (o *opening) drop(s *session) {
+	_ = s.server.Close()
+	close(s.silent)
+	o.r.unregister(s)
+}
+
+// cancel carries out the client's cancel request. PostgreSQL closes without an answer when it is done, and so do we.
+func (o *opening) cancel() *session {
+	o.r.cancelQuery(o.l, o.packet)
+	_ = o.client.Close()
+	return nil
+}
+
+// attach finds a backend, connects to it and registers the session. It fails only when the client should not wait any longer.
+func (o *opening) attach() (*session, error) {
+	defer o.stopWaiting()
+	for {
+		choice, err := o.acquire()
+		if err != nil {
+			return nil, err
+		}
+		began := time.Now()
+		server, err := o.r.dial(o.r.ctx, choice.Backend.Addr)
+		o.r.metrics.connected(choice.Backend.Name, time.Since(began), err)
+		if err != nil {
+			o.last = err.Error()
+			o.r.suspect(o.l, choice.Backend, err)
+			o.r.release(o.l, choice.Backend.Name, o.host)
+			continue
+		}
+		s := o.newSession(choice, server)
+		if o.r.register(s) {
+			return s, nil
+		}
+		// The table has changed under the connect; ask it again.
+		_ = server.Close()
+		o.r.release(o.l, choice.Backend.Name, o.host)
+	}
+}
+
+func (o *opening) newSession(c Choice, server duplex) *session {
+	return &session{
+		r: o.r, l: o.l, host: o.host, peer: o.client.RemoteAddr().String(), client: o.client, server: server,
+		backend: c.Backend, term: c.Term, since: time.Now(), silent: make(chan struct{}),
+	}
+}
+
+// acquire chooses a backend and takes a place on it, waiting as long as the hold time and the client allow.
+func (o *opening) acquire() (Choice, error) {
+	for {
+		choice, no, err := o.tryAcquire()
+		if err != nil || no == "" {
+			return choice, err
+		}
+		if err := o.wait(); err != nil {
+			return Choice{}, fmt.Errorf("%w (%s)", err, no)
+		}
+	}
+}
+
+// tryAcquire looks once; a client that finds nothing joins the queue, in the same critical section, so that no news is lost.
+func (o *opening) tryAcquire() (Choice, Refusal, error) {
+	r, l := o.r, o.l
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ctx.Err() != nil || l.queue.closed {
+		return Choice{}, "", ErrStopped
+	}
+	choice, no := r.choose(l, o.host)
+	if no == "" {
+		l.take(choice.Backend.Name, o.host)
+		return choice, "", nil
+	}
+	if o.w != nil {
+		l.queue.wakeNext(o.w) // if it was a free place that woke us, it may fit the next
+		return Choice{}, no, nil
+	}
+	var err error
+	if o.w, err = l.queue.join(len(o.packet.raw)); err != nil {
+		return Choice{}, no, fmt.Errorf("%w (%s)", err, no)
+	}
+	r.metrics.holds.WithLabelValues(l.opts.Name, string(no)).Inc()
+	return Choice{}, no, nil
+}
+
+// wait returns when it is worth looking again.
+func (o *opening) wait() error {
+	ctx, cancel := context.WithDeadlineCause(o.r.ctx, o.deadline, errHoldTimeout)
+	defer cancel()
+	ctx, hangUp := context.WithCancelCause(ctx)
+	defer hangUp(nil)
+	stop := watchHangup(o.client, func() { hangUp(errHangup) })
+	defer stop()
+	began := time.Now()
+	defer func() { o.waited += time.Since(began) }()
+	select {
+	case <-o.w.again:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (o *opening) stopWaiting() {
+	if o.w == nil {
+		return
+	}
+	o.r.mu.Lock()
+	o.l.queue.leave(o.w)
+	o.r.mu.Unlock()
+	o.w = nil
+	o.r.metrics.holdSeconds.WithLabelValues(o.l.opts.Name).Observe(o.waited.Seconds())
+}
+
+// turnAway tells the client, in its protocol as far as that is possible, why it gets no session.
+func (o *opening) turnAway(err error) {
+	defer func() { _ = o.client.Close() }()
+	o.r.rejected(o, err)
+	if errors.Is(err, errHangup) {
+		return
+	}
+	message := fatal(o.explain(err))
+	switch o.packet.kind {
+	case startSession:
+		farewell(o.client, message)
+	case startSSL, startGSS:
+		// There is no room for words in the answer to these requests. With 'N' a client that may go on without encryption sends
+		// its startup message, and can be told; one that insists says that encryption is not to be had, and gives up likewise.
+		o.packet, err = o.decline()
+		for err == nil && (o.packet.kind == startSSL || o.packet.kind == startGSS) {
+			o.packet, err = o.decline()
+		}
+		if err == nil && o.packet.kind == startSession {
+			farewell(o.client, message)
+		}
+	}
+}
+
+// decline answers an encryption request with no and reads what comes then.
+func (o *opening) decline() (start, error) {
+	if _, err := o.client.Write([]byte{'N'}); err != nil {
+		return start{}, fmt.Errorf("decline encryption: %w", err)
+	}
+	return o.in.next(farewellWait)
+}
+
+// explain finds the words for a client that is turned away.
+func (o *opening) explain(err error) (state, message, hint string) {
+	what := "no " + string(o.l.opts.Rule.Target) + " is available"
+	if o.l.opts.Rule.Target == TargetAny || o.l.opts.Rule.Target == TargetTag {
+		what = "no server is available"
+	}
+	switch {
+	case errors.Is(err, ErrStopped):
+		return stateCannotConnectNow, "the router is shutting down", "Connect again."
+	case errors.Is(err, errHoldFull), errors.Is(err, errNoHold):
+		message = fmt.Sprintf("%s: %v", what, err)
+	default:
+		message = fmt.Sprintf("%s: waited %s: %v", what, o.waited.Round(time.Millisecond), err)
+	}
+	if o.last != "" {
+		message += "; last failure: " + o.last
+	}
+	return stateCannotConnectNow, message, "Connect again later. \"quorate list\" on a host of the cluster shows its members and why they are not available."
+}

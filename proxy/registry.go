@@ -1,0 +1,118 @@
+package proxy
+
+import (
+	"math/rand/v2"
+
+	"quorate/internal/boottime"
+)
+
+// choose asks Pick with what the router knows now; called with mu held.
+func (r *Router) choose(l *listener, host string) (Choice, Refusal) {
+	if r.next != nil {
+		return Choice{}, RefusalNoTable // sessions of the old one are being ended
+	}
+	if o := l.opts; o.MaxSessions > 0 && l.sessions >= o.MaxSessions || o.MaxPerClient > 0 && l.clients[host] >= o.MaxPerClient {
+		return Choice{}, RefusalLimit
+	}
+	r.turn++
+	turn := r.turn
+	if l.opts.Rule.Balance == BalanceRandom {
+		turn = rand.Uint64()
+	}
+	return Pick(Query{
+		Table: r.table, Now: boottime.Now(), StaleReads: r.opts.StaleReads,
+		Rule: l.opts.Rule, Zone: r.opts.Zone, Turn: turn, Lagging: l.lagging,
+		Suspect: func(name string) bool { return r.suspects[name] },
+		Full:    func(name string) bool { return l.opts.MaxPerBackend > 0 && l.backends[name] >= l.opts.MaxPerBackend },
+		Load:    func(name string) int { return r.load(name) },
+	})
+}
+
+// load counts the sessions of every listener on one backend; called with mu held.
+func (r *Router) load(name string) (n int) {
+	for _, l := range r.listeners {
+		n += l.backends[name]
+	}
+	return n
+}
+
+// take counts a session that is about to be opened; called with the router's mu held.
+func (l *listener) take(backend, host string) {
+	l.sessions++
+	l.backends[backend]++
+	l.clients[host]++
+}
+
+// release takes back what take counted, and lets the next waiting client look.
+func (r *Router) release(l *listener, backend, host string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	l.sessions--
+	decrement(l.backends, backend)
+	decrement(l.clients, host)
+	l.queue.wakeNext(nil)
+}
+
+func decrement(m map[string]int, key string) {
+	if m[key]--; m[key] <= 0 {
+		delete(m, key)
+	}
+}
+
+// suspect keeps new sessions off a backend that failed, until the next table.
+func (r *Router) suspect(l *listener, b Backend, err error) {
+	r.mu.Lock()
+	r.suspects[b.Name] = true
+	r.mu.Unlock()
+	r.complain("a backend failed; no new sessions to it until the next table",
+		"listener", l.opts.Name, "backend", b.Name, "address", b.Addr, "err", err)
+}
+
+// register makes s known if the table in use still agrees with the choice that s was opened by.
+func (r *Router) register(s *session) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.next != nil || r.table == nil || r.ctx.Err() != nil {
+		return false
+	}
+	s.adopt(r.table)
+	if s.verdict(r.table, boottime.Now()) != "" {
+		return false
+	}
+	r.lastID++
+	s.id = r.lastID
+	r.sessions[s.id] = s
+	return true
+}
+
+// unregister forgets s and gives its place away.
+func (r *Router) unregister(s *session) {
+	r.mu.Lock()
+	delete(r.sessions, s.id)
+	if s.key != "" && r.keys[s.key] == s {
+		delete(r.keys, s.key)
+	}
+	r.mu.Unlock()
+	r.release(s.l, s.backend.Name, s.host)
+}
+
+// remember notes the cancel key of s.
+func (r *Router) remember(key string, s *session) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s.key == "" {
+		s.key = key
+		r.keys[key] = s
+	}
+}
+
+// forget is the end of a session that was open.
+func (r *Router) forget(s *session, why reason) {
+	r.unregister(s)
+	r.metrics.sessionOver(s, why)
+	if r.opts.AccessLog {
+		i := s.info()
+		r.log.Info("session", "id", i.ID, "listener", i.Listener, "client", i.Client, "backend", i.Backend, "user", i.User,
+			"database", i.Database, "seconds", i.Seconds, "bytes_in", i.BytesIn, "bytes_out", i.BytesOut, "end", string(why))
+	}
+}

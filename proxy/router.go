@@ -1,0 +1,215 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"quorate/internal/boottime"
+)
+
+// Errors that a caller can act on.
+var (
+	// ErrStopped is returned for work asked of a router that is stopping.
+	ErrStopped = errors.New("the router is stopped")
+	// ErrNoSession is returned by Kill when no session has the id.
+	ErrNoSession = errors.New("no such session")
+)
+
+// Router accepts clients on its listeners and carries each to the backend that the newest table names.
+//
+//	New -> Start -> (Publish ...) -> Stop
+//
+// All methods are safe for concurrent use.
+type Router struct {
+	opts    Options
+	log     *slog.Logger
+	quiet   *throttle // for what strangers can make the router log
+	metrics *metrics
+	alarm   *alarm
+	wake    chan struct{} // a table waits in next
+
+	ctx      context.Context // ends when the router must not start anything any more
+	cancel   context.CancelCauseFunc
+	accept   sync.WaitGroup // accept loops
+	clients  sync.WaitGroup // clients being served
+	governor sync.WaitGroup
+	stopOnce sync.Once
+
+	mu        sync.Mutex // guards what follows, and the queues of the listeners
+	listeners []*listener
+	next      *Table // published, not in use yet; while it waits nobody is sent anywhere
+	nextNo    uint64 // counts the published tables
+	table     *Table // in use
+	tableNo   uint64 // its number
+	tableAt   boottime.Instant
+	suspects  map[string]bool // backends that failed a connect since the table came
+	sessions  map[uint64]*session
+	keys      map[string]*session // by cancel key, plain sessions only
+	lastID    uint64
+	turn      uint64
+	applied   chan struct{} // closed and replaced whenever a table has come into use
+}
+
+// New checks the options. Nothing is opened before Start.
+func New(opts Options) (*Router, error) {
+	if err := opts.validate(); err != nil {
+		return nil, fmt.Errorf("router: %w", err)
+	}
+	opts = opts.withDefaults()
+	ctx, cancel := context.WithCancelCause(context.Background())
+	r := &Router{
+		opts: opts, log: opts.Logger.With("component", "proxy"), quiet: newThrottle(time.Second),
+		wake: make(chan struct{}, 1), ctx: ctx, cancel: cancel,
+		suspects: make(map[string]bool), sessions: make(map[uint64]*session), keys: make(map[string]*session),
+		applied: make(chan struct{}),
+	}
+	for _, o := range opts.Listeners {
+		r.listeners = append(r.listeners, newListener(r, o))
+	}
+	var err error
+	if r.metrics, err = newMetrics(r, opts.Registerer); err != nil {
+		return nil, fmt.Errorf("router: register metrics: %w", err)
+	}
+	return r, nil
+}
+
+// Start opens every listener, or none, and serves until Stop. Clients that come before the first table wait for it.
+func (r *Router) Start(ctx context.Context) error {
+	a, err := newAlarm()
+	if err != nil {
+		return fmt.Errorf("router: %w", err)
+	}
+	for _, l := range r.listeners {
+		if err := l.open(ctx); err != nil {
+			r.closeListeners()
+			return errors.Join(fmt.Errorf("router: %w", err), a.close())
+		}
+	}
+	r.alarm = a
+	r.governor.Go(r.govern)
+	for _, l := range r.listeners {
+		r.accept.Go(l.acceptLoop)
+		r.log.Info("listening", "listener", l.opts.Name, "address", l.ln.Addr().String(), "target", string(l.opts.Rule.Target))
+	}
+	return nil
+}
+
+// Addr is the address that the named listener is bound to; nil when there is no such listener or it is not open.
+func (r *Router) Addr(name string) net.Addr {
+	i := slices.IndexFunc(r.listeners, func(l *listener) bool { return l.opts.Name == name })
+	if i < 0 || r.listeners[i].ln == nil {
+		return nil
+	}
+	return r.listeners[i].ln.Addr()
+}
+
+// Publish replaces the table; the newest wins and it never blocks. Sessions of another term than t's are ended before any
+// client is sent anywhere by t. A table that does not validate is dropped with an error in the log: the one in use then
+// runs out by itself.
+func (r *Router) Publish(t Table) {
+	if err := t.Validate(); err != nil {
+		r.metrics.tables.WithLabelValues("invalid").Inc()
+		r.log.Error("dropped an invalid table", "err", err)
+		return
+	}
+	r.mu.Lock()
+	r.put(t.clone())
+	r.mu.Unlock()
+	r.metrics.tables.WithLabelValues("accepted").Inc()
+}
+
+// put hands t to the governor; called with mu held.
+func (r *Router) put(t *Table) (number uint64) {
+	r.next = t
+	r.nextNo++
+	select {
+	case r.wake <- struct{}{}:
+	default: // the governor is on its way and will find the newest
+	}
+	return r.nextNo
+}
+
+// Revoke withdraws the primary: no session is started there, and those of the present term have been ended when it returns
+// without error. It is the first step of giving up the lead on this host. The next table may name a primary again.
+func (r *Router) Revoke(ctx context.Context) error {
+	r.mu.Lock()
+	var without Table
+	if r.next != nil {
+		without = *r.next
+	} else if r.table != nil {
+		without = *r.table
+	}
+	without.Term = Term{}
+	number := r.put(&without)
+	for r.tableNo < number {
+		done := r.applied
+		r.mu.Unlock()
+		select {
+		case <-done:
+		case <-ctx.Done():
+			return fmt.Errorf("router: end the primary's sessions: %w", context.Cause(ctx))
+		case <-r.ctx.Done():
+			return ErrStopped
+		}
+		r.mu.Lock()
+	}
+	r.mu.Unlock()
+	return nil
+}
+
+// Stop closes the listeners, lets sessions run until ctx ends, then ends those that are left, and returns when all are gone.
+// Clients that wait for a backend are told at once that the router goes down. A second call does nothing.
+func (r *Router) Stop(ctx context.Context) (err error) {
+	r.stopOnce.Do(func() { err = r.stop(ctx) })
+	return err
+}
+
+func (r *Router) stop(ctx context.Context) error {
+	r.closeListeners()
+	r.accept.Wait()
+	r.mu.Lock()
+	for _, l := range r.listeners {
+		l.queue.closeAll()
+	}
+	r.mu.Unlock()
+	gone := make(chan struct{})
+	go func() { r.clients.Wait(); close(gone) }()
+	select {
+	case <-gone:
+	case <-ctx.Done():
+	}
+	r.cancel(ErrStopped)
+	r.mu.Lock()
+	left := r.allSessions()
+	r.mu.Unlock()
+	endAll(left, func(*session) reason { return reasonShutdown })
+	<-gone
+	r.governor.Wait()
+	if r.alarm == nil {
+		return nil
+	}
+	return r.alarm.close()
+}
+
+func (r *Router) closeListeners() {
+	for _, l := range r.listeners {
+		if l.ln != nil {
+			_ = l.ln.Close() // the descriptor is gone either way
+		}
+	}
+}
+
+// allSessions is called with mu held.
+func (r *Router) allSessions() []*session {
+	all := make([]*session, 0, len(r.sessions))
+	for _, s := range r.sessions {
+		all = append(all, s)
+	}
+	return all
+}
