@@ -66,7 +66,7 @@ func (p *PostgreSQL) described(r *reader, methods []string) []string {
 		}
 		m, ok := r.sub(name)
 		if !ok {
-			r.wrong("create_replica_methods", Quote(name), "", "expected a section postgresql."+name+" with its command")
+			r.report(Unknown, "create_replica_methods", Quote(name), "", "there is no section postgresql."+name+" with its command")
 			continue
 		}
 		p.ReplicaMethods[name] = m.raw

@@ -1,0 +1,71 @@
+package config
+
+import "quorate/internal/config/dynamic"
+
+// Tags are what a member says about itself to the others.
+type Tags struct {
+	NoFailover       bool
+	FailoverPriority int // 1 unless written; a member with a higher one wins a race at equal positions
+	NoSync           bool
+	SyncPriority     int // 1 unless written
+	CloneFrom        bool
+	NoLoadBalance    bool
+	NoStream         bool
+	ReplicateFrom    string // the member to stream from, in place of the leader
+	// All holds every tag as it was written, the members' own inventions too.
+	All map[string]any
+}
+
+// tags reads the section. A boolean (nofailover, nosync) wins over the priority of the same matter; a priority of zero or less
+// forbids like the boolean.
+func (p *parser) tags(s *section) {
+	t := &p.c.Tags
+	t.NoFailover, t.FailoverPriority = p.forbidden(s, "nofailover", "failover_priority")
+	t.NoSync, t.SyncPriority = p.forbidden(s, "nosync", "sync_priority")
+	t.CloneFrom = s.bool("clonefrom", false)
+	t.NoLoadBalance = s.bool("noloadbalance", false)
+	t.NoStream = s.bool("nostream", false)
+	t.ReplicateFrom = s.text("replicatefrom")
+	t.All = map[string]any{}
+	if s.tree == nil {
+		return
+	}
+	for _, f := range s.tree.fields {
+		if f.value.kind != isScalar {
+			s.bad(f.name, "a number, text or boolean")
+			continue
+		}
+		t.All[f.name] = f.value.scalar
+	}
+	p.plainTags(t)
+}
+
+// plainTags gives the tags that have a meaning the form that readers expect, however they were written ("yes" becomes true).
+func (p *parser) plainTags(t *Tags) {
+	for name, v := range map[string]bool{
+		"nofailover": t.NoFailover, "nosync": t.NoSync, "clonefrom": t.CloneFrom,
+		"noloadbalance": t.NoLoadBalance, "nostream": t.NoStream,
+	} {
+		if _, written := t.All[name]; written {
+			t.All[name] = v
+		}
+	}
+	for _, name := range []string{"failover_priority", "sync_priority"} {
+		if n, err := dynamic.Int(t.All[name]); err == nil {
+			t.All[name] = n
+		}
+	}
+}
+
+// forbidden reads a boolean and the priority of the same matter.
+func (p *parser) forbidden(s *section, boolean, priority string) (bool, int) {
+	no := s.bool(boolean, false)
+	n := int(read(s, priority, int64(1), dynamic.Int))
+	if s.has(boolean) && s.has(priority) && no != (n <= 0) {
+		p.warn(s.place(boolean), s.name(boolean), "%t contradicts %s: %d, and wins", no, priority, n)
+	}
+	if !s.has(boolean) {
+		no = n <= 0
+	}
+	return no, n
+}
