@@ -25,7 +25,7 @@ const patience = 20 * time.Second
 
 // frontEnd is a running server over a store of one member, and ways to reach it.
 type frontEnd struct {
-	*testing.T
+	testing.TB
 	store  *solostore.Store
 	server *etcd3.Server
 	addr   string
@@ -34,7 +34,7 @@ type frontEnd struct {
 }
 
 // start brings up a front end on a port of its own; change adjusts the options.
-func start(t *testing.T, change ...func(*etcd3.Options)) *frontEnd {
+func start(t testing.TB, change ...func(*etcd3.Options)) *frontEnd {
 	t.Helper()
 	store, err := solostore.Open(t.TempDir())
 	if err != nil {
@@ -55,7 +55,7 @@ func start(t *testing.T, change ...func(*etcd3.Options)) *frontEnd {
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l, nil) }()
-	f := &frontEnd{T: t, store: store, server: server, addr: l.Addr().String(), url: "http://" + l.Addr().String()}
+	f := &frontEnd{TB: t, store: store, server: server, addr: l.Addr().String(), url: "http://" + l.Addr().String()}
 	f.conn, err = grpc.NewClient(f.addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
@@ -116,7 +116,7 @@ func (f *frontEnd) delete(key string) int64 {
 }
 
 // eventually polls until ok, and fails the test when that takes too long.
-func eventually(t *testing.T, what string, ok func() bool) {
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !ok(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {

@@ -25,10 +25,17 @@ type protocolMux struct {
 	tls      *tls.Config
 	grpc     *handoff
 	http     *handoff
+
+	mu      sync.Mutex            // guards the fields below
+	unknown map[net.Conn]struct{} // connections that have not shown their protocol
+	closed  bool
 }
 
 func newProtocolMux(l net.Listener, conf *tls.Config) *protocolMux {
-	return &protocolMux{listener: l, tls: withALPN(conf), grpc: newHandoff(l.Addr()), http: newHandoff(l.Addr())}
+	return &protocolMux{
+		listener: l, tls: withALPN(conf), grpc: newHandoff(l.Addr()), http: newHandoff(l.Addr()),
+		unknown: map[net.Conn]struct{}{},
+	}
 }
 
 // withALPN offers HTTP/2 only to clients that know nothing else, which are the gRPC ones. Whoever also speaks HTTP/1.1
@@ -64,8 +71,7 @@ func withALPN(conf *tls.Config) *tls.Config {
 
 // serve accepts until the listener is closed, which is its normal end (nil), or fails.
 func (m *protocolMux) serve() error {
-	defer m.grpc.Close()
-	defer m.http.Close()
+	defer m.close()
 	for {
 		conn, err := m.listener.Accept()
 		if errors.Is(err, net.ErrClosed) {
@@ -83,26 +89,57 @@ func (m *protocolMux) serve() error {
 	}
 }
 
+// close ends both sides and drops the connections that belong to neither yet.
+func (m *protocolMux) close() {
+	m.grpc.Close()
+	m.http.Close()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.closed = true
+	for conn := range m.unknown {
+		conn.Close()
+	}
+}
+
 // acceptPause is the wait after an accept that failed for want of a resource.
 const acceptPause = 50 * time.Millisecond
 
 // dispatch gives one connection to its side, or closes it when it does not show which in time.
 func (m *protocolMux) dispatch(conn net.Conn) {
+	if !m.track(conn) {
+		conn.Close()
+		return
+	}
+	defer m.untrack(conn)
 	ctx, cancel := context.WithTimeout(context.Background(), handshakeTimeout)
 	defer cancel()
-	side, conn, err := m.classify(ctx, conn)
+	side, ready, err := m.classify(ctx, conn)
 	if err != nil {
 		conn.Close()
 		return
 	}
-	side.give(conn)
+	side.give(ready)
 }
 
+func (m *protocolMux) track(conn net.Conn) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.unknown[conn] = struct{}{}
+	return !m.closed
+}
+
+func (m *protocolMux) untrack(conn net.Conn) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.unknown, conn)
+}
+
+// classify is the side of a connection, and the connection as that side shall have it.
 func (m *protocolMux) classify(ctx context.Context, conn net.Conn) (*handoff, net.Conn, error) {
 	if m.tls != nil {
 		secure := tls.Server(conn, m.tls)
 		if err := secure.HandshakeContext(ctx); err != nil {
-			return nil, conn, err
+			return nil, nil, err
 		}
 		if secure.ConnectionState().NegotiatedProtocol == "h2" {
 			return m.grpc, secure, nil
@@ -111,15 +148,15 @@ func (m *protocolMux) classify(ctx context.Context, conn net.Conn) (*handoff, ne
 	}
 	deadline, _ := ctx.Deadline()
 	if err := conn.SetReadDeadline(deadline); err != nil {
-		return nil, conn, err
+		return nil, nil, err
 	}
 	peeked := &peekedConn{Conn: conn, r: bufio.NewReaderSize(conn, 512)}
 	h2, err := peeked.startsWith(h2Preface)
 	if err != nil {
-		return nil, conn, err
+		return nil, nil, err
 	}
 	if err := conn.SetReadDeadline(time.Time{}); err != nil {
-		return nil, conn, err
+		return nil, nil, err
 	}
 	if h2 {
 		return m.grpc, peeked, nil

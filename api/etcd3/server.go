@@ -12,6 +12,7 @@ import (
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3election"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3election/v3electionpb"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3lock"
@@ -57,7 +58,9 @@ type Server struct {
 	inside, onBehalf pipe               // for the gateway and the recipes, and for Conn
 	conns            []*grpc.ClientConn // through the pipes
 	node             *grpc.ClientConn   // through onBehalf
+	recipes          *clientv3.Client   // through inside
 
+	once      sync.Once  // of Stop
 	mu        sync.Mutex // guards listeners
 	listeners []net.Listener
 }
@@ -111,9 +114,9 @@ func (s *Server) connect() error {
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	s.Register(s.grpc)
-	client := recipeClient(s.ctx, recipes)
-	v3lockpb.RegisterLockServer(s.grpc, v3lock.NewLockServer(client))
-	v3electionpb.RegisterElectionServer(s.grpc, v3election.NewElectionServer(client))
+	s.recipes = recipeClient(s.ctx, recipes)
+	v3lockpb.RegisterLockServer(s.grpc, v3lock.NewLockServer(s.recipes))
+	v3electionpb.RegisterElectionServer(s.grpc, v3election.NewElectionServer(s.recipes))
 	reflection.Register(s.grpc)
 	return nil
 }
@@ -188,8 +191,15 @@ func (s *Server) attach(mux *protocolMux) bool {
 func (s *Server) background(f func()) { s.wg.Go(f) }
 
 // Stop ends the front end: listeners close, streams end with "server stopped" so that clients turn to another host,
-// requests under way finish until ctx ends, then their connections are cut. The store is left running.
+// requests under way finish until ctx ends, then their connections are cut. The store is left running. A second call does
+// nothing.
 func (s *Server) Stop(ctx context.Context) error {
+	var err error
+	s.once.Do(func() { err = s.stop(ctx) })
+	return err
+}
+
+func (s *Server) stop(ctx context.Context) error {
 	s.mu.Lock()
 	s.cancel()
 	listeners := s.listeners
@@ -227,6 +237,11 @@ func (s *Server) stopGRPC(ctx context.Context) {
 
 func (s *Server) closeConns() error {
 	var errs []error
+	if s.recipes != nil {
+		if err := s.recipes.Close(); !errors.Is(err, context.Canceled) { // which is how this client says that it has closed
+			errs = append(errs, err)
+		}
+	}
 	for _, c := range s.conns {
 		errs = append(errs, c.Close())
 	}
