@@ -23,7 +23,7 @@ import (
 // SocketName and LockName lie in the state folder beside the data folder.
 const (
 	SocketName = "fence.sock"
-	LockName   = "lock"
+	LockName   = "fence.lock"
 )
 
 // ErrLocked says that another fence holds the data folder.
