@@ -244,6 +244,9 @@ func (w *world) takeOver(x int, set mask, old nodeState, p planner) {
 	w.nodes[0] = up
 	s := w.state()
 	s.InEffect, s.Asked, s.Since = Names{}, Names{}, 0
+	for i := range s.Standbys {
+		s.Standbys[i].Alive = s.Standbys[i].Streaming
+	}
 	t, _ := p.initial(s)
 	w.names, w.caught = listOf(t.Names), 0
 	w.asked = w.names

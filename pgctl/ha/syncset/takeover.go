@@ -15,9 +15,9 @@ type Takeover struct {
 }
 
 // InitialNames plans the takeover by s.Leader, which is allowed to be promoted (see CanPromote). Of s it uses the settings, the
-// standing key, and of Standbys the other members with Name, Alive and SyncPriority, the former leader among them. Streaming says
-// here that the member is ready to follow without being rewound: a standby that has answered, or a leader that has shut down
-// in order. The first commits wait for such members only, not for one that has to be repaired.
+// standing key, and of Standbys the other members with Name, Alive and SyncPriority, the former leader among them. Alive says here
+// more than that the lease stands: the member is ready to follow without being rewound, as a running standby is, or a leader that
+// has shut down in order. The first commits wait for such members only, not for one that has to be repaired.
 //
 // The invariant holds from the first commit on and nothing has to be waited for: the voters of the old key lack, all but its
 // quorum, no acknowledged commit, and its leader lacks none; so any of them may vote on as long as the quorum is not lowered and
@@ -72,7 +72,7 @@ func (v *view) startAlone() (Takeover, string) {
 func (v *view) willing(filter func(Standby) bool) []string {
 	var out []string
 	for _, s := range v.Standbys {
-		if s.Alive && s.Streaming && s.SyncPriority > 0 && s.Name != v.Leader && !v.clash(s.Name) && filter(s) {
+		if s.Alive && s.SyncPriority > 0 && s.Name != v.Leader && !v.clash(s.Name) && filter(s) {
 			out = append(out, s.Name)
 		}
 	}
