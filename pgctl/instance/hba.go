@@ -1,0 +1,108 @@
+package instance
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"strconv"
+
+	"quorate/pgctl/postgres"
+)
+
+// writeHBA writes pg_hba.conf and pg_ident.conf, unless the parameters point PostgreSQL at files elsewhere, which are their
+// owner's. With confMu held.
+func (i *Instance) writeHBA(v postgres.Version) error {
+	if i.conf.HBA != nil && i.conf.Params["hba_file"] == "" {
+		text, err := postgres.RenderHBA(i.conf.HBA, i.ownHBA(v))
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrBadConfig, err)
+		}
+		if _, err := i.updateFile(i.dataPath(hbaFile), []byte(text)); err != nil {
+			return err
+		}
+	}
+	if i.conf.Ident == nil || i.conf.Params["ident_file"] != "" {
+		return nil
+	}
+	text, err := postgres.RenderIdent(i.conf.Ident)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrBadConfig, err)
+	}
+	_, err = i.updateFile(i.dataPath(identFile), []byte(text))
+	return err
+}
+
+// ownHBA lets the agent in through the socket when the user's lines say nothing about it. It comes last, so that it changes nothing for
+// anybody who is named before.
+func (i *Instance) ownHBA(v postgres.Version) []string {
+	method := "scram-sha-256"
+	if !v.AtLeast(14) {
+		method = "md5" // takes SCRAM passwords, too, and the md5 ones that were the default before 14
+	}
+	if i.opt.Superuser.Password == "" {
+		method = "peer"
+	}
+	who := postgres.QuoteHBA(i.opt.Superuser.User)
+	return []string{
+		"# The agent's own connections, when no line above matches them.",
+		fmt.Sprintf("local all %s %s", who, method),
+		fmt.Sprintf("local replication %s %s", who, method),
+	}
+}
+
+// DefaultHBA are the lines for a new cluster whose configuration has none: passwords for everybody, and the agent itself.
+func (i *Instance) DefaultHBA(v postgres.Version) []string {
+	method := "scram-sha-256"
+	if !v.AtLeast(14) {
+		method = "md5"
+	}
+	repl := postgres.QuoteHBA(i.opt.Replication.User)
+	return []string{
+		"local all all peer",
+		"host all all 127.0.0.1/32 " + method,
+		"host all all ::1/128 " + method,
+		"host all all 0.0.0.0/0 " + method,
+		"host all all ::/0 " + method,
+		"host replication " + repl + " 0.0.0.0/0 " + method,
+		"host replication " + repl + " ::/0 " + method,
+	}
+}
+
+// passFile is the password file of all connections that this host's PostgreSQL and its programs make.
+func (i *Instance) passFile() string { return i.statePath("pgpass") }
+
+// PassFile writes the password file and is its path.
+func (i *Instance) PassFile() (string, error) {
+	text, err := postgres.RenderPassFile(i.logins())
+	if err != nil {
+		return "", err
+	}
+	path := i.passFile()
+	if _, err := i.updateFile(path, []byte(text)); err != nil {
+		return "", err
+	}
+	return path, errors.Join(os.Chmod(path, 0o600), i.own(path))
+}
+
+// logins are the accounts, each role once: where two share a name the first password counts.
+func (i *Instance) logins() []postgres.Login {
+	var out []postgres.Login
+	seen := map[string]bool{}
+	for _, a := range []Account{i.opt.Superuser, i.opt.Replication, i.opt.Rewind} {
+		if !seen[a.User] {
+			seen[a.User] = true
+			out = append(out, postgres.Login{User: a.User, Password: a.Password})
+		}
+	}
+	return out
+}
+
+// osUser is the name of the user that runs PostgreSQL.
+func (i *Instance) osUser() string {
+	u, err := user.LookupId(strconv.Itoa(i.opt.UID))
+	if err != nil {
+		return ""
+	}
+	return u.Username
+}

@@ -1,0 +1,133 @@
+package instance
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"quorate/pgctl/postgres"
+)
+
+// LossReport says what a rewind or a new clone gave up, and where it is kept.
+type LossReport struct {
+	At           time.Time          `json:"at"` // wall clock, for people
+	SystemID     string             `json:"system_identifier"`
+	Timeline     postgres.Timeline  `json:"timeline"` // the local one
+	Fork         postgres.ForkPoint `json:"fork"`     // where the histories parted
+	End          postgres.LSN       `json:"end"`      // how far the local log went
+	Bytes        int64              `json:"bytes"`    // of log behind the fork
+	Transactions int                `json:"transactions"`
+	// Kept is the folder with the log from the fork's segment on, or with the whole former data folder; "" when nothing was lost.
+	Kept      string   `json:"kept"`
+	KeptBytes int64    `json:"kept_bytes"`
+	Files     []string `json:"files,omitempty"`
+}
+
+// Lost says whether anything that was written is not in the history that is followed now.
+func (r LossReport) Lost() bool { return r.Bytes > 0 }
+
+// String is a sentence.
+func (r LossReport) String() string {
+	if !r.Lost() {
+		return "nothing was lost"
+	}
+	return fmt.Sprintf("%d bytes of timeline %d behind %s with %d committed transactions are not in the history that is followed; kept in %s",
+		r.Bytes, r.Timeline, r.Fork.LSN, r.Transactions, r.Kept)
+}
+
+// divergedDir is where the divergent log of each rewind is kept, below the state folder.
+const divergedDir = "diverged"
+
+// stamp is the time in a folder's name.
+const stamp = "20060102T150405.000Z"
+
+// assess counts what the local log holds behind the fork.
+func (i *Instance) assess(ctx context.Context, w WALCheck, systemID string) (LossReport, error) {
+	r := LossReport{At: time.Now().UTC(), SystemID: systemID, Timeline: w.History.Timeline, Fork: w.Fork, End: w.End, Bytes: w.Bytes}
+	for _, part := range postgres.Lost(w.History, w.Fork, w.End) {
+		err := i.walkWAL(ctx, i.dataPath("pg_wal"), part.Timeline, part.Begin, part.End, "Transaction", func(rec postgres.WALRecord) {
+			if rec.IsCommit() {
+				r.Transactions++
+			}
+		})
+		if err != nil {
+			return r, fmt.Errorf("counting the transactions behind %s: %w", part.Begin, err)
+		}
+	}
+	return r, nil
+}
+
+// keepWAL copies the log behind the fork, with the histories, into a folder of its own, and the report beside it. It must be on
+// disk before anything is overwritten: it may be the only copy of acknowledged commits.
+func (i *Instance) keepWAL(w WALCheck, segSize uint64, r *LossReport) error {
+	names, size, err := i.divergentFiles(w, segSize)
+	if err != nil {
+		return err
+	}
+	dir := i.statePath(divergedDir, r.At.Format(stamp))
+	if err := i.mkdir(i.statePath(divergedDir)); err != nil {
+		return err
+	}
+	free, _, err := diskFree(i.opt.StateDir)
+	if err != nil {
+		return err
+	}
+	if free < size {
+		return fmt.Errorf("%w: %d bytes of WAL for %s, %d are free: make space, or remove what is kept from earlier (`quorate diverged`)", ErrNoSpace, size, dir, free)
+	}
+	if err := i.mkdir(dir); err != nil {
+		return err
+	}
+	for _, n := range names {
+		b, err := i.copyFile(i.dataPath("pg_wal", n), filepath.Join(dir, n))
+		if err != nil {
+			return fmt.Errorf("keeping %s aside: %w", n, err)
+		}
+		r.KeptBytes += b
+	}
+	r.Kept, r.Files = dir, names
+	return i.writeReport(filepath.Join(dir, reportFile), *r)
+}
+
+const reportFile = "report.json"
+
+func (i *Instance) writeReport(path string, r LossReport) error {
+	b, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	return i.writeFile(path, append(b, '\n'))
+}
+
+// divergentFiles are the segments from the fork on, on each of the local timelines behind it, and all histories.
+func (i *Instance) divergentFiles(w WALCheck, segSize uint64) (names []string, size int64, err error) {
+	first := map[postgres.Timeline]uint64{}
+	for _, part := range postgres.Lost(w.History, w.Fork, w.End) {
+		first[part.Timeline] = uint64(part.Begin) / segSize
+	}
+	entries, err := os.ReadDir(i.dataPath("pg_wal"))
+	if err != nil {
+		return nil, 0, err
+	}
+	last := uint64(w.End) / segSize // recycled segments lie behind
+	for _, e := range entries {
+		keep := strings.HasSuffix(e.Name(), ".history")
+		if f, err := postgres.ParseWALFile(e.Name(), segSize); err == nil {
+			from, ours := first[f.Timeline]
+			keep = ours && f.Segment >= from && f.Segment <= last
+		}
+		if !keep {
+			continue
+		}
+		fi, err := e.Info()
+		if err != nil {
+			return nil, 0, err
+		}
+		names, size = append(names, e.Name()), size+fi.Size()
+	}
+	return names, size, nil
+}

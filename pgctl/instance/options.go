@@ -1,0 +1,135 @@
+package instance
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"quorate/pgctl/postgres"
+)
+
+// Account is a database role that the agent uses. An empty password means that the server asks for none.
+type Account struct {
+	User     string
+	Password string
+	Extra    postgres.Conninfo // sslmode, sslcert, gssencmode, ... of its connections
+}
+
+// Options say which PostgreSQL an Instance owns.
+type Options struct {
+	DataDir string // absolute
+	// BinDir has PostgreSQL's programs. Empty: looked for in the distributions' places and in PATH, by the folder's major version.
+	BinDir string
+	// StateDir keeps the agent's own files about the folder: markers, password file, log, WAL kept aside. Empty: DataDir + ".quorate".
+	// It must not lie in DataDir, which clones and rewinds replace.
+	StateDir string
+
+	ClusterName string // cluster_name: the scope
+	Listen      string // listen_addresses; empty: all
+	Port        int    // empty: 5432
+	// SocketDir is unix_socket_directories and where the agent connects. Empty: /var/run/postgresql when it is there, else /tmp.
+	SocketDir string
+	// ConnectHost is the address that the agent tries when the socket does not let it in. Empty: 127.0.0.1.
+	ConnectHost string
+	Database    string // empty: postgres
+
+	Superuser, Replication, Rewind Account
+
+	// UID and GID run PostgreSQL when the agent is root; ignored otherwise. 0: the data folder's owner, else the user postgres.
+	UID, GID int
+
+	Supervisor Supervisor
+	Logger     *slog.Logger          // nil: discarded
+	Metrics    prometheus.Registerer // nil: none
+
+	// OnExit is called once for each end of a postmaster, asked for or not, after all its processes have gone. It must not block.
+	OnExit func(ExitStatus)
+	// OnProgress is called as long operations go on. It must not block.
+	OnProgress func(Progress)
+
+	// StandbyStart is how long a start may take to be ready before StartStandby returns ErrNotReady; 0: as long as its context lasts.
+	StandbyStart time.Duration
+}
+
+// Progress is where a long operation stands.
+type Progress struct {
+	Operation string
+	Step      string
+	Done      int64 // bytes; 0 while unknown
+	Total     int64
+}
+
+func (o *Options) setDefaults() error {
+	if !filepath.IsAbs(o.DataDir) {
+		return fmt.Errorf("data_dir %q is not an absolute path", o.DataDir)
+	}
+	if o.Supervisor == nil {
+		return errors.New("no supervisor")
+	}
+	o.DataDir = filepath.Clean(o.DataDir)
+	setIfEmpty(&o.StateDir, o.DataDir+".quorate")
+	setIfEmpty(&o.Listen, "*")
+	setIfEmpty(&o.ConnectHost, "127.0.0.1")
+	setIfEmpty(&o.Database, "postgres")
+	setIfEmpty(&o.Superuser.User, "postgres")
+	if o.Rewind.User == "" {
+		o.Rewind = o.Superuser
+	}
+	if o.Port == 0 {
+		o.Port = 5432
+	}
+	if o.SocketDir == "" {
+		o.SocketDir = "/tmp"
+		if _, err := os.Stat("/var/run/postgresql"); err == nil {
+			o.SocketDir = "/var/run/postgresql"
+		}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if rel, err := filepath.Rel(o.DataDir, o.StateDir); err == nil && filepath.IsLocal(rel) {
+		return fmt.Errorf("the state folder %s lies in the data folder %s, which clones and rewinds replace", o.StateDir, o.DataDir)
+	}
+	return o.setRunAs()
+}
+
+func setIfEmpty(s *string, v string) {
+	if *s == "" {
+		*s = v
+	}
+}
+
+// setRunAs decides which user runs PostgreSQL; it refuses to be root.
+func (o *Options) setRunAs() error {
+	if os.Geteuid() != 0 {
+		o.UID, o.GID = os.Geteuid(), os.Getegid()
+		return nil
+	}
+	if o.UID != 0 {
+		return nil
+	}
+	if fi, err := os.Stat(o.DataDir); err == nil {
+		if st, ok := fi.Sys().(*syscall.Stat_t); ok && st.Uid != 0 {
+			o.UID, o.GID = int(st.Uid), int(st.Gid)
+			return nil
+		}
+	}
+	u, err := user.Lookup("postgres")
+	if err != nil {
+		return fmt.Errorf("PostgreSQL does not run as root, and there is no other user for it: %w", err)
+	}
+	o.UID, err = strconv.Atoi(u.Uid)
+	if err != nil {
+		return err
+	}
+	o.GID, err = strconv.Atoi(u.Gid)
+	return err
+}

@@ -1,0 +1,160 @@
+package instance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"quorate/pgctl/postgres"
+)
+
+// RewindOptions say whose history to go back to.
+type RewindOptions struct {
+	Host string
+	Port int
+	Name string // this member's name, as the source sees it
+}
+
+// Rewind takes a stopped data folder whose log has left the source's history back to the point where they parted, by pg_rewind, and
+// leaves it at rest, ready for StartStandby. Before anything is changed the log behind that point is kept aside, and what it holds is
+// counted. A folder that has not diverged is left alone.
+//
+// ErrRewindImpossible: pg_rewind cannot work here, and a clone is needed. ErrNoSpace: the log to be kept does not fit. When pg_rewind
+// itself is broken off, the folder is of no use any more: ErrUnfinished from then on, until Reclone.
+func (i *Instance) Rewind(ctx context.Context, o RewindOptions) (r LossReport, err error) {
+	done, err := i.begin("rewind")
+	if err != nil {
+		return r, err
+	}
+	defer done(&err)
+	c, err := i.startable(ctx)
+	if err != nil {
+		return r, err
+	}
+	if !c.RewindPossible() {
+		return r, fmt.Errorf("%w: %s has neither data checksums nor wal_log_hints", ErrRewindImpossible, i.opt.DataDir)
+	}
+	if err := i.finishRecoveryMarker(); err != nil {
+		return r, err
+	}
+	if err := i.writeConfig(ctx); err != nil { // the programs read it
+		return r, err
+	}
+	w, err := i.CheckWAL(ctx, o.Host, o.Port)
+	if err != nil || !w.Diverged {
+		return r, err
+	}
+	if r, err = i.assess(ctx, w, c.SystemID); err != nil {
+		return r, err
+	}
+	i.progress("rewind", "keep the divergent log", 0, r.Bytes)
+	if err := i.keepWAL(w, c.WALSegmentSize, &r); err != nil {
+		return r, err
+	}
+	// The recovery of a crash writes log of its own, so that it comes after the counting and the keeping.
+	if err := i.recoverCrash(ctx, c); err != nil {
+		return r, err
+	}
+	if err := i.rewind(ctx, o, w.Source.Timeline); err != nil {
+		return r, err
+	}
+	i.lost(r)
+	return r, nil
+}
+
+func (i *Instance) lost(r LossReport) {
+	i.metrics.lostBytes.Add(float64(r.Bytes))
+	i.metrics.lostXacts.Add(float64(r.Transactions))
+	i.log.Warn("log of this server is not in the history that it follows", "bytes", r.Bytes, "transactions", r.Transactions,
+		"timeline", r.Timeline, "fork", r.Fork.LSN, "end", r.End, "kept", r.Kept)
+}
+
+// rewind runs pg_rewind, first without changing anything: whatever it finds wrong then leaves the folder as it is.
+func (i *Instance) rewind(ctx context.Context, o RewindOptions, t postgres.Timeline) error {
+	v, err := i.Version(ctx)
+	if err != nil {
+		return err
+	}
+	if v.RewindNeedsCheckpoint() {
+		i.progress("rewind", "wait for the source's checkpoint", 0, 0)
+		if err := i.awaitSourceCheckpoint(ctx, o.Host, o.Port, t); err != nil {
+			return err
+		}
+	}
+	saved, err := i.readConfigFiles()
+	if err != nil {
+		return err
+	}
+	if err := i.aside(markRecovery); err != nil {
+		return err
+	}
+	i.progress("rewind", "dry run", 0, 0)
+	if err := i.pgRewind(ctx, o, v, "--dry-run"); err != nil {
+		return errors.Join(err, i.putBack())
+	}
+	if err := i.mark(markRewind); err != nil {
+		return err
+	}
+	i.progress("rewind", "rewind", 0, 0)
+	if err := i.pgRewind(ctx, o, v); err != nil {
+		return fmt.Errorf("the folder is half rewound: %w", err)
+	}
+	if err := i.restoreConfigFiles(saved); err != nil {
+		return err
+	}
+	return i.putBack()
+}
+
+func (i *Instance) pgRewind(ctx context.Context, o RewindOptions, v postgres.Version, more ...string) error {
+	bin, _, err := i.tools(ctx)
+	if err != nil {
+		return err
+	}
+	pass, err := i.PassFile()
+	if err != nil {
+		return err
+	}
+	i.confMu.Lock()
+	restore := i.conf.Recovery["restore_command"] != ""
+	extra := append([]string(nil), i.conf.PGRewind...)
+	i.confMu.Unlock()
+	args := []string{"-D", i.opt.DataDir, "--source-server=" + i.toolConninfo(o.Host, o.Port, o.Name, i.opt.Rewind).With("dbname", i.opt.Database).String(), "--progress"}
+	if v.AtLeast(13) {
+		args = append(args, "--no-ensure-shutdown") // it was seen to before
+	}
+	if restore && v.RewindRestoresWAL() {
+		args = append(args, "--restore-target-wal")
+	}
+	_, err = i.run(ctx, command{
+		path: filepath.Join(bin, "pg_rewind"), args: append(append(args, extra...), more...), env: []string{"PGPASSFILE=" + pass},
+		line: i.logLine("pg_rewind"),
+	})
+	return err
+}
+
+// configFiles are files that pg_rewind replaces by the source's, although they are this member's own.
+var configFiles = []string{confFile, baseConfFile, autoConfFile, hbaFile, identFile}
+
+func (i *Instance) readConfigFiles() (map[string][]byte, error) {
+	out := map[string][]byte{}
+	for _, n := range configFiles {
+		b, err := os.ReadFile(i.dataPath(n))
+		if err == nil {
+			out[n] = b
+		} else if !errors.Is(err, os.ErrNotExist) {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func (i *Instance) restoreConfigFiles(saved map[string][]byte) error {
+	for n, b := range saved {
+		if err := i.writeFile(i.dataPath(n), b); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,69 @@
+package instance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"quorate/pgctl/postgres"
+)
+
+// Codes of errors that say that a slot is already as it was to be.
+const (
+	codeDuplicateObject = "42710"
+	codeUndefinedObject = "42704"
+)
+
+// EnsureSlot makes a physical slot that keeps the log from now on. One of that name that is there is left as it is.
+func (i *Instance) EnsureSlot(ctx context.Context, name string) error {
+	err := i.slotSQL(ctx, name, "SELECT pg_catalog.pg_create_physical_replication_slot("+literal(name)+", true)")
+	if sqlState(err) == codeDuplicateObject {
+		return nil
+	}
+	return err
+}
+
+// DropSlot removes a slot; that there is none is no error. One that is in use cannot be dropped.
+func (i *Instance) DropSlot(ctx context.Context, name string) error {
+	err := i.slotSQL(ctx, name, "SELECT pg_catalog.pg_drop_replication_slot("+literal(name)+")")
+	if sqlState(err) == codeUndefinedObject {
+		return nil
+	}
+	return err
+}
+
+// AdvanceSlot moves a slot forward, so that the log before to may go: on a standby, as far as the slot of the same name on the primary
+// is. It never moves one back, and not behind what this server has replayed.
+func (i *Instance) AdvanceSlot(ctx context.Context, name string, to postgres.LSN) error {
+	sql := fmt.Sprintf(`SELECT pg_catalog.pg_replication_slot_advance(slot_name, least(%[2]s::pg_lsn, CASE WHEN pg_catalog.pg_is_in_recovery()
+ THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_flush_lsn() END))
+ FROM pg_catalog.pg_replication_slots WHERE slot_name = %[1]s AND NOT active AND restart_lsn < %[2]s::pg_lsn`, literal(name), literal(to.String()))
+	return i.slotSQL(ctx, name, sql)
+}
+
+func (i *Instance) slotSQL(ctx context.Context, name, sql string) error {
+	if !postgres.ValidSlotName(name) {
+		return fmt.Errorf("replication slot %q: not a name that a slot can have", name)
+	}
+	s, err := i.local(ctx, appName, nil)
+	if err != nil {
+		return fmt.Errorf("replication slot %s: %w", name, err)
+	}
+	defer s.close()
+	if err := s.exec(ctx, sql); err != nil {
+		return fmt.Errorf("replication slot %s: %w", name, err)
+	}
+	return nil
+}
+
+// SyncSlots makes the physical slots that are wanted, and drops those of drop. It goes on over what fails.
+func (i *Instance) SyncSlots(ctx context.Context, want, drop []string) error {
+	var errs []error
+	for _, n := range want {
+		errs = append(errs, i.EnsureSlot(ctx, n))
+	}
+	for _, n := range drop {
+		errs = append(errs, i.DropSlot(ctx, n))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,104 @@
+package instance
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"quorate/pgctl/postgres"
+)
+
+// walPosition is an end of log on a timeline.
+type walPosition struct {
+	History postgres.History // of the timeline that the end is on
+	LSN     postgres.LSN
+}
+
+// walkWAL calls each with every record on timeline t from an LSN on that is a record's beginning, until limit or the end of the log in
+// dir; manager restricts it to one resource manager. That the log ends, or that nothing is there, is no error.
+func (i *Instance) walkWAL(ctx context.Context, dir string, t postgres.Timeline, from, limit postgres.LSN, manager string, each func(postgres.WALRecord)) error {
+	bin, _, err := i.tools(ctx)
+	if err != nil {
+		return err
+	}
+	args := []string{"-p", dir, "-t", fmt.Sprint(t), "-s", from.String()}
+	if limit != postgres.MaxLSN {
+		args = append(args, "-e", limit.String())
+	}
+	if manager != "" {
+		args = append(args, "-r", manager)
+	}
+	_, err = i.run(ctx, command{path: filepath.Join(bin, "pg_waldump"), args: args, env: []string{"LC_ALL=C"}, out: func(l string) {
+		if r, err := postgres.ParseWALRecord(l); err == nil {
+			each(r)
+		}
+	}})
+	if said(err, "error in WAL record at", "could not find a valid record after", "could not find file", "could not open file", "first record is after", "could not locate WAL file") {
+		return nil
+	}
+	return err
+}
+
+// walEnd finds the end of the log in the data folder: the end of the last whole record from an LSN on, on the timeline of h and on those
+// that branch off where it ends and whose log is there too. That is how far a start would replay.
+func (i *Instance) walEnd(ctx context.Context, h postgres.History, from postgres.LSN) (walPosition, error) {
+	c, err := i.ControlData(ctx)
+	if err != nil {
+		return walPosition{}, err
+	}
+	pos := walPosition{History: h, LSN: from}
+	for {
+		err := i.walkWAL(ctx, i.dataPath("pg_wal"), pos.History.Timeline, pos.LSN, postgres.MaxLSN, "", func(r postgres.WALRecord) {
+			pos.LSN = max(pos.LSN, postgres.RecordEnd(r.LSN, r.Length, c.WALSegmentSize))
+		})
+		if err != nil {
+			return pos, err
+		}
+		next, ok := i.childTimeline(pos, c.WALSegmentSize)
+		if !ok {
+			return pos, nil
+		}
+		pos.History = next
+	}
+}
+
+// childTimeline is a timeline of which the folder holds history and log, and that begins where pos is.
+func (i *Instance) childTimeline(pos walPosition, segSize uint64) (postgres.History, bool) {
+	entries, err := os.ReadDir(i.dataPath("pg_wal"))
+	if err != nil {
+		return postgres.History{}, false
+	}
+	for _, e := range entries {
+		var n uint32
+		if _, err := fmt.Sscanf(e.Name(), "%08X.history", &n); err != nil || postgres.Timeline(n) <= pos.History.Timeline {
+			continue
+		}
+		h, err := i.LocalHistory(postgres.Timeline(n))
+		if err != nil || h.Begin() != pos.LSN || h.Switches[len(h.Switches)-1].Timeline != pos.History.Timeline {
+			continue
+		}
+		if exists(i.dataPath("pg_wal", postgres.WALFileAt(h.Timeline, pos.LSN, segSize).Name(segSize))) {
+			return h, true
+		}
+	}
+	return postgres.History{}, false
+}
+
+// LocalEnd tells how far the log of a folder at rest goes, and on which timeline: what a start on it would replay.
+func (i *Instance) LocalEnd(ctx context.Context) (postgres.History, postgres.LSN, error) {
+	c, err := i.ControlData(ctx)
+	if err != nil {
+		return postgres.History{}, 0, err
+	}
+	t, from := c.Timeline, c.Checkpoint
+	if c.MinRecoveryEnd > c.Checkpoint && c.MinRecoveryEndTL >= t {
+		t, from = c.MinRecoveryEndTL, c.MinRecoveryEnd
+	}
+	h, err := i.LocalHistory(t)
+	if err != nil {
+		return h, 0, err
+	}
+	end, err := i.walEnd(ctx, h, from)
+	return end.History, end.LSN, err
+}
