@@ -19,6 +19,7 @@ const (
 	LaneMember Lane = "member"
 	LaneStatus Lane = "status"
 	LaneFence  Lane = "fence"
+	LaneKill   Lane = "kill" // from the order to fence until everything has gone
 	LanePG     Lane = "postgres"
 	LanePeers  Lane = "peers"
 	LaneExit   Lane = "exit"
@@ -135,7 +136,7 @@ func (AdoptLease) Lane() Lane   { return LaneLease }
 func (a Commit) Lane() Lane     { return a.In }
 func (ArmFence) Lane() Lane     { return LaneFence }
 func (Unfence) Lane() Lane      { return LaneFence }
-func (FenceNow) Lane() Lane     { return LaneFence }
+func (FenceNow) Lane() Lane     { return LaneKill }
 func (Initdb) Lane() Lane       { return LanePG }
 func (StartPrimary) Lane() Lane { return LanePG }
 func (StartStandby) Lane() Lane { return LanePG }

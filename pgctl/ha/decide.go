@@ -38,11 +38,11 @@ func (d *decider) because(c Code, format string, args ...any) {
 	d.reason = Reason{Code: c, Text: fmt.Sprintf(format, args...)}
 }
 
-// do adds an action and says whether its lane was free. One action for each lane fits into a decision; fencing never waits.
+// do adds an action and says whether its lane was free. One action for each lane fits into a decision; fencing has a lane of its
+// own, so that it waits for nothing.
 func (d *decider) do(a Action) bool {
-	if _, urgent := a.(FenceNow); urgent {
-		d.actions, d.fenced = append(d.actions, a), true
-		return true
+	if _, kill := a.(FenceNow); kill {
+		d.fenced = true
 	}
 	if d.busy(a.Lane()) {
 		return false

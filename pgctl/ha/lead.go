@@ -31,7 +31,7 @@ func (d *decider) foreignLease(l *dcs.Leader) {
 	case alive || d.s.PG.Phase == Starting && d.s.Fence.Term == l.Term && d.s.Fence.Fired != l.Term:
 		d.because(CodeLeading, "taking up the lease of this node's former process")
 		d.do(AdoptLease{ID: l.Lease})
-	case d.s.PG.writable():
+	case d.s.PG.writable(), d.s.PG.Phase != Stopped && !d.knownStandby():
 		d.because(CodeDemoting, "the leader key carries this name, but the fence does not hold its term")
 		d.do(FenceNow{Why: d.reason.Text})
 	default:
@@ -42,6 +42,14 @@ func (d *decider) foreignLease(l *dcs.Leader) {
 		})
 	}
 }
+
+// knownStandby says whether PostgreSQL has just said that it is in recovery.
+func (d *decider) knownStandby() bool {
+	return d.s.PG.standby() && d.s.Now.Sub(d.s.PG.SampleAt) < sampleTrust
+}
+
+// sampleTrust is how long a sample proves that a server is a standby.
+const sampleTrust = 2 * time.Second
 
 // lead decides while this node holds the leader key by its own lease.
 func (d *decider) lead() {
@@ -74,9 +82,8 @@ func (d *decider) primary() {
 	d.because(CodeLeading, "no action. I am (%s), the leader with the lock", d.s.Self.Name)
 	d.arm(l.Term)
 	if silent := d.s.Now.Sub(d.s.PG.SampleAt); silent > hungAfter && !d.opBusy() && d.couldTakeOver() {
-		d.because(CodeFailingOver, "PostgreSQL has not answered for %s: fenced and released the leader key", silent.Round(time.Second))
+		d.because(CodeFailingOver, "PostgreSQL has not answered for %s: fencing it to let another take over", silent.Round(time.Second))
 		d.do(FenceNow{Why: "PostgreSQL hangs"})
-		d.release(dcs.Released{})
 		return
 	}
 	if d.clusterKeys() || d.askedToHandOver() {
@@ -115,6 +122,10 @@ func (d *decider) armed(t dcs.Term) bool {
 // promote takes a standby with the leader key to a primary: key, deadline acknowledged by the fence, promotion.
 func (d *decider) promote() {
 	t := d.cluster.Leader.Term
+	if d.s.Busy[LaneCommit] {
+		d.because(CodePromoting, "waiting for the store's answer")
+		return
+	}
 	if d.mem.Acquired != t {
 		d.because(CodeWaiting, "released the leader key: PostgreSQL is a standby and this process has not taken the key")
 		d.release(dcs.Released{})
@@ -123,8 +134,9 @@ func (d *decider) promote() {
 	d.because(CodePromoting, "promoted self to leader by acquiring session lock")
 	d.arm(t)
 	if f := d.s.PG.Failed; f.Count > 0 && f.Action == "promote" && d.mem.Promoted == t {
-		d.because(CodeFailingOver, "released the leader key: the promotion failed: %s", f.Text)
-		d.release(dcs.Released{})
+		// Whether it opened is not known: the key must not go before everything has.
+		d.because(CodeFailingOver, "giving up the lead: the promotion failed: %s", f.Text)
+		d.do(FenceNow{Why: "the promotion failed"})
 		return
 	}
 	if !d.armed(t) || d.mem.Promoted == t && d.opBusy() {
@@ -145,7 +157,6 @@ func (d *decider) starting() {
 	if took > d.s.Set.PrimaryStartTimeout && d.couldTakeOver() {
 		d.because(CodeFailingOver, "stopped PostgreSQL because of startup timeout")
 		d.do(FenceNow{Why: d.reason.Text})
-		d.release(dcs.Released{})
 	}
 }
 
@@ -224,7 +235,8 @@ func tagTrue(tags map[string]any, name string) bool {
 	return b
 }
 
-// release gives the leader key up, by the term that is held, and tells in the same transaction how the term ended.
+// release gives the leader key up, by the term that is held, and tells in the same transaction how the term ended. It must only be
+// called when nothing of this instance can take writes any more: it has gone, it was fenced, or it never opened.
 func (d *decider) release(r dcs.Released) {
 	l := d.cluster.Leader
 	r.Term, r.From = l.Term, d.s.Self.Name

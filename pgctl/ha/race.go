@@ -1,6 +1,7 @@
 package ha
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -196,7 +197,7 @@ func (d *decider) cold() bool {
 func (d *decider) ahead() (who, why string) {
 	me := Answer{Name: d.s.Self.Name, Timeline: d.s.PG.Timeline, FlushLSN: max(d.s.PG.FlushLSN, d.s.PG.ReplayLSN), FailoverPriority: d.s.Self.FailoverPriority}
 	f := d.cluster.Failover
-	for name := range d.s.Race.Answers {
+	for _, name := range slices.Sorted(maps.Keys(d.s.Race.Answers)) {
 		a := d.s.Race.Answers[name]
 		switch {
 		case !a.Reached:

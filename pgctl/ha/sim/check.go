@@ -1,0 +1,118 @@
+package sim
+
+import (
+	"quorate/pgctl/ha"
+	"quorate/raftstore/dcs"
+)
+
+// checker holds what clients were told, and finds what must not be.
+type checker struct {
+	ids    int
+	acks   map[int]dcs.Term
+	top    dcs.Term // the newest term that acknowledged anything
+	topBy  string
+	opened map[dcs.Term]string
+	acksBy map[string]int
+	late   bool // acknowledged by a host that has just come back from a pause
+}
+
+func (c *checker) newID() int { c.ids++; return c.ids }
+
+// acked is told of every acknowledgement. Two of different terms out of order are two primaries at once (I1).
+func (c *checker) acked(h *host, t dcs.Term, id int) {
+	if c.acks == nil {
+		c.acks = map[int]dcs.Term{}
+		c.acksBy = map[string]int{}
+	}
+	if c.late {
+		c.acks[id] = t
+		return
+	}
+	if t.Rev < c.top.Rev {
+		h.w.violated("I1: %s acknowledged commit %d for term %s after %s had acknowledged for term %s", h.name, id, t, c.topBy, c.top)
+	}
+	c.top, c.topBy = t, h.name
+	c.acks[id] = t
+	c.acksBy[h.name]++
+}
+
+// promoted is told of every opening for writes. In synchronous mode the new primary must have every acknowledged commit (I3).
+func (c *checker) promoted(h *host, t dcs.Term) {
+	if c.opened == nil {
+		c.opened = map[dcs.Term]string{}
+	}
+	if by, ok := c.opened[t]; ok && by != h.name {
+		h.w.violated("two hosts opened for term %s: %s and %s", t, by, h.name)
+	}
+	c.opened[t] = h.name
+	if h.w.opt.Sync == "off" {
+		return
+	}
+	have := map[int]bool{}
+	for _, r := range h.pg.log {
+		have[r.id] = true
+	}
+	for id, at := range c.acks {
+		if !have[id] {
+			h.w.violated("I3: %s was promoted for term %s without commit %d, acknowledged in term %s", h.name, t, id, at)
+		}
+	}
+}
+
+// step is called after every event.
+func (c *checker) step(w *World) {
+	for _, h := range w.hosts {
+		if !h.pg.writable() || !h.awake() || h.fence.unfenced {
+			continue
+		}
+		if h.fence.deadline == 0 || h.clock() > h.fence.deadline {
+			w.violated("I2: %s is writable without a deadline ahead", h.name)
+		}
+	}
+}
+
+// atRest is called when nothing has failed for a while: there is one primary, everybody follows it, nothing is left to do.
+func (c *checker) atRest(w *World) {
+	primary := ""
+	for _, h := range w.hosts {
+		if !h.pg.writable() {
+			continue
+		}
+		if primary != "" {
+			w.violated("I7: %s and %s are both writable at rest", primary, h.name)
+		}
+		primary = h.name
+	}
+	if primary == "" {
+		for _, h := range w.hosts {
+			w.log("%s: %s: %+v", h.name, h.last.Text, h.known.PG)
+		}
+		w.violated("I7: there is no primary although nothing has failed for %s", w.opt.Quiet)
+	}
+	for _, h := range w.hosts {
+		if h.name != primary && !(h.pg.running && h.pg.upstream.Name == primary) {
+			w.violated("I7: %s does not follow %s: %s: %+v", h.name, primary, h.last.Text, h.known.PG)
+		}
+		h.pg.sample(h, &h.known.PG)
+		for _, a := range w.opt.Decide(h.snapshot()).Actions {
+			if !periodic(a) {
+				w.violated("I5: %s is not at rest: %s", h.name, a)
+			}
+		}
+	}
+	if w.opt.Sync == "off" {
+		return
+	}
+	c.promoted(w.host(primary), w.host(primary).pg.term)
+}
+
+// periodic says whether an action belongs to rest.
+func periodic(a ha.Action) bool {
+	switch a := a.(type) {
+	case ha.RenewLease, ha.ArmFence:
+		return true
+	case ha.Commit:
+		return a.In == ha.LaneMember || a.In == ha.LaneStatus
+	}
+	return false
+}
