@@ -1,0 +1,43 @@
+package raftstore
+
+import (
+	"encoding/binary"
+
+	"go.etcd.io/etcd/server/v3/storage/backend"
+)
+
+// bucket is one of our own buckets beside etcd's in the backend file. etcd's ids stay below 128.
+type bucket struct {
+	id   backend.BucketID
+	name string
+}
+
+func (b bucket) ID() backend.BucketID { return b.id }
+func (b bucket) Name() []byte         { return []byte(b.name) }
+func (b bucket) String() string       { return b.name }
+
+// IsSafeRangeBucket is false: keys are rewritten, so the read buffer may hold an older value than the file.
+func (b bucket) IsSafeRangeBucket() bool { return false }
+
+var (
+	// stateBucket holds the replica's position in the log and the cluster's id.
+	stateBucket backend.Bucket = bucket{id: 200, name: "quorate_state"}
+	// grantBucket maps a lease to the log index of its grant.
+	grantBucket backend.Bucket = bucket{id: 201, name: "quorate_grants"}
+	// memberBucket maps a member's id to its record.
+	memberBucket backend.Bucket = bucket{id: 202, name: "quorate_members"}
+)
+
+var (
+	appliedKey = []byte("applied")
+	clusterKey = []byte("cluster_id")
+)
+
+func u64Key(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
+
+func keyU64(b []byte) uint64 {
+	if len(b) != 8 {
+		return 0
+	}
+	return binary.BigEndian.Uint64(b)
+}

@@ -1,0 +1,268 @@
+package raftstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+)
+
+// wires is the network between the members of a test: it knows who dials whom and can cut them apart.
+type wires struct {
+	mu    sync.Mutex
+	owner map[string]int // address -> member
+	cut   map[[2]int]bool
+	conns map[net.Conn][2]int
+}
+
+func newWires() *wires {
+	return &wires{owner: map[string]int{}, cut: map[[2]int]bool{}, conns: map[net.Conn][2]int{}}
+}
+
+var errCut = errors.New("the wire is cut")
+
+func (w *wires) dial(from int) func(context.Context, string) (net.Conn, error) {
+	return func(ctx context.Context, addr string) (net.Conn, error) {
+		w.mu.Lock()
+		to := w.owner[addr]
+		cut := w.cut[[2]int{from, to}]
+		w.mu.Unlock()
+		if cut {
+			return nil, errCut
+		}
+		c, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+		if err != nil {
+			return nil, err
+		}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.cut[[2]int{from, to}] {
+			c.Close()
+			return nil, errCut
+		}
+		w.conns[c] = [2]int{from, to}
+		return c, nil
+	}
+}
+
+// set cuts or mends the wires between a and every b, both ways.
+func (w *wires) set(cut bool, a int, bs ...int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, b := range bs {
+		w.cut[[2]int{a, b}], w.cut[[2]int{b, a}] = cut, cut
+	}
+	for c, pair := range w.conns {
+		if w.cut[pair] {
+			c.Close()
+			delete(w.conns, c)
+		}
+	}
+}
+
+// member is one member of a test's cluster; it can be closed and opened again over the same folder and address.
+type member struct {
+	opts  Options
+	store *Store
+}
+
+type cluster struct {
+	t       *testing.T
+	wires   *wires
+	expect  int
+	mu      sync.Mutex
+	members []*member
+	adjust  func(i int, o *Options)
+}
+
+func testLogger(t *testing.T) *slog.Logger {
+	if os.Getenv("RAFTSTORE_LOG") == "" {
+		return slog.New(slog.DiscardHandler)
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})).With("test", t.Name())
+}
+
+// newCluster makes n members, not yet opened, that found a cluster of n.
+func newCluster(t *testing.T, n int, adjust func(i int, o *Options)) *cluster {
+	t.Helper()
+	c := &cluster{t: t, wires: newWires(), expect: n, adjust: adjust}
+	for range n {
+		c.add(n)
+	}
+	t.Cleanup(func() {
+		for _, m := range c.members {
+			if m.store != nil {
+				m.store.Close()
+			}
+		}
+	})
+	return c
+}
+
+// add makes one more member, not yet opened.
+func (c *cluster) add(expect int) int {
+	c.t.Helper()
+	i := len(c.members)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	addr := ln.Addr().String()
+	ln.Close()
+	o := Options{
+		Dir: c.t.TempDir(), Name: fmt.Sprintf("n%d", i), Listen: addr, Expect: expect, MachineID: fmt.Sprintf("machine-%d", i),
+		ClientURLs: []string{fmt.Sprintf("http://127.0.0.1:%d", 20000+i)}, Dial: c.wires.dial(i), Peers: c.peers,
+		Logger: testLogger(c.t).With("node", i),
+	}
+	if c.adjust != nil {
+		c.adjust(i, &o)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.wires.mu.Lock()
+	c.wires.owner[addr] = i
+	c.wires.mu.Unlock()
+	c.members = append(c.members, &member{opts: o})
+	return i
+}
+
+// peers is what discovery would show: addresses of all members.
+func (c *cluster) peers() []Peer {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var list []Peer
+	for _, m := range c.members {
+		list = append(list, Peer{PeerAddr: m.opts.Listen})
+	}
+	return list
+}
+
+func (c *cluster) open(is ...int) {
+	c.t.Helper()
+	for _, i := range is {
+		s, err := Open(c.members[i].opts)
+		if err != nil {
+			c.t.Fatalf("open %d: %v", i, err)
+		}
+		c.members[i].store = s
+	}
+}
+
+func (c *cluster) openAll() {
+	c.t.Helper()
+	for i := range c.members {
+		c.open(i)
+	}
+}
+
+// kill ends a member as if its process had been killed: nothing is handed over.
+func (c *cluster) kill(i int) {
+	c.t.Helper()
+	s := c.members[i].store
+	c.members[i].store = nil
+	s.closing.Do(func() {
+		s.cancel()
+		s.closeErr = s.shut()
+		close(s.done)
+	})
+	if s.closeErr != nil {
+		c.t.Fatalf("kill %d: %v", i, s.closeErr)
+	}
+}
+
+func (c *cluster) store(i int) *Store { return c.members[i].store }
+
+// waitFor polls until ok, or fails the test.
+func waitFor(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain: %s", what)
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+// waitReady waits until the members serve requests and know a leader.
+func (c *cluster) waitReady(is ...int) {
+	c.t.Helper()
+	for _, i := range is {
+		waitFor(c.t, fmt.Sprintf("member %d is ready", i), func() bool { return c.store(i).Health() == nil })
+	}
+}
+
+// leader waits for a leader among the members that run and are given (all when none is), and returns it.
+func (c *cluster) leader(among ...int) int {
+	c.t.Helper()
+	found := -1
+	waitFor(c.t, "a leader", func() bool {
+		for i, m := range c.members {
+			if m.store != nil && (len(among) == 0 || slices.Contains(among, i)) && m.store.IsLeader() {
+				found = i
+				return true
+			}
+		}
+		return false
+	})
+	return found
+}
+
+func (c *cluster) others(i int) []int {
+	var list []int
+	for j, m := range c.members {
+		if j != i && m.store != nil {
+			list = append(list, j)
+		}
+	}
+	return list
+}
+
+// started founds a cluster of n and waits until it serves.
+func started(t *testing.T, n int, adjust func(i int, o *Options)) *cluster {
+	t.Helper()
+	c := newCluster(t, n, adjust)
+	c.openAll()
+	for i := range n {
+		c.waitReady(i)
+	}
+	return c
+}
+
+func (c *cluster) put(i int, key, value string) *pb.PutResponse {
+	c.t.Helper()
+	resp, err := c.store(i).Put(c.t.Context(), &pb.PutRequest{Key: []byte(key), Value: []byte(value)})
+	if err != nil {
+		c.t.Fatalf("put %s on %d: %v", key, i, err)
+	}
+	return resp
+}
+
+// putEventually retries a put while the cluster changes its leader.
+func (c *cluster) putEventually(i int, key, value string) {
+	c.t.Helper()
+	waitFor(c.t, "put "+key, func() bool {
+		_, err := c.store(i).Put(c.t.Context(), &pb.PutRequest{Key: []byte(key), Value: []byte(value)})
+		return err == nil
+	})
+}
+
+func (c *cluster) get(i int, key string) string {
+	c.t.Helper()
+	resp, err := c.store(i).Range(c.t.Context(), &pb.RangeRequest{Key: []byte(key)})
+	if err != nil {
+		c.t.Fatalf("get %s on %d: %v", key, i, err)
+	}
+	if len(resp.Kvs) == 0 {
+		return ""
+	}
+	return string(resp.Kvs[0].Value)
+}

@@ -1,0 +1,199 @@
+package raftstore
+
+import (
+	"context"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+	etcderrors "go.etcd.io/etcd/server/v3/etcdserver/errors"
+)
+
+// confirmer confirms, for all that wait at once, that this node still leads: it asks the voters for their terms, with
+// requests that were sent after the waiting ones came in. When a quorum answers with no newer term than ours, no newer
+// leader had been elected when we asked. hashicorp/raft's VerifyLeader cannot be used: it takes a reply to a request that
+// was sent before the question, so a leader that was stopped and resumed may confirm itself by what is still in its
+// socket buffers.
+//
+// The same requests carry the leases that are about to be renewed, so that a quorum has heard of a renewal before it is
+// acknowledged: see leaseTimes.promote.
+type confirmer struct {
+	store *Store
+
+	mu      sync.Mutex // guards waiting
+	waiting []*confirmation
+	kick    chan struct{}
+}
+
+// confirmation is one who waits.
+type confirmation struct {
+	bounds []leaseBound
+	done   chan error // buffered
+}
+
+// maxBatchedRenewals bounds the renewals of one round.
+const maxBatchedRenewals = 10000
+
+func newConfirmer(s *Store) *confirmer { return &confirmer{store: s, kick: make(chan struct{}, 1)} }
+
+// confirm returns nil once a quorum confirmed that this node leads, and heard of bounds.
+func (c *confirmer) confirm(ctx context.Context, bounds ...leaseBound) error {
+	w := &confirmation{bounds: bounds, done: make(chan error, 1)}
+	c.mu.Lock()
+	if len(c.waiting) >= maxBatchedRenewals {
+		c.mu.Unlock()
+		return etcderrors.ErrTooManyRequests
+	}
+	c.waiting = append(c.waiting, w)
+	c.mu.Unlock()
+	select {
+	case c.kick <- struct{}{}:
+	default:
+	}
+	select {
+	case err := <-w.done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-c.store.ctx.Done():
+		return etcderrors.ErrStopped
+	}
+}
+
+func (c *confirmer) run() {
+	for {
+		select {
+		case <-c.kick:
+		case <-c.store.ctx.Done():
+			return
+		}
+		c.mu.Lock()
+		batch := c.waiting
+		c.waiting = nil
+		c.mu.Unlock()
+		if len(batch) == 0 {
+			continue
+		}
+		err := c.round(batch)
+		for _, w := range batch {
+			w.done <- err
+		}
+	}
+}
+
+func (c *confirmer) round(batch []*confirmation) error {
+	n := c.store.node.Load()
+	if n == nil {
+		return etcderrors.ErrNoLeader
+	}
+	term, _ := c.store.lead.get()
+	if term == 0 || !n.leads(term) {
+		return errNotLeaderRetry
+	}
+	msg := confirmRequest{Term: term}
+	for _, w := range batch {
+		msg.Bounds = append(msg.Bounds, w.bounds...)
+	}
+	body := msg.encode()
+	ctx, cancel := context.WithTimeout(c.store.ctx, c.store.opts.ElectionTimeout)
+	began := time.Now()
+	err := c.store.askQuorum(ctx, n, func(_ context.Context, srv raft.Server) error {
+		// A late answer still tells the peer of the renewals and is not worth cutting off with the round.
+		ctx, cancel := context.WithTimeout(c.store.ctx, c.store.opts.ElectionTimeout)
+		defer cancel()
+		return c.ask(ctx, srv, term, body)
+	})
+	cancel()
+	c.store.metrics.confirmed(time.Since(began), err == nil)
+	if err != nil {
+		return etcderrors.ErrNoLeader
+	}
+	if !n.leads(term) {
+		return errNotLeaderRetry
+	}
+	return nil
+}
+
+func (c *confirmer) ask(ctx context.Context, srv raft.Server, term uint64, body []byte) error {
+	b, err := c.store.conns.call(ctx, memberID(srv.ID), hostPort(srv.Address), methodConfirm, body)
+	if err != nil {
+		return err
+	}
+	r := reader{buf: b}
+	theirs := r.u64()
+	if err := r.done("confirmation"); err != nil {
+		return err
+	}
+	if theirs > term {
+		return errStaleTerm
+	}
+	return nil
+}
+
+// confirmRequest is methodConfirm's request. The reply is the peer's term.
+type confirmRequest struct {
+	Term   uint64
+	Bounds []leaseBound
+}
+
+func (m confirmRequest) encode() []byte {
+	var w writer
+	w.u64(m.Term)
+	writeBounds(&w, m.Bounds)
+	return w
+}
+
+func decodeConfirm(b []byte) (confirmRequest, error) {
+	r := reader{buf: b}
+	m := confirmRequest{Term: r.u64(), Bounds: readBounds(&r)}
+	return m, r.done("confirmation")
+}
+
+// leaseQuery is methodLeases' request: tell what is known of leases once Index is applied, if the term has come to Term.
+type leaseQuery struct {
+	Term  uint64
+	Index uint64
+}
+
+func (q leaseQuery) encode() []byte {
+	var w writer
+	w.u64(q.Term)
+	w.u64(q.Index)
+	return w
+}
+
+func decodeLeaseQuery(b []byte) (leaseQuery, error) {
+	r := reader{buf: b}
+	q := leaseQuery{Term: r.u64(), Index: r.u64()}
+	return q, r.done("lease query")
+}
+
+func writeBounds(w *writer, bounds []leaseBound) {
+	w.u64(uint64(len(bounds)))
+	for _, b := range bounds {
+		w.i64(b.ID)
+		w.u64(b.Grant)
+		w.u64(uint64(b.Remaining))
+	}
+}
+
+func readBounds(r *reader) []leaseBound {
+	var list []leaseBound
+	for range r.count(3) {
+		list = append(list, leaseBound{ID: r.i64(), Grant: r.u64(), Remaining: time.Duration(min(r.u64(), math.MaxInt64/4))})
+	}
+	return list
+}
+
+func encodeBounds(bounds []leaseBound) []byte {
+	var w writer
+	writeBounds(&w, bounds)
+	return w
+}
+
+func decodeBounds(b []byte) ([]leaseBound, error) {
+	r := reader{buf: b}
+	list := readBounds(&r)
+	return list, r.done("lease times")
+}

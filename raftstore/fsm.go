@@ -1,0 +1,160 @@
+package raftstore
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+
+	"github.com/hashicorp/raft"
+	bolt "go.etcd.io/bbolt"
+	"go.etcd.io/etcd/server/v3/storage/backend"
+)
+
+// fsm is the state as hashicorp/raft drives it.
+type fsm struct {
+	state *state
+	// applied is told, after each batch, of the last entry's index and term.
+	applied func(index, term uint64)
+	// fail ends the store. It must not panic: that would end the process.
+	fail func(error)
+}
+
+var _ raft.BatchingFSM = (*fsm)(nil)
+
+// ApplyBatch implements raft.BatchingFSM. Configuration entries come this way too; Raft takes no snapshot beyond one that
+// the state machine has not seen.
+func (f *fsm) ApplyBatch(logs []*raft.Log) []any {
+	defer f.endOnPanic()
+	out := make([]any, len(logs))
+	for i, l := range logs {
+		out[i] = f.applyOne(l)
+	}
+	last := logs[len(logs)-1]
+	f.state.progress.advance(last.Index)
+	f.applied(last.Index, last.Term)
+	return out
+}
+
+// Apply implements raft.FSM; Raft does not call it on a BatchingFSM.
+func (f *fsm) Apply(l *raft.Log) any { return f.ApplyBatch([]*raft.Log{l})[0] }
+
+func (f *fsm) applyOne(l *raft.Log) outcome {
+	if l.Type != raft.LogCommand {
+		f.state.mu.Lock()
+		defer f.state.mu.Unlock()
+		f.state.setApplied(l.Index)
+		return outcome{}
+	}
+	out, err := f.state.apply(entry{Index: l.Index, Term: l.Term, Data: l.Data})
+	if err != nil {
+		f.fail(err)
+		runtime.Goexit()
+	}
+	return out
+}
+
+// endOnPanic turns a panic of the packages below, which hold to invariants of theirs, into the end of the store.
+func (f *fsm) endOnPanic() {
+	if p := recover(); p != nil {
+		f.fail(fmt.Errorf("%w: panic in the state machine: %v", ErrReopen, p))
+		runtime.Goexit()
+	}
+}
+
+// Snapshot implements raft.FSM.
+func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
+	defer f.endOnPanic()
+	f.state.mu.Lock()
+	defer f.state.mu.Unlock()
+	return &fsmSnapshot{snap: f.state.be.Snapshot(), dir: f.state.dir}, nil
+}
+
+// Restore implements raft.FSM.
+func (f *fsm) Restore(r io.ReadCloser) (err error) {
+	defer f.endOnPanic()
+	f.state.gen++
+	path := f.state.path(f.state.gen)
+	if err := copyToFile(path, r); err != nil {
+		return fmt.Errorf("receive snapshot: %w", err)
+	}
+	return f.state.replace(path)
+}
+
+func copyToFile(path string, r io.Reader) error {
+	out, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(out, r); err != nil {
+		out.Close()
+		return err
+	}
+	return out.Close()
+}
+
+// fsmSnapshot is the state at one log index.
+type fsmSnapshot struct {
+	snap backend.Snapshot
+	dir  string
+}
+
+// Persist implements raft.FSMSnapshot. It writes a compacted copy: the file itself keeps every page it ever used, and
+// would be shipped whole to each new member.
+func (s *fsmSnapshot) Persist(sink raft.SnapshotSink) error {
+	path, err := compactCopy(s.snap, s.dir)
+	if err != nil {
+		return fmt.Errorf("compact snapshot: %w", err)
+	}
+	defer os.Remove(path)
+	in, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	if _, err := io.Copy(sink, in); err != nil {
+		return err
+	}
+	return sink.Close()
+}
+
+// Release implements raft.FSMSnapshot.
+func (s *fsmSnapshot) Release() { s.snap.Close() }
+
+// compactTxBytes bounds a transaction of a compaction.
+const compactTxBytes = 1 << 20
+
+// compactCopy writes a snapshot into a new file without its free pages and returns the file's path.
+func compactCopy(snap backend.Snapshot, dir string) (path string, err error) {
+	raw, err := os.CreateTemp(dir, "raw-*")
+	if err != nil {
+		return "", err
+	}
+	defer os.Remove(raw.Name())
+	_, err = snap.WriteTo(raw)
+	if cerr := raw.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return "", err
+	}
+	return compactFile(raw.Name(), raw.Name()+".compact")
+}
+
+func compactFile(from, to string) (string, error) {
+	src, err := bolt.Open(from, 0o600, &bolt.Options{ReadOnly: true})
+	if err != nil {
+		return "", err
+	}
+	defer src.Close()
+	dst, err := bolt.Open(to, 0o600, &bolt.Options{NoSync: true, NoGrowSync: true})
+	if err != nil {
+		return "", err
+	}
+	if err := bolt.Compact(dst, src, compactTxBytes); err != nil {
+		dst.Close()
+		os.Remove(to)
+		return "", err
+	}
+	return to, dst.Close()
+}

@@ -1,0 +1,170 @@
+package raftstore
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/hashicorp/raft"
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+)
+
+const (
+	// housekeepingPeriod is how often the chores are looked at.
+	housekeepingPeriod = 500 * time.Millisecond
+	// minTrailing and maxTrailing bound the entries that stay behind a snapshot, whatever their size.
+	minTrailing = 64
+	maxTrailing = snapshotEntries
+	// clearSpaceBelow is the part of the quota, in tenths, below which the alarm for want of space is taken back.
+	clearSpaceBelow = 8
+)
+
+// sleep waits; false when the store ended meanwhile.
+func (s *Store) sleep(d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-s.ctx.Done():
+		return false
+	}
+}
+
+// housekeeping does the chores that need no one to ask for them.
+func (s *Store) housekeeping() {
+	var history revisionHistory
+	orphans := map[uint64]time.Duration{}
+	for s.sleep(housekeepingPeriod) {
+		n := s.node.Load()
+		if n == nil {
+			continue
+		}
+		s.boundLog(n)
+		s.metrics.observe(s, n)
+		if s.removed(n) {
+			s.fail(ErrRemoved)
+			return
+		}
+		if !s.IsLeader() {
+			history = revisionHistory{}
+			clear(orphans)
+			continue
+		}
+		s.promoteLearners(n)
+		s.dropRecords(n, orphans)
+		s.compactHistory(&history)
+		s.clearSpaceAlarm()
+	}
+}
+
+// removed says whether this member was taken out of the configuration that it knows.
+func (s *Store) removed(n *node) bool {
+	servers := n.servers()
+	return len(servers) > 0 && !n.listed(n.self) && s.caughtUp.Load()
+}
+
+// boundLog keeps the log that stays behind a snapshot, and the log itself, within their bytes.
+func (s *Store) boundLog(n *node) {
+	keep := min(max(s.logs.tail(s.opts.TrailingBytes), minTrailing), maxTrailing)
+	if c := n.raft.ReloadableConfig(); c.TrailingLogs != keep {
+		c.TrailingLogs = keep
+		if err := n.raft.ReloadConfig(c); err != nil {
+			s.log.Warn("setting the length of the log failed", "error", err)
+		}
+	}
+	last := uint64(0)
+	if list, err := n.snaps.List(); err == nil && len(list) > 0 {
+		last = list[0].Index
+	}
+	limit := s.opts.TrailingBytes
+	if s.opts.hooks.snapshotBytes > 0 {
+		limit = s.opts.hooks.snapshotBytes
+	}
+	if s.logs.bytesAfter(last) > limit {
+		if err := n.raft.Snapshot().Error(); err != nil && !errors.Is(err, raft.ErrNothingNewToSnapshot) {
+			s.log.Info("no snapshot yet", "error", err)
+		}
+	}
+}
+
+// promoteLearners makes voters of learners that want to be and keep up, one at a time.
+func (s *Store) promoteLearners(n *node) {
+	for _, srv := range n.servers() {
+		m, ok := s.state.member(memberID(srv.ID))
+		if srv.Suffrage == raft.Voter || !ok || !m.WantVote || m.Name == "" || !s.inSync(n, srv.ID) {
+			continue
+		}
+		if err := s.changed(n.raft.AddVoter(srv.ID, srv.Address, 0, changeTimeout)); err != nil {
+			s.log.Info("promoting a learner failed", "member", string(srv.ID), "error", err)
+			return
+		}
+		s.log.Info("learner promoted", "member", string(srv.ID), "name", m.Name)
+		return
+	}
+}
+
+// dropRecords deletes records of members that are gone, left by a leader that removed itself or died between.
+// A record without a server may also be one whose server is just being added, so it is given time.
+func (s *Store) dropRecords(n *node, orphans map[uint64]time.Duration) {
+	for _, m := range s.state.memberList() {
+		if n.listed(serverID(m.ID)) {
+			delete(orphans, m.ID)
+			continue
+		}
+		since, seen := orphans[m.ID]
+		if !seen {
+			orphans[m.ID] = s.mono()
+		}
+		if !seen || s.mono()-since < 2*changeTimeout {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(s.ctx, s.opts.RequestTimeout)
+		_, err := s.applyLocal(ctx, n, encodeMemberGone(m.ID))
+		cancel()
+		if err != nil {
+			return
+		}
+	}
+}
+
+// raiseNoSpace raises the alarm that the quota is used up, as this member's.
+func (s *Store) raiseNoSpace() {
+	if s.state.alarmed(pb.AlarmType_NOSPACE) {
+		return
+	}
+	s.log.Error("the store's quota is used up; writes are refused", "quota", s.opts.QuotaBytes,
+		"remedy", "delete keys and compact, or raise the quota")
+	s.wg.Go(func() {
+		ctx, cancel := context.WithTimeout(s.ctx, s.opts.RequestTimeout)
+		defer cancel()
+		s.alarm(ctx, pb.AlarmRequest_ACTIVATE, s.ID())
+	})
+}
+
+func (s *Store) alarm(ctx context.Context, action pb.AlarmRequest_AlarmAction, member uint64) {
+	cmd, err := encodeEtcd(&pb.InternalRaftRequest{Alarm: &pb.AlarmRequest{
+		Action: action, MemberID: member, Alarm: pb.AlarmType_NOSPACE,
+	}})
+	if err == nil {
+		_, err = s.submit(ctx, cmd)
+	}
+	if err != nil {
+		s.log.Warn("changing the alarm for want of space failed", "error", err)
+	}
+}
+
+// clearSpaceAlarm takes the alarm back when there is room again. etcd waits for an operator, with the cluster refusing all
+// writes meanwhile (etcd#13716).
+func (s *Store) clearSpaceAlarm() {
+	alarms := s.state.alarmStore().Get(pb.AlarmType_NOSPACE)
+	if len(alarms) == 0 || s.opts.QuotaBytes < 0 {
+		return
+	}
+	if _, inUse := s.state.size(); inUse > s.opts.QuotaBytes/10*clearSpaceBelow {
+		return
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, s.opts.RequestTimeout)
+	defer cancel()
+	for _, a := range alarms {
+		s.alarm(ctx, pb.AlarmRequest_DEACTIVATE, a.MemberID)
+	}
+}

@@ -1,0 +1,230 @@
+package raftstore
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	etcderrors "go.etcd.io/etcd/server/v3/etcdserver/errors"
+	"go.etcd.io/etcd/server/v3/lease"
+)
+
+const (
+	// leaseTick is how often the leases' clock advances: well within maxLeaseTick.
+	leaseTick = 50 * time.Millisecond
+	// maxExpiries is how many expired leases are proposed for revocation at a time.
+	maxExpiries = 64
+)
+
+// LeaseGrant makes a lease. Its id is drawn when the request has none.
+func (s *Store) LeaseGrant(ctx context.Context, r *pb.LeaseGrantRequest) (*pb.LeaseGrantResponse, error) {
+	if r.ID == 0 {
+		id, err := newID()
+		if err != nil {
+			return nil, err
+		}
+		r = &pb.LeaseGrantRequest{ID: int64(id), TTL: r.TTL}
+	}
+	resp, err := request(s, ctx, &pb.InternalRaftRequest{LeaseGrant: r}, &pb.LeaseGrantResponse{})
+	if err != nil {
+		return nil, err
+	}
+	s.fill(resp.Header)
+	return resp, nil
+}
+
+// LeaseRevoke ends a lease and deletes its keys.
+func (s *Store) LeaseRevoke(ctx context.Context, r *pb.LeaseRevokeRequest) (*pb.LeaseRevokeResponse, error) {
+	resp, err := request(s, ctx, &pb.InternalRaftRequest{LeaseRevoke: r}, &pb.LeaseRevokeResponse{})
+	if err != nil {
+		return nil, err
+	}
+	s.fill(resp.Header)
+	return resp, nil
+}
+
+// LeaseRenew extends a lease to its full time to live, which it returns in seconds. Success means that the lease will not
+// be revoked for that long, counted from any moment before the call. It fails with lease.ErrLeaseNotFound when the lease
+// is certainly gone; with any other error nothing is known.
+func (s *Store) LeaseRenew(ctx context.Context, id int64) (ttl int64, err error) {
+	return retryLeader(s, ctx, func(ctx context.Context, n *node) (int64, error) {
+		if n.isLeader() {
+			return s.renewLocal(ctx, n, id)
+		}
+		var w writer
+		w.i64(id)
+		b, err := s.askLeader(ctx, methodRenew, w)
+		if err != nil {
+			return 0, readError(err) // a renewal may be asked for twice
+		}
+		r := reader{buf: b}
+		ttl := r.i64()
+		return ttl, r.done("renewal")
+	})
+}
+
+// renewLocal renews a lease on the leader. No log entry, no disk: a quorum confirms the leadership and hears of the
+// renewal, then the deadline moves.
+func (s *Store) renewLocal(ctx context.Context, n *node, id int64) (int64, error) {
+	for {
+		if _, err := s.waitReady(ctx, n); err != nil {
+			return 0, err
+		}
+		ttl, grant, known := s.state.lessor.ttlOf(id)
+		var bounds []leaseBound
+		if known {
+			bounds = []leaseBound{{ID: id, Grant: grant, Remaining: seconds(ttl)}}
+		}
+		// Also for a lease that is not there: a leader that was deposed knows nothing of what was granted since.
+		if err := s.quorum.confirm(ctx, bounds...); err != nil {
+			return 0, err
+		}
+		if !known {
+			return 0, lease.ErrLeaseNotFound
+		}
+		renewed := false
+		s.state.lessor.withTimes(func(t *leaseTimes, now time.Duration) { renewed = t.renew(now, id, grant) })
+		if renewed {
+			s.metrics.renewed()
+			return ttl, nil
+		}
+		if err := s.awaitClosing(ctx, id); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// awaitClosing waits while a lease is closing; it may turn out revoked or not.
+func (s *Store) awaitClosing(ctx context.Context, id int64) error {
+	tick := time.NewTicker(leaseTick / 10)
+	defer tick.Stop()
+	for {
+		closing := false
+		s.state.lessor.withTimes(func(t *leaseTimes, _ time.Duration) {
+			l := t.leases[id]
+			closing = l != nil && l.closing
+		})
+		if !closing {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// LeaseTimeToLive tells how long a lease has left, -1 for a lease that is not there, and its keys if asked.
+func (s *Store) LeaseTimeToLive(ctx context.Context, r *pb.LeaseTimeToLiveRequest) (*pb.LeaseTimeToLiveResponse, error) {
+	left, err := retryLeader(s, ctx, func(ctx context.Context, n *node) (time.Duration, error) {
+		if n.isLeader() {
+			return s.leftLocal(ctx, n, r.ID)
+		}
+		var w writer
+		w.i64(r.ID)
+		b, err := s.askLeader(ctx, methodTTL, w)
+		if err != nil {
+			return 0, readError(err)
+		}
+		in := reader{buf: b}
+		index, left := in.u64(), time.Duration(in.i64())
+		if err := in.done("time to live"); err != nil {
+			return 0, err
+		}
+		return left, s.state.progress.wait(ctx, index)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.timeToLive(r, left), nil
+}
+
+// goneLease is the time left of a lease that is not there.
+const goneLease = time.Duration(-1 << 62)
+
+func (s *Store) leftLocal(ctx context.Context, n *node, id int64) (time.Duration, error) {
+	if _, err := s.leaderIndex(ctx, n); err != nil {
+		return 0, err
+	}
+	left, ok := goneLease, false
+	s.state.lessor.withTimes(func(t *leaseTimes, now time.Duration) { left, ok = t.remaining(now, id) })
+	if !ok {
+		return goneLease, nil
+	}
+	return max(0, left), nil
+}
+
+func (s *Store) timeToLive(r *pb.LeaseTimeToLiveRequest, left time.Duration) *pb.LeaseTimeToLiveResponse {
+	resp := &pb.LeaseTimeToLiveResponse{Header: s.Header(), ID: r.ID, TTL: -1}
+	ttl, _, ok := s.state.lessor.ttlOf(r.ID)
+	if left == goneLease || !ok {
+		return resp
+	}
+	resp.TTL, resp.GrantedTTL = int64(left/time.Second), ttl
+	if r.Keys {
+		for _, k := range s.state.lessor.keysOf(r.ID) {
+			resp.Keys = append(resp.Keys, []byte(k))
+		}
+	}
+	return resp
+}
+
+// LeaseLeases lists all leases.
+func (s *Store) LeaseLeases(ctx context.Context, _ *pb.LeaseLeasesRequest) (*pb.LeaseLeasesResponse, error) {
+	if err := s.linearize(ctx); err != nil {
+		return nil, err
+	}
+	resp := &pb.LeaseLeasesResponse{Header: s.Header()}
+	for _, l := range s.state.lessor.Leases() {
+		resp.Leases = append(resp.Leases, &pb.LeaseStatus{ID: int64(l.ID)})
+	}
+	return resp, nil
+}
+
+// leaseLoop keeps the leases' clock going and, on the leader, proposes the end of those that ran out.
+func (s *Store) leaseLoop() {
+	timer := time.NewTimer(leaseTick)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+		case <-s.ctx.Done():
+			return
+		}
+		s.expireDue()
+		wait := leaseTick
+		s.state.lessor.withTimes(func(t *leaseTimes, now time.Duration) { wait = min(wait, t.wait(now)) })
+		timer.Reset(max(wait, time.Millisecond))
+	}
+}
+
+func (s *Store) expireDue() {
+	var due []dueLease
+	s.state.lessor.withTimes(func(t *leaseTimes, now time.Duration) { due = t.due(now, maxExpiries) })
+	if len(due) == 0 {
+		return
+	}
+	n := s.node.Load()
+	term, _ := s.lead.get()
+	for _, d := range due {
+		s.wg.Go(func() { s.expireLease(n, d, term) })
+	}
+}
+
+// expireLease proposes the end of one lease and waits for the outcome; until then the lease is closing.
+func (s *Store) expireLease(n *node, d dueLease, term uint64) {
+	_, err := s.applyLocal(s.ctx, n, expiry{Lease: d.ID, Grant: d.Grant, Term: term}.encode())
+	switch {
+	case err == nil:
+		s.metrics.expired()
+		s.log.Info("lease expired", "lease", FormatID(uint64(d.ID)))
+	case errors.Is(err, errNotLeaderRetry), errors.Is(err, etcderrors.ErrTooManyRequests):
+		s.state.lessor.withTimes(func(t *leaseTimes, _ time.Duration) { t.reopen(d) })
+	default:
+		// The entry may yet be committed. This node leads no more in that term; if it ever leads again, it does so after
+		// it applied whatever became of the entry.
+		s.log.Info("outcome of an expiry unknown", "lease", FormatID(uint64(d.ID)), "error", err)
+	}
+}

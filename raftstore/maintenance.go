@@ -1,0 +1,119 @@
+package raftstore
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/server/v3/storage/schema"
+)
+
+// Version is the version of etcd whose behaviour the store has.
+const Version = "3.5.21"
+
+// Alarm lists, raises or clears alarms.
+func (s *Store) Alarm(ctx context.Context, r *pb.AlarmRequest) (*pb.AlarmResponse, error) {
+	if r.Action == pb.AlarmRequest_GET {
+		if err := s.linearize(ctx); err != nil {
+			return nil, err
+		}
+		return &pb.AlarmResponse{Header: s.Header(), Alarms: s.state.alarmStore().Get(r.Alarm)}, nil
+	}
+	resp, err := request(s, ctx, &pb.InternalRaftRequest{Alarm: r}, &pb.AlarmResponse{})
+	if err != nil {
+		return nil, err
+	}
+	s.fill(resp.Header)
+	return resp, nil
+}
+
+// Status tells how this member is. It answers without a leader too.
+func (s *Store) Status(context.Context) (*pb.StatusResponse, error) {
+	file, inUse := s.state.size()
+	resp := &pb.StatusResponse{
+		Header: s.Header(), Version: Version, DbSize: file, DbSizeInUse: inUse, DbSizeQuota: s.opts.QuotaBytes,
+		Leader: s.Leader(), RaftAppliedIndex: s.state.progress.current(), RaftTerm: s.Term(),
+	}
+	for _, a := range s.state.alarmStore().Get(pb.AlarmType_NONE) {
+		resp.Errors = append(resp.Errors, a.String())
+	}
+	n := s.node.Load()
+	if n == nil {
+		resp.Errors = append(resp.Errors, "not in a cluster yet")
+		return resp, nil
+	}
+	resp.RaftIndex = n.raft.CommitIndex()
+	for _, srv := range n.servers() {
+		if srv.ID == n.self {
+			resp.IsLearner = srv.Suffrage != 0
+		}
+	}
+	if resp.Leader == 0 {
+		resp.Errors = append(resp.Errors, "no leader")
+	}
+	return resp, nil
+}
+
+// Defragment gives the free pages of this member's backend file back to the file system. Requests wait meanwhile.
+func (s *Store) Defragment(context.Context) error {
+	s.state.mu.Lock()
+	defer s.state.mu.Unlock()
+	return s.state.be.Defrag()
+}
+
+// Hash is the hash of this member's whole backend but for what may differ between members.
+func (s *Store) Hash(context.Context) (uint32, error) {
+	s.state.mu.Lock()
+	defer s.state.mu.Unlock()
+	s.state.be.ForceCommit()
+	return s.state.be.Hash(schema.DefaultIgnores)
+}
+
+// HashKV is the hash of all keys up to a revision, 0 for the present one.
+func (s *Store) HashKV(_ context.Context, rev int64) (*pb.HashKVResponse, error) {
+	if _, err := s.serving(); err != nil {
+		return nil, err
+	}
+	h, current, err := s.state.kv.HashStorage().HashByRev(rev)
+	if err != nil {
+		return nil, err
+	}
+	return &pb.HashKVResponse{
+		Header: s.Header(), Hash: h.Hash, CompactRevision: h.CompactRevision, HashRevision: hashRevision(rev, current),
+	}, nil
+}
+
+func hashRevision(asked, current int64) int64 {
+	if asked > 0 {
+		return asked
+	}
+	return current
+}
+
+// Snapshot returns a copy of this member's backend file, compacted: a file that etcd's own tools read. The caller closes it.
+func (s *Store) Snapshot(context.Context) (size int64, r io.ReadCloser, err error) {
+	if _, err := s.serving(); err != nil {
+		return 0, nil, err
+	}
+	s.state.mu.Lock()
+	snap := s.state.be.Snapshot()
+	s.state.mu.Unlock()
+	defer snap.Close()
+	path, err := compactCopy(snap, s.state.dir)
+	if err != nil {
+		return 0, nil, fmt.Errorf("copy the backend: %w", err)
+	}
+	defer os.Remove(path) // the open file outlives its name
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, nil, err
+	}
+	st, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return 0, nil, err
+	}
+	return st.Size(), f, nil
+}

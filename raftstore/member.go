@@ -1,0 +1,52 @@
+package raftstore
+
+import (
+	"fmt"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+)
+
+// Member is the replicated record of one store host. Whether it votes is not in it: that is Raft's configuration.
+type Member struct {
+	ID         uint64
+	Name       string   // empty until the member has started once, as in etcd
+	PeerAddr   string   // host:port of the peer port
+	PeerURLs   []string // as an operator gave them; derived from PeerAddr when empty
+	ClientURLs []string
+	// WantVote says that the leader promotes the member to a voter when it keeps up. False for a member that an operator
+	// added as a learner.
+	WantVote bool
+}
+
+func (m Member) write(w *writer) {
+	w.u64(m.ID)
+	w.str(m.Name)
+	w.str(m.PeerAddr)
+	w.strs(m.PeerURLs)
+	w.strs(m.ClientURLs)
+	w.bool(m.WantVote)
+}
+
+func readMember(r *reader) Member {
+	return Member{
+		ID: r.u64(), Name: r.str(), PeerAddr: r.str(),
+		PeerURLs: r.strs(), ClientURLs: r.strs(), WantVote: r.bool(),
+	}
+}
+
+// peerURLs is what etcd's clients are shown.
+func (m Member) peerURLs() []string {
+	if len(m.PeerURLs) > 0 {
+		return m.PeerURLs
+	}
+	return []string{"http://" + m.PeerAddr}
+}
+
+func (m Member) proto(learner bool) *pb.Member {
+	return &pb.Member{
+		ID: m.ID, Name: m.Name, PeerURLs: m.peerURLs(), ClientURLs: m.ClientURLs, IsLearner: learner,
+	}
+}
+
+// FormatID is a member or cluster id as etcd prints it and as Raft's server id: hexadecimal.
+func FormatID(id uint64) string { return fmt.Sprintf("%x", id) }

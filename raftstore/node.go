@@ -1,0 +1,217 @@
+package raftstore
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// Raft's settings that Options do not change.
+const (
+	// commitTimeout is the library's own pace of telling followers what is committed; announcer is quicker, so this is
+	// only the fallback.
+	commitTimeout    = 250 * time.Millisecond
+	maxAppendEntries = 64
+	logCacheSize     = 512
+	retainSnapshots  = 2
+	// snapshotEntries is after how many entries a snapshot is taken, snapshotInterval how often that is looked at.
+	// Housekeeping takes one earlier when the entries are large.
+	snapshotEntries  = 8192
+	snapshotInterval = 30 * time.Second
+	snapshotDir      = "snapshots"
+	peerConnPool     = 3
+)
+
+// node is Raft and what belongs to its run.
+type node struct {
+	raft  *raft.Raft
+	trans *transport
+	ann   *announcer
+	snaps *raft.FileSnapshotStore
+	self  raft.ServerID
+	// started says that raft is set: Raft's goroutines run, and call back, before NewRaft returns.
+	started atomic.Bool
+
+	notify   chan bool
+	observer *raft.Observer
+	observed chan raft.Observation
+	wg       sync.WaitGroup
+	stopped  chan struct{}
+}
+
+func (s *Store) raftConfig() *raft.Config {
+	c := raft.DefaultConfig()
+	c.LocalID = serverID(s.identity().ID)
+	c.HeartbeatTimeout = s.opts.ElectionTimeout
+	c.ElectionTimeout = s.opts.ElectionTimeout
+	c.LeaderLeaseTimeout = s.opts.ElectionTimeout / 2
+	c.CommitTimeout = commitTimeout
+	c.MaxAppendEntries = maxAppendEntries
+	c.BatchApplyCh = true
+	c.ShutdownOnRemove = false
+	c.TrailingLogs = snapshotEntries
+	c.SnapshotThreshold = snapshotEntries
+	c.SnapshotInterval = snapshotInterval
+	c.NoLegacyTelemetry = true
+	c.Logger = &hcLogger{log: s.log.With("part", "raft")}
+	return c
+}
+
+// startRaft starts Raft. With a founder set it first writes that set as the cluster's first configuration, the same on
+// every founder; without one the log has it, or the leader will send it.
+func (s *Store) startRaft(founders *FounderSet) error {
+	cfg := s.raftConfig()
+	snaps, err := raft.NewFileSnapshotStoreWithLogger(filepath.Join(s.opts.Dir, snapshotDir), retainSnapshots, cfg.Logger)
+	if err != nil {
+		return fmt.Errorf("open the snapshots: %w", err)
+	}
+	if err := s.dropConflicts(snaps); err != nil {
+		return err
+	}
+	n := &node{
+		snaps: snaps, self: cfg.LocalID, notify: make(chan bool, 16), observed: make(chan raft.Observation, 64),
+		stopped: make(chan struct{}),
+	}
+	cfg.NotifyCh = n.notify
+	id := s.identity()
+	self := raft.Server{ID: cfg.LocalID, Address: raftAddr(id.ID, id.PeerAddr)}
+	n.trans = s.newRaftTransport(n, self, cfg)
+	logs, err := raft.NewLogCache(logCacheSize, s.logs)
+	if err != nil {
+		return err
+	}
+	if founders != nil {
+		if err := bootstrap(cfg, logs, s.logs, snaps, n.trans, founders); err != nil {
+			return errors.Join(err, n.trans.Close())
+		}
+	}
+	f := &fsm{state: s.state, fail: s.fail, applied: func(index, term uint64) {
+		n.ann.applied(committed{index: index, term: term})
+	}}
+	if n.raft, err = raft.NewRaft(cfg, f, logs, s.logs, guardedSnapshots{snaps, s}, n.trans); err != nil {
+		return errors.Join(fmt.Errorf("start raft: %w", err), n.trans.Close())
+	}
+	n.started.Store(true)
+	s.runNode(n)
+	if !id.Started {
+		return s.setIdentity(func(id *identity) { id.Started = true })
+	}
+	return nil
+}
+
+func bootstrap(cfg *raft.Config, logs raft.LogStore, stable raft.StableStore, snaps raft.SnapshotStore,
+	trans raft.Transport, founders *FounderSet) error {
+	var c raft.Configuration
+	for _, m := range founders.Members {
+		c.Servers = append(c.Servers, raft.Server{
+			Suffrage: raft.Voter, ID: serverID(m.ID), Address: raftAddr(m.ID, m.PeerAddr),
+		})
+	}
+	err := raft.BootstrapCluster(cfg, logs, stable, snaps, trans, c)
+	if errors.Is(err, raft.ErrCantBootstrap) {
+		return nil // done before, and interrupted after
+	}
+	return err
+}
+
+func (s *Store) newRaftTransport(n *node, self raft.Server, cfg *raft.Config) *transport {
+	net := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+		Logger:          cfg.Logger,
+		Stream:          &stream{port: s.port, dialer: s.dialer, greet: s.greeting, addr: self.Address},
+		MaxPool:         peerConnPool,
+		MaxRPCsInFlight: 1,
+		Timeout:         dialTimeout(s.opts.ElectionTimeout),
+	})
+	t := newTransport(net)
+	n.ann = &announcer{trans: t, self: self, busy: map[raft.ServerID]bool{}, term: s.lead.led, targets: n.others}
+	t.acked = n.ann.acked
+	t.stalled = s.disk.stalled
+	t.leads = n.leads
+	t.listed = n.listed
+	return t
+}
+
+// runNode starts what watches Raft.
+func (s *Store) runNode(n *node) {
+	n.observer = raft.NewObserver(n.observed, false, func(o *raft.Observation) bool {
+		switch o.Data.(type) {
+		case raft.LeaderObservation, raft.RaftState:
+			return true
+		}
+		return false
+	})
+	n.raft.RegisterObserver(n.observer)
+	s.node.Store(n)
+	n.wg.Go(func() { s.watchLeader(n) })
+	n.wg.Go(func() { s.watchOwnLeadership(n) })
+	s.wg.Go(func() { s.catchUp(n) })
+}
+
+// stop ends Raft and its watchers.
+func (n *node) stop(timeout time.Duration) error {
+	n.raft.DeregisterObserver(n.observer)
+	err := bounded(timeout, "stop raft", n.raft.Shutdown().Error)
+	err = errors.Join(err, n.trans.Close())
+	close(n.stopped)
+	n.wg.Wait()
+	n.ann.wait()
+	return err
+}
+
+func (n *node) isLeader() bool { return n.raft.State() == raft.Leader }
+
+// leads says whether this node leads in the given term, as far as it knows.
+func (n *node) leads(term uint64) bool {
+	return n.started.Load() && n.raft.CurrentTerm() == term && n.raft.State() == raft.Leader
+}
+
+func (n *node) servers() []raft.Server {
+	if !n.started.Load() {
+		return nil
+	}
+	f := n.raft.GetConfiguration() // does not wait: it is Raft's published copy
+	if f.Error() != nil {
+		return nil
+	}
+	return f.Configuration().Servers
+}
+
+// others are the servers but this one.
+func (n *node) others() []raft.Server {
+	var list []raft.Server
+	for _, s := range n.servers() {
+		if s.ID != n.self {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+func (n *node) voters() []raft.Server {
+	var list []raft.Server
+	for _, s := range n.servers() {
+		if s.Suffrage == raft.Voter {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+func (n *node) server(id uint64) (raft.Server, bool) {
+	for _, s := range n.servers() {
+		if s.ID == serverID(id) {
+			return s, true
+		}
+	}
+	return raft.Server{}, false
+}
+
+func (n *node) listed(id raft.ServerID) bool {
+	_, ok := n.server(memberID(id))
+	return ok
+}

@@ -1,0 +1,103 @@
+package raftstore
+
+import (
+	"context"
+	"time"
+
+	etcderrors "go.etcd.io/etcd/server/v3/etcdserver/errors"
+)
+
+// readIndex returns a log index: whoever has applied it sees everything that was acknowledged before the call (Raft
+// thesis, 6.4). On the leader it is what the leader has applied: every acknowledged write was applied by a leader first,
+// those of earlier leaders before this one's start of term.
+func (s *Store) readIndex(ctx context.Context, n *node) (uint64, error) {
+	if n.isLeader() {
+		return s.leaderIndex(ctx, n)
+	}
+	b, err := s.askLeader(ctx, methodReadIndex, nil)
+	if err != nil {
+		return 0, err
+	}
+	r := reader{buf: b}
+	index := r.u64()
+	return index, r.done("read index")
+}
+
+func (s *Store) leaderIndex(ctx context.Context, n *node) (uint64, error) {
+	if _, err := s.waitReady(ctx, n); err != nil {
+		return 0, err
+	}
+	index := s.state.progress.current()
+	return index, s.quorum.confirm(ctx)
+}
+
+// linearize returns once this node's state is at least as new as anything acknowledged before the call.
+func (s *Store) linearize(ctx context.Context) error {
+	_, err := retryLeader(s, ctx, func(ctx context.Context, n *node) (struct{}, error) {
+		index, err := s.readIndex(ctx, n)
+		if err != nil {
+			return struct{}{}, readError(err)
+		}
+		return struct{}{}, s.state.progress.wait(ctx, index)
+	})
+	return err
+}
+
+// readError: a read changes nothing, so whatever happened on the way it may be asked again.
+func readError(err error) error {
+	if err == errConnLost {
+		return errNotSent
+	}
+	return err
+}
+
+// catchUp opens the gate for requests once this node's state is as new as the cluster's was at its start. Raft hands a
+// restarted node its log only as it learns what is committed, so until then even a stale read could go back in time
+// behind what this very node answered before it stopped.
+func (s *Store) catchUp(n *node) {
+	for s.ctx.Err() == nil {
+		if s.tryCatchUp(n) == nil {
+			s.caughtUp.Store(true)
+			s.log.Info("caught up", "index", s.state.progress.current())
+			s.wg.Go(s.publish)
+			return
+		}
+		select {
+		case <-time.After(leaderPause):
+		case <-s.ctx.Done():
+		}
+	}
+}
+
+func (s *Store) tryCatchUp(n *node) error {
+	ctx, cancel := context.WithTimeout(s.ctx, s.opts.RequestTimeout)
+	defer cancel()
+	index, err := s.readIndex(ctx, n)
+	if err != nil {
+		return err
+	}
+	if err := s.state.progress.wait(ctx, index); err != nil {
+		return err
+	}
+	if s.state.clusterID() == 0 {
+		return etcderrors.ErrNoLeader // the founding is not applied yet
+	}
+	return nil
+}
+
+// Ready returns nil when this node serves requests: it belongs to a cluster, has caught up, and has not failed.
+func (s *Store) Ready() error {
+	_, err := s.serving()
+	return err
+}
+
+// Health returns nil when this node serves requests and knows a leader.
+func (s *Store) Health() error {
+	if err := s.Ready(); err != nil {
+		return err
+	}
+	if s.Leader() == 0 {
+		return etcderrors.ErrNoLeader
+	}
+	return nil
+}

@@ -1,0 +1,252 @@
+package raftstore
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+)
+
+// Our RPC: many calls at once over one connection. A frame is its length (4 bytes), the call's number (8 bytes) and a
+// byte, then the body. In a request the byte is the method, in a reply it is 0 for a result and 1 for an error's text.
+
+// method names a call.
+type method byte
+
+const (
+	// methodHello asks a host who it is: founding, joining, "are you there".
+	methodHello method = 1
+	// methodPromise, methodRelease and methodFound are the founding: see founding.go.
+	methodPromise method = 2
+	methodRelease method = 3
+	methodFound   method = 4
+	// methodJoin asks the leader to take a host in.
+	methodJoin method = 5
+	// The rest is among members of one cluster only.
+	methodPropose   method = 16 // forward a command to the leader
+	methodReadIndex method = 17 // ask the leader how far to wait before a linearizable read
+	methodConfirm   method = 18 // the leader asks: is there nobody newer than me? And tells of renewals
+	methodLeases    method = 19 // a new leader asks what is known of leases
+	methodRenew     method = 20 // forward a keep-alive
+	methodTTL       method = 21 // forward the question for a lease's time
+	methodMembers   method = 22 // forward a change of members
+	methodStatus    method = 23 // how is this member?
+)
+
+// memberOnly says whether a method is for members of the same cluster alone.
+func (m method) memberOnly() bool { return m >= methodPropose }
+
+const (
+	frameHeader = 4 + 8 + 1
+	// maxFrame bounds a frame: a request of the largest size plus its envelope, and a reply of a large read within a
+	// transaction.
+	maxFrame = 64 << 20
+)
+
+func appendFrame(b []byte, id uint64, tag byte, body []byte) []byte {
+	b = binary.BigEndian.AppendUint32(b, uint32(8+1+len(body)))
+	b = binary.BigEndian.AppendUint64(b, id)
+	b = append(b, tag)
+	return append(b, body...)
+}
+
+func readFrame(r io.Reader) (id uint64, tag byte, body []byte, err error) {
+	var head [frameHeader]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return 0, 0, nil, err
+	}
+	n := binary.BigEndian.Uint32(head[:])
+	if n < 9 || n > maxFrame {
+		return 0, 0, nil, fmt.Errorf("%w: frame of %d bytes", errRequestOutOfBounds, n)
+	}
+	body = make([]byte, n-9)
+	if _, err := io.ReadFull(r, body); err != nil {
+		return 0, 0, nil, err
+	}
+	return binary.BigEndian.Uint64(head[4:]), head[12], body, nil
+}
+
+// frameWriter sends frames of several goroutines over one connection.
+type frameWriter struct {
+	mu      sync.Mutex
+	conn    net.Conn
+	timeout time.Duration
+}
+
+func (w *frameWriter) send(id uint64, tag byte, body []byte) error {
+	if len(body) > maxFrame-9 {
+		return errRequestOutOfBounds
+	}
+	frame := appendFrame(make([]byte, 0, frameHeader+len(body)), id, tag, body)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.conn.SetWriteDeadline(time.Now().Add(w.timeout)); err != nil {
+		return err
+	}
+	_, err := w.conn.Write(frame)
+	return err
+}
+
+// handler answers one call. from is the caller's member id, cluster its cluster.
+type handler func(ctx context.Context, m method, from greeting, body []byte) ([]byte, error)
+
+// rpcServer serves calls on accepted connections.
+type rpcServer struct {
+	handle  handler
+	timeout time.Duration // for a write
+}
+
+// maxConcurrentCalls bounds the calls of one peer in flight.
+const maxConcurrentCalls = 4096
+
+// serve answers calls until the connection ends; it returns when the last handler has.
+func (s *rpcServer) serve(conn net.Conn, g greeting) {
+	ctx, cancel := context.WithCancel(background)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	defer conn.Close()
+	out := &frameWriter{conn: conn, timeout: s.timeout}
+	slots := make(chan struct{}, maxConcurrentCalls)
+	in := bufio.NewReaderSize(conn, 32<<10)
+	for {
+		id, tag, body, err := readFrame(in)
+		if err != nil {
+			return
+		}
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			s.answer(ctx, out, g, id, method(tag), body)
+		})
+	}
+}
+
+func (s *rpcServer) answer(ctx context.Context, out *frameWriter, g greeting, id uint64, m method, body []byte) {
+	reply, err := s.handle(ctx, m, g, body)
+	tag := byte(0)
+	if err != nil {
+		tag, reply = 1, []byte(wireText(err))
+	}
+	if out.send(id, tag, reply) != nil {
+		out.conn.Close() // the reader notices
+	}
+}
+
+// rpcConn is the calling side of one connection.
+type rpcConn struct {
+	out  *frameWriter
+	done chan struct{} // closed when the connection has ended
+
+	mu    sync.Mutex // guards what follows
+	next  uint64
+	calls map[uint64]chan rpcReply
+	heard time.Time // when the last reply came
+	ended bool
+}
+
+type rpcReply struct {
+	body []byte
+	err  error
+}
+
+func newRPCConn(conn net.Conn, timeout time.Duration) *rpcConn {
+	c := &rpcConn{
+		out: &frameWriter{conn: conn, timeout: timeout}, done: make(chan struct{}), calls: map[uint64]chan rpcReply{},
+	}
+	go c.readLoop()
+	return c
+}
+
+func (c *rpcConn) readLoop() {
+	in := bufio.NewReaderSize(c.out.conn, 32<<10)
+	for {
+		id, tag, body, err := readFrame(in)
+		if err != nil {
+			break
+		}
+		if ch := c.take(id); ch != nil {
+			if tag != 0 {
+				ch <- rpcReply{err: &remoteError{fromWire(string(body))}}
+				continue
+			}
+			ch <- rpcReply{body: body}
+		}
+	}
+	c.end()
+}
+
+// remoteError is an error that the peer returned, as opposed to one of the way there.
+type remoteError struct{ err error }
+
+func (e *remoteError) Error() string { return e.err.Error() }
+func (e *remoteError) Unwrap() error { return e.err }
+
+func (c *rpcConn) take(id uint64) chan rpcReply {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.heard = time.Now()
+	ch := c.calls[id]
+	delete(c.calls, id)
+	return ch
+}
+
+// giveUp forgets a call that took too long, and ends a connection on which nothing has come back since the call was sent:
+// after a cut, TCP itself may take minutes to notice that the way is free again.
+func (c *rpcConn) giveUp(id uint64, sent time.Time) {
+	c.mu.Lock()
+	delete(c.calls, id)
+	silent := c.heard.Before(sent) && time.Since(sent) >= c.out.timeout
+	c.mu.Unlock()
+	if silent {
+		c.end()
+	}
+}
+
+// end closes the connection and fails all calls in flight.
+func (c *rpcConn) end() {
+	c.out.conn.Close()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended {
+		return
+	}
+	c.ended = true
+	close(c.done)
+	for id, ch := range c.calls {
+		delete(c.calls, id)
+		ch <- rpcReply{err: errConnLost}
+	}
+}
+
+// call sends a request and waits for its reply. After an error that is not a remoteError nothing is known of whether the
+// peer acted, but for errNotSent.
+func (c *rpcConn) call(ctx context.Context, m method, body []byte) ([]byte, error) {
+	ch := make(chan rpcReply, 1)
+	sent := time.Now()
+	c.mu.Lock()
+	if c.ended {
+		c.mu.Unlock()
+		return nil, errNotSent
+	}
+	c.next++
+	id := c.next
+	c.calls[id] = ch
+	c.mu.Unlock()
+	if err := c.out.send(id, byte(m), body); err != nil {
+		c.take(id)
+		c.end()
+		return nil, fmt.Errorf("%w: %w", errConnLost, err)
+	}
+	select {
+	case r := <-ch:
+		return r.body, r.err
+	case <-ctx.Done():
+		c.giveUp(id, sent)
+		return nil, ctx.Err()
+	}
+}

@@ -1,0 +1,280 @@
+package raftstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// cacheDir holds the backend, within the store folder. It is cleared at each start.
+const cacheDir = "cache"
+
+// Store is one member of the consensus store. Make it with Open, end it with Close. When Failed delivers, the store can
+// do no more: close it, and open it again or use another host's.
+type Store struct {
+	opts    Options
+	log     *slog.Logger
+	zap     *zap.Logger
+	metrics *metrics
+	start   time.Time
+
+	port     *peerPort
+	dialer   *dialer
+	conns    *peerConns
+	promises *promises
+	state    *state
+	logs     *logStore
+	quorum   *confirmer
+	disk     *diskGuard
+
+	idMu sync.RWMutex // guards id
+	id   identity
+
+	// node is Raft; nil until this host belongs to a cluster.
+	node atomic.Pointer[node]
+	// caughtUp opens the gate for requests: see catchUp.
+	caughtUp atomic.Bool
+	flow     flow
+	lead     leadership
+	leader   leaderWatch
+	foundMu  sync.Mutex // one founding or joining step at a time
+	nudge    chan struct{}
+
+	ctx      context.Context // ends when the store is told to close or has failed
+	cancel   context.CancelFunc
+	wg       sync.WaitGroup
+	failOnce sync.Once
+	failed   chan error
+	done     chan struct{}
+	closing  sync.Once
+	closeErr error
+}
+
+// Open opens the store folder, makes it when it is not there, and starts the member. It does not wait for a leader nor for
+// the founding. Errors: ErrForeignFolder, ErrDisk, and what listening or reading the folder fails with.
+func Open(o Options) (*Store, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("raftstore: make the store folder: %w", err)
+	}
+	ln := o.Listener
+	if ln == nil {
+		if ln, err = net.Listen("tcp", o.Listen); err != nil {
+			return nil, fmt.Errorf("raftstore: listen for peers on %s: %w", o.Listen, err)
+		}
+	}
+	s := newStore(o, ln)
+	if err := s.open(); err != nil {
+		s.cancel()
+		return nil, errors.Join(err, s.shut())
+	}
+	return s, nil
+}
+
+func newStore(o Options, ln net.Listener) *Store {
+	ctx, cancel := context.WithCancel(background)
+	s := &Store{
+		opts: o, log: o.Logger.With("component", "raftstore"), start: time.Now(), metrics: newMetrics(o.Registerer),
+		ctx: ctx, cancel: cancel, failed: make(chan error, 1), done: make(chan struct{}), nudge: make(chan struct{}, 1),
+	}
+	s.zap = newZap(s.log, func(msg string) { s.fail(fmt.Errorf("%w: %s", ErrDisk, msg)) })
+	s.dialer = &dialer{dial: o.Dial, timeout: dialTimeout(o.ElectionTimeout)}
+	s.port = newPeerPort(ln)
+	if o.TLS != nil {
+		s.port.tls, s.dialer.tls = o.TLS.Server, o.TLS.Client
+	}
+	s.conns = newPeerConns(s.dialer, s.greeting, dialTimeout(o.ElectionTimeout))
+	s.quorum = newConfirmer(s)
+	s.leader.changed = make(chan struct{})
+	s.lead.changed = make(chan struct{})
+	return s
+}
+
+func (s *Store) open() (err error) {
+	addr := s.opts.Advertise
+	if addr == "" {
+		addr = s.port.ln.Addr().String()
+	}
+	if s.id, err = loadIdentity(s.opts, addr); err != nil {
+		return err
+	}
+	if s.promises, err = loadPromises(s.opts.Dir, s.id.ID); err != nil {
+		return err
+	}
+	s.logs, err = openLogStore(filepath.Join(s.opts.Dir, logFile), s.log, s.fail, s.opts.hooks.beforeWrite)
+	if err != nil {
+		return err
+	}
+	s.disk = newDiskGuard(s)
+	if s.state, err = newState(filepath.Join(s.opts.Dir, cacheDir), s.zap, s.mono); err != nil {
+		return err
+	}
+	s.state.onTermStart = s.lead.started(s.id.ID)
+	server := &rpcServer{handle: s.handle, timeout: dialTimeout(s.opts.ElectionTimeout)}
+	s.port.start(s.admitGreeting, server.serve)
+	if s.id.member() {
+		if err := s.startRaft(s.id.Founders); err != nil {
+			return err
+		}
+	} else {
+		s.wg.Go(s.foundLoop)
+	}
+	s.wg.Go(s.quorum.run)
+	s.wg.Go(s.leaseLoop)
+	s.wg.Go(s.housekeeping)
+	s.wg.Go(s.disk.run)
+	return nil
+}
+
+// mono is the monotonic time since the store was opened.
+func (s *Store) mono() time.Duration { return time.Since(s.start) }
+
+// fail ends the store, not the process. The first reason counts.
+func (s *Store) fail(err error) {
+	s.failOnce.Do(func() {
+		s.log.Error("the store has failed and stops", "error", err)
+		s.failed <- err
+		s.cancel()
+		go s.stepAside()
+	})
+}
+
+// stepAside gives up what a failed store must not keep: its place in Raft. Close, which the owner calls, does the rest.
+func (s *Store) stepAside() {
+	if n := s.node.Load(); n != nil {
+		n.raft.Shutdown()
+	}
+}
+
+// Failed delivers the reason when the store has failed for good. It delivers once.
+func (s *Store) Failed() <-chan error { return s.failed }
+
+// Done is closed when the store has stopped.
+func (s *Store) Done() <-chan struct{} { return s.done }
+
+// shutTimeout bounds the wait for Raft and the file writers: one that hangs in a write never comes back.
+const shutTimeout = 5 * time.Second
+
+// Close stops the member, handing leadership over first when it has it. The folder can be opened again afterwards.
+func (s *Store) Close() error {
+	s.closing.Do(func() {
+		s.handOver()
+		s.cancel()
+		s.closeErr = s.shut()
+		close(s.done)
+	})
+	return s.closeErr
+}
+
+// handOver passes the leadership on before a planned stop: an election would cost the others a second or two.
+func (s *Store) handOver() {
+	n := s.node.Load()
+	if n == nil || s.ctx.Err() != nil || !n.isLeader() || len(n.voters()) < 2 {
+		return
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := n.raft.LeadershipTransfer().Error(); err != nil {
+			s.log.Info("leadership was not handed over", "error", err)
+		}
+	}()
+	select {
+	case <-done:
+	case <-time.After(2 * s.opts.ElectionTimeout):
+	}
+}
+
+func (s *Store) shut() (err error) {
+	var list []error
+	if n := s.node.Load(); n != nil {
+		list = append(list, n.stop(shutTimeout))
+	}
+	s.conns.close()
+	list = append(list, s.port.close())
+	s.wg.Wait()
+	if s.logs != nil {
+		close(s.logs.closing)
+		list = append(list, bounded(shutTimeout, "close the log", s.logs.close))
+	}
+	if s.state != nil {
+		list = append(list, bounded(shutTimeout, "close the backend", s.state.close))
+	}
+	if s.disk != nil {
+		s.disk.unpin()
+	}
+	s.metrics.unregister()
+	return errors.Join(list...)
+}
+
+// bounded runs f and stops waiting for it after d.
+func bounded(d time.Duration, what string, f func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		err := errors.New(what + ": ended early")
+		defer func() { done <- err }()
+		err = f()
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(d):
+		return fmt.Errorf("%s: still busy after %s", what, d)
+	}
+}
+
+func (s *Store) identity() identity {
+	s.idMu.RLock()
+	defer s.idMu.RUnlock()
+	return s.id
+}
+
+// setIdentity writes a changed identity.
+func (s *Store) setIdentity(change func(*identity)) error {
+	s.idMu.Lock()
+	defer s.idMu.Unlock()
+	next := s.id
+	change(&next)
+	if err := next.save(s.opts.Dir); err != nil {
+		return fmt.Errorf("write the identity: %w", err)
+	}
+	s.id = next
+	return nil
+}
+
+// self is this member's record as it would publish it.
+func (s *Store) self() Member {
+	id := s.identity()
+	return Member{
+		ID: id.ID, Name: s.opts.Name, PeerAddr: id.PeerAddr, ClientURLs: s.opts.ClientURLs, WantVote: true,
+	}
+}
+
+func (s *Store) greeting(to uint64) greeting {
+	id := s.identity()
+	return greeting{Cluster: id.ClusterID, From: id.ID, To: to}
+}
+
+// admitGreeting refuses connections that were meant for somebody else.
+func (s *Store) admitGreeting(g greeting) error {
+	id := s.identity()
+	switch {
+	case g.To != 0 && g.To != id.ID:
+		return fmt.Errorf("%w: asked for member %x", errNotMember, g.To)
+	case g.Proto == protoRaft && (g.Cluster == 0 || g.Cluster != id.ClusterID):
+		return fmt.Errorf("%w: cluster %x", errNotMember, g.Cluster)
+	}
+	return nil
+}
