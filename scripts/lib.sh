@@ -31,24 +31,23 @@ need_go() {
 	fi
 }
 
-# apt_install PACKAGE...: installs without starting any service: a PostgreSQL, etcd or HAProxy that the package starts by itself would take the
-# ports, and a cluster nobody asked for. Needs root.
-apt_install() {
-	local policy=/usr/sbin/policy-rc.d ours=no rc=0
+# apt_install PACKAGE...: installs without starting any service and without creating a PostgreSQL cluster: what a package starts by itself would take
+# the ports, and its data folder would be one that nobody asked for. Both guards go again. Needs root and Debian or Ubuntu.
+apt_install() (
+	policy=/usr/sbin/policy-rc.d
+	nocluster=/etc/postgresql-common/createcluster.d/quorate.conf
+	trap 'rm -f "${made[@]}"' EXIT
+	made=("$nocluster")
+	mkdir -p "${nocluster%/*}"
+	printf 'create_main_cluster = false\n' >"$nocluster"
 	if [ ! -e "$policy" ]; then
+		made+=("$policy")
 		printf '#!/bin/sh\nexit 101\n' >"$policy"
 		chmod 755 "$policy"
-		ours=yes
 	fi
-	if [ ! -e /etc/postgresql-common/createcluster.conf ]; then
-		mkdir -p /etc/postgresql-common
-		printf 'create_main_cluster = false\n' >/etc/postgresql-common/createcluster.conf
-	fi
-	# The package index of a fresh machine is empty or old, so a first failure is no verdict.
 	export DEBIAN_FRONTEND=noninteractive
-	local opts=(-y -q --no-install-recommends -o Dpkg::Options::=--force-confold)
+	opts=(-y -q --no-install-recommends -o Dpkg::Options::=--force-confold)
+	# The package index of a fresh machine is empty or old, so a first failure is no verdict.
 	apt-get install "${opts[@]}" "$@" >/dev/null 2>&1 ||
-		{ apt-get update -q >/dev/null && apt-get install "${opts[@]}" "$@" >/dev/null; } || rc=$?
-	if [ "$ours" = yes ]; then rm -f "$policy"; fi
-	return "$rc"
-}
+		{ apt-get update -q >/dev/null && apt-get install "${opts[@]}" "$@" >/dev/null; }
+)
