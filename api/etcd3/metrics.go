@@ -9,7 +9,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// metrics are the series of the front end, under the names that dashboards for etcd ask for.
+// metrics are the series of the front end, under the names that dashboards for etcd ask for. What is about consensus and
+// disks, has_leader and the like, is the store's own.
 type metrics struct {
 	sentBytes, receivedBytes prometheus.Counter
 	streamFailures           *prometheus.CounterVec
@@ -17,13 +18,12 @@ type metrics struct {
 	rpcStarted, rpcHandled   *prometheus.CounterVec
 	msgReceived, msgSent     *prometheus.CounterVec
 	healthSuccess, healthBad prometheus.Counter
-	leaderChanges            prometheus.Counter
 	healthCheck              *prometheus.GaugeVec
 	healthChecks             *prometheus.CounterVec
 }
 
 // newMetrics registers the series; an error means that the registry has one of them already.
-func newMetrics(reg prometheus.Registerer, store Store) (*metrics, error) {
+func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	counter := func(subsystem, name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: "etcd", Subsystem: subsystem, Name: name, Help: help})
 	}
@@ -49,61 +49,15 @@ func newMetrics(reg prometheus.Registerer, store Store) (*metrics, error) {
 		}, []string{"type", "name"}),
 		healthChecks: vec("etcd", "server", "healthchecks_total", "Health checks by result.", "type", "name", "status"),
 	}
-	m.leaderChanges = counter("server", "leader_changes_seen_total", "Leader changes seen.")
-	for _, c := range append(leadership(store), m.sentBytes, m.receivedBytes, m.streamFailures, m.clientRequests,
-		m.rpcStarted, m.rpcHandled, m.msgReceived, m.msgSent, m.healthSuccess, m.healthBad, m.healthCheck, m.healthChecks,
-		m.leaderChanges) {
+	for _, c := range []prometheus.Collector{
+		m.sentBytes, m.receivedBytes, m.streamFailures, m.clientRequests, m.rpcStarted, m.rpcHandled, m.msgReceived,
+		m.msgSent, m.healthSuccess, m.healthBad, m.healthCheck, m.healthChecks,
+	} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("etcd3: registering metrics: %w", err)
 		}
 	}
 	return m, nil
-}
-
-// leadership is the gauges that are read off the store when somebody asks.
-func leadership(store Store) []prometheus.Collector {
-	gauge := func(name, help string, on func() bool) prometheus.Collector {
-		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Namespace: "etcd", Subsystem: "server", Name: name, Help: help,
-		}, func() float64 {
-			if on() {
-				return 1
-			}
-			return 0
-		})
-	}
-	return []prometheus.Collector{
-		gauge("has_leader", "Whether a leader is known: 1 is yes.", func() bool { return store.Leader() != 0 }),
-		gauge("is_leader", "Whether this member leads: 1 is yes.", func() bool {
-			leader := store.Leader()
-			return leader != 0 && leader == store.Header().GetMemberId()
-		}),
-		gauge("is_learner", "Whether this member is a learner: 1 is yes.", func() bool {
-			l, ok := store.(learner)
-			return ok && l.IsLearner()
-		}),
-	}
-}
-
-// countLeaders counts each leader that follows another, until ctx ends.
-func (m *metrics) countLeaders(ctx context.Context, store Store) {
-	var last uint64
-	for {
-		changed := store.LeaderChanged()
-		if now := store.Leader(); now != 0 && now != last {
-			if last != 0 {
-				m.leaderChanges.Inc()
-			}
-			last = now
-		}
-		select {
-		case <-changed:
-		case <-store.Done():
-			return
-		case <-ctx.Done():
-			return
-		}
-	}
 }
 
 // streamFailed counts a stream that broke, unless it was the client that went away.

@@ -74,7 +74,7 @@ func New(opts Options) (*Server, error) {
 	}
 	s := &Server{opts: opts, log: opts.Logger, permit: newPermit(opts.Store), health: health.NewServer()}
 	s.guard = newGuard(opts.Store)
-	if s.metrics, err = newMetrics(opts.Registerer, opts.Store); err != nil {
+	if s.metrics, err = newMetrics(opts.Registerer); err != nil {
 		return nil, err
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
@@ -85,7 +85,6 @@ func New(opts Options) (*Server, error) {
 		return nil, err
 	}
 	s.background(func() { s.guard.run(s.ctx) })
-	s.background(func() { s.metrics.countLeaders(s.ctx, opts.Store) })
 	s.background(func() { _ = s.grpc.Serve(s.inside) })
 	s.background(func() { _ = s.grpc.Serve(s.onBehalf) })
 	return s, nil
