@@ -2,8 +2,10 @@ package config
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 )
 
 // CheckFiles opens every file that the configuration names, as a start would later: a certificate that is missing, or that this user may
@@ -22,6 +24,24 @@ func (c *Config) CheckFiles() error {
 		if err := readable(filepath.Join(dir, c.postgresName())); err != nil {
 			f.wrong(c.At("postgresql.bin_dir"), "postgresql.bin_dir", quoteText(dir), fmt.Sprintf("a folder with PostgreSQL's programs (%v)", err))
 		}
+	}
+	return f.err()
+}
+
+// CheckPorts listens for a moment on every port that a start would listen on. The error is an *[Error].
+func (c *Config) CheckPorts() error {
+	var f findings
+	for _, e := range c.endpoints() {
+		host := e.host
+		if isWildcard(host) {
+			host = ""
+		}
+		l, err := net.Listen("tcp", joinHostPort(host, e.port))
+		if err != nil {
+			f.wrong(c.At(e.key), e.key, "port "+strconv.Itoa(e.port), fmt.Sprintf("a port that is free (%v)", err))
+			continue
+		}
+		l.Close()
 	}
 	return f.err()
 }

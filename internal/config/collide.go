@@ -17,7 +17,7 @@ type endpoint struct {
 // collisions finds ports that are wanted twice and folders that lie in each other.
 func (p *parser) collisions() {
 	var taken []endpoint
-	for _, e := range p.endpoints() {
+	for _, e := range p.c.endpoints() {
 		for _, o := range taken {
 			if o.port == e.port && (o.host == e.host || isWildcard(o.host) || isWildcard(e.host)) {
 				p.wrong(p.c.At(e.key), e.key, "port "+strconv.Itoa(e.port), fmt.Sprintf("a port that %s does not use", o.key))
@@ -28,8 +28,8 @@ func (p *parser) collisions() {
 	p.folders()
 }
 
-func (p *parser) endpoints() []endpoint {
-	c := p.c
+// endpoints are all ports that the host's roles listen on.
+func (c *Config) endpoints() []endpoint {
 	var out []endpoint
 	add := func(key, hostPort string) {
 		if host, number, err := net.SplitHostPort(hostPort); err == nil {

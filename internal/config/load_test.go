@@ -2,6 +2,8 @@ package config_test
 
 import (
 	"errors"
+	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -109,5 +111,51 @@ func TestLocalHost(t *testing.T) {
 	}
 	if a := h.SourceTo("127.0.0.1"); !a.IsLoopback() {
 		t.Errorf("the way to loopback begins at %v", a)
+	}
+}
+
+// The sample is a configuration that its own host accepts, without a warning.
+func TestSample(t *testing.T) {
+	c, warnings, err := config.Parse(config.Input{
+		Texts: []config.Text{{Source: "sample.yml", Content: []byte(config.Sample(testHost(), "shop"))}}, Host: testHost(),
+	})
+	if err != nil || len(warnings) > 0 {
+		t.Fatalf("%v, %v", err, warnings)
+	}
+	if c.Name != "pg1" || c.Scope != "shop" || c.Address != "10.0.0.1" || c.Bootstrap.DCS["ttl"] != int64(3) {
+		t.Errorf("%+v", c)
+	}
+}
+
+func TestShowHidesSecrets(t *testing.T) {
+	text := config.Sample(testHost(), "shop") + "etcd: {url: 'http://u:hush@h:2379'}\nlog: {dir: 'host=x password=hush'}\n"
+	c, _, err := config.Parse(config.Input{Texts: []config.Text{{Source: "a.yml", Content: []byte(strings.ReplaceAll(text, "change-me", "hush"))}}, Host: testHost()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := fmt.Sprint(c.Show())
+	if strings.Contains(shown, "hush") {
+		t.Errorf("a secret is shown: %s", shown)
+	}
+	for _, want := range []string{"listen:10.0.0.1:7946", "peer_port:2380", "roles:[store postgres proxy]", "username:replicator"} {
+		if !strings.Contains(shown, want) {
+			t.Errorf("%s is not shown: %s", want, shown)
+		}
+	}
+}
+
+func TestCheckPorts(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	text := "roles: store\nrestapi: {listen: '" + l.Addr().String() + "'}\nstore: {client_port: 1, peer_port: 2}\n"
+	c, _, err := config.Parse(config.Input{Texts: []config.Text{{Source: "a.yml", Content: []byte(text)}}, Host: testHost()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.CheckPorts(); err == nil || !strings.Contains(err.Error(), "a.yml:2: restapi.listen: found port") {
+		t.Errorf("got %v", err)
 	}
 }

@@ -74,7 +74,12 @@ func (s Sheet) pretty(f Format) string {
 func cell(v any, flow bool) string {
 	switch x := v.(type) {
 	case nil:
-		return ""
+		return "None" // A null of SQL, as Python shows it; so are the booleans.
+	case bool:
+		if x {
+			return "True"
+		}
+		return "False"
 	case string:
 		return x
 	case map[string]any:

@@ -1,0 +1,240 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"quorate/api/client"
+	"quorate/internal/config/dynamic"
+	"quorate/internal/ctl"
+)
+
+// selected makes a command for some members out of what is done with them.
+func (a *app) selected(sel *selection, do func(ctx context.Context, s *session, c ctl.Cluster, members []client.Member) error,
+) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		sel.args = args
+		s, err := a.connect("")
+		if err != nil {
+			return err
+		}
+		c, err := s.cluster(cmd.Context())
+		if err != nil {
+			return err
+		}
+		members, err := s.choose(c, *sel)
+		if err != nil {
+			return err
+		}
+		if err := s.sure(members, *sel); err != nil {
+			return err
+		}
+		return do(cmd.Context(), s, c, members)
+	}
+}
+
+func newReloadCmd(a *app) *cobra.Command {
+	sel := &selection{action: "reload"}
+	c := &cobra.Command{
+		Use:   "reload [CLUSTER] [MEMBER...]",
+		Short: "Make members read their own configuration again",
+		RunE: a.selected(sel, func(ctx context.Context, s *session, c ctl.Cluster, members []client.Member) error {
+			wait := s.loopWait(ctx, c)
+			return s.each(members, "reload", func(m client.Member) (bool, error) { return s.reload(ctx, m, wait) })
+		}),
+	}
+	roleFlag(c, &sel.role, "any", "reload only members of this role")
+	forceFlag(c, &sel.force)
+	a.globalFlags(c)
+	return c
+}
+
+func (s *session) reload(ctx context.Context, m client.Member, wait time.Duration) (bool, error) {
+	r, err := s.client.Do(ctx, m.APIURL, http.MethodPost, "/reload", nil)
+	if err != nil {
+		return false, err
+	}
+	switch r.Code {
+	case http.StatusOK:
+		fmt.Fprintf(s.out, "No changes to apply on member %s\n", m.Name)
+	case http.StatusAccepted:
+		fmt.Fprintf(s.out, "Reload request received for member %s and will be processed within %d seconds\n", m.Name, int(wait.Seconds()))
+	default:
+		return s.report(r, m.Name, "reload"), nil
+	}
+	return true, nil
+}
+
+// loopWait is the upper bound between two looks of an agent.
+func (s *session) loopWait(ctx context.Context, c ctl.Cluster) time.Duration {
+	profile := dynamic.EtcdProfile()
+	if s.cfg.Etcd == nil {
+		profile = dynamic.OwnProfile(0)
+	}
+	shared, err := s.sharedConfig(ctx, c)
+	if err != nil {
+		return profile.LoopWait
+	}
+	d, _ := dynamic.Parse(shared, profile)
+	return d.LoopWait
+}
+
+func newReinitCmd(a *app) *cobra.Command {
+	sel := &selection{action: "reinitialize", role: "replica"}
+	var fromLeader, wait bool
+	c := &cobra.Command{
+		Use:   "reinit [CLUSTER] [MEMBER...]",
+		Short: "Make the data of replicas anew",
+	}
+	c.RunE = a.selected(sel, func(ctx context.Context, s *session, _ ctl.Cluster, members []client.Member) error {
+		var started []client.Member
+		err := s.each(members, "reinitialize", func(m client.Member) (bool, error) {
+			ok, err := s.reinit(ctx, m, sel.force, fromLeader)
+			if ok && wait {
+				started = append(started, m)
+			}
+			return ok, err
+		})
+		if waitErr := s.waitReinit(ctx, started); waitErr != nil {
+			return waitErr
+		}
+		return err
+	})
+	c.Flags().BoolVar(&fromLeader, "from-leader", false, "copy from the leader")
+	c.Flags().BoolVar(&wait, "wait", false, "wait until it is done")
+	forceFlag(c, &sel.force)
+	a.globalFlags(c)
+	return c
+}
+
+// reinit asks a member to begin anew; one that is busy is asked again with force if the person says so.
+func (s *session) reinit(ctx context.Context, m client.Member, force, fromLeader bool) (bool, error) {
+	for {
+		r, err := s.client.Do(ctx, m.APIURL, http.MethodPost, "/reinitialize", map[string]bool{"force": force, "from_leader": fromLeader})
+		if err != nil {
+			return false, err
+		}
+		ok := s.report(r, m.Name, "reinitialize")
+		if ok || force || !strings.HasSuffix(r.Text(), " already in progress") {
+			return ok, nil
+		}
+		again, err := s.prompts.confirm("Do you want to cancel it and reinitialize anyway?")
+		if err != nil || !again {
+			return false, err
+		}
+		force = true
+	}
+}
+
+// waitReinit waits until no member is being made any more.
+func (s *session) waitReinit(ctx context.Context, members []client.Member) error {
+	said := ""
+	for len(members) > 0 {
+		if names := list(namesOf(members)); names != said {
+			fmt.Fprintf(s.out, "Waiting for reinitialize to complete on: %s\n", names)
+			said = names
+		}
+		if err := pause(ctx, 2*time.Second); err != nil {
+			return err
+		}
+		var busy []client.Member
+		for _, m := range members {
+			status, err := s.client.Status(ctx, m.APIURL)
+			if err != nil || status.State == "creating replica" {
+				busy = append(busy, m)
+				continue
+			}
+			fmt.Fprintf(s.out, "Reinitialize is completed on: %s\n", m.Name)
+		}
+		members = busy
+	}
+	return nil
+}
+
+func newFlushCmd(a *app) *cobra.Command {
+	sel := &selection{action: "flush"}
+	c := &cobra.Command{
+		Use:       "flush [CLUSTER] [MEMBER...] restart|switchover",
+		Short:     "Cancel what is scheduled",
+		Args:      flushArgs,
+		ValidArgs: []string{"restart", "switchover"},
+		RunE: func(c *cobra.Command, args []string) error {
+			target := args[len(args)-1]
+			args = args[:len(args)-1]
+			if target == "switchover" {
+				return a.flushSwitchover(c.Context(), args)
+			}
+			return a.selected(sel, flushRestarts)(c, args)
+		},
+	}
+	roleFlag(c, &sel.role, "any", "flush only members of this role")
+	forceFlag(c, &sel.force)
+	a.globalFlags(c)
+	return c
+}
+
+func flushArgs(_ *cobra.Command, args []string) error {
+	if len(args) == 0 || args[len(args)-1] != "restart" && args[len(args)-1] != "switchover" {
+		return fmt.Errorf("the last argument must be restart or switchover")
+	}
+	return nil
+}
+
+func flushRestarts(ctx context.Context, s *session, _ ctl.Cluster, members []client.Member) error {
+	return s.each(members, "flush scheduled restart", func(m client.Member) (bool, error) {
+		if m.ScheduledRestart == nil {
+			fmt.Fprintf(s.out, "No scheduled restart for member %s\n", m.Name)
+			return true, nil
+		}
+		r, err := s.client.Do(ctx, m.APIURL, http.MethodDelete, "/restart", nil)
+		if err != nil {
+			return false, err
+		}
+		return s.report(r, m.Name, "flush scheduled restart"), nil
+	})
+}
+
+func (a *app) flushSwitchover(ctx context.Context, args []string) error {
+	s, err := a.connect(firstOf(args))
+	if err != nil {
+		return err
+	}
+	c, err := s.cluster(ctx)
+	if err != nil {
+		return err
+	}
+	if c.ScheduledSwitchover == nil {
+		fmt.Fprintln(s.out, "No pending scheduled switchover")
+		return nil
+	}
+	r, err := s.write(ctx, c, http.MethodDelete, "/switchover", nil)
+	if err != nil {
+		return err
+	}
+	if r.Code != http.StatusOK {
+		fmt.Fprintf(s.out, "Failed: status_code=%d, (%s)\n", r.Code, r.Text())
+		return errFailed
+	}
+	fmt.Fprintf(s.out, "Success: %s\n", r.Text())
+	return nil
+}
+
+// list is names with commas between.
+func list(names []string) string { return strings.Join(names, ", ") }
+
+// pause waits, unless the command is interrupted.
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}

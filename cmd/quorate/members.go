@@ -1,0 +1,152 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"quorate/api/client"
+	"quorate/internal/ctl"
+)
+
+// roleChoices are the values of --role.
+var roleChoices = []string{"leader", "primary", "standby-leader", "replica", "standby", "any"}
+
+// roleFlag adds --role.
+func roleFlag(c *cobra.Command, role *string, def, help string) {
+	c.Flags().StringVarP(role, "role", "r", def, help+": "+strings.Join(roleChoices, ", "))
+}
+
+func forceFlag(c *cobra.Command, force *bool) {
+	c.Flags().BoolVar(force, "force", false, "do not ask for confirmation")
+}
+
+func checkRole(role string) error {
+	if !slices.Contains(roleChoices, role) {
+		return fmt.Errorf("unknown role %q: expected one of %s", role, strings.Join(roleChoices, ", "))
+	}
+	return nil
+}
+
+// withRole are the members of a role.
+func withRole(c ctl.Cluster, role string) []client.Member {
+	var out []client.Member
+	for _, m := range c.Members {
+		standbyLeader := m.Role == "standby_leader"
+		var fits bool
+		switch role {
+		case "any":
+			fits = true
+		case "leader":
+			fits = m.IsLeader()
+		case "primary":
+			fits = m.IsLeader() && !standbyLeader
+		case "standby-leader":
+			fits = standbyLeader
+		case "replica", "standby":
+			fits = !m.IsLeader()
+		}
+		if fits {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+func namesOf(members []client.Member) []string {
+	names := make([]string, len(members))
+	for i, m := range members {
+		names[i] = m.Name
+	}
+	return names
+}
+
+// selection is what a command for some members was told.
+type selection struct {
+	args   []string // [CLUSTER] [MEMBER...]
+	role   string
+	force  bool
+	action string // as it stands in questions
+}
+
+// memberNames parts the arguments: the cluster's name may be left out, since the members that answer know it.
+func memberNames(c ctl.Cluster, args []string) ([]string, error) {
+	if len(args) == 0 {
+		return nil, nil
+	}
+	if args[0] == c.Name {
+		return args[1:], nil
+	}
+	if c.Member(args[0]) == nil {
+		return nil, fmt.Errorf("%s is neither the cluster (%s) nor a member of it", args[0], c.Name)
+	}
+	return args, nil
+}
+
+// choose shows the cluster and finds the members that a command is for, and asks where it was not told.
+func (s *session) choose(c ctl.Cluster, sel selection) ([]client.Member, error) {
+	if err := checkRole(sel.role); err != nil {
+		return nil, err
+	}
+	names, err := memberNames(c, sel.args)
+	if err != nil {
+		return nil, err
+	}
+	candidates := withRole(c, sel.role)
+	if len(names) == 0 && len(candidates) == 0 {
+		return nil, fmt.Errorf("%s cluster doesn't have any members", c.Name)
+	}
+	s.show(c)
+	known := namesOf(candidates)
+	switch {
+	case len(names) > 0:
+		given := len(names)
+		names = slices.DeleteFunc(slices.Clone(names), func(n string) bool { return !slices.Contains(known, n) })
+		if len(names) == 0 {
+			return nil, fmt.Errorf("no %s among provided members", sel.role)
+		}
+		if len(names) < given {
+			fmt.Fprintf(s.err, "Warning: members that are no %s are left out\n", sel.role)
+		}
+	case sel.action != "reinitialize":
+		names = known
+	case !sel.force:
+		none := ""
+		name, err := s.prompts.ask(fmt.Sprintf("Which member do you want to %s [%s]?", sel.action, strings.Join(known, ", ")), &none)
+		if err != nil {
+			return nil, err
+		}
+		names = []string{name}
+	}
+	for _, n := range names {
+		if !slices.Contains(known, n) {
+			return nil, fmt.Errorf("%s is not a member of cluster", n)
+		}
+	}
+	return slices.DeleteFunc(candidates, func(m client.Member) bool { return !slices.Contains(names, m.Name) }), nil
+}
+
+// sure asks whether to go on with an action now.
+func (s *session) sure(members []client.Member, sel selection) error {
+	if sel.force {
+		return nil
+	}
+	return s.agree(fmt.Sprintf("Are you sure you want to %s members %s?", sel.action, strings.Join(namesOf(members), ", ")),
+		"aborted "+sel.action)
+}
+
+// agree asks; anything but a yes is an error with the given words.
+func (s *session) agree(question, otherwise string) error {
+	yes, err := s.prompts.confirm(question)
+	if err == nil && !yes {
+		err = errors.New(otherwise)
+	}
+	return err
+}
+
+// micro is the moment in front of a line about an action.
+func micro(t time.Time) string { return t.Format("2006-01-02 15:04:05.00000") }

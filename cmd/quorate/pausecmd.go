@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"quorate/internal/ctl"
+)
+
+func newPauseCmd(a *app) *cobra.Command {
+	return a.pauseCmd("pause", "Take the cluster's management away from the agents", true)
+}
+
+func newResumeCmd(a *app) *cobra.Command {
+	return a.pauseCmd("resume", "Give the cluster's management back to the agents", false)
+}
+
+func (a *app) pauseCmd(name, short string, paused bool) *cobra.Command {
+	var wait bool
+	c := &cobra.Command{
+		Use:   name + " [CLUSTER]",
+		Short: short,
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			s, err := a.connect(firstOf(args))
+			if err != nil {
+				return err
+			}
+			return s.setPause(c.Context(), paused, wait)
+		},
+	}
+	c.Flags().BoolVar(&wait, "wait", false, "wait until all members have taken it")
+	a.globalFlags(c)
+	return c
+}
+
+func (s *session) setPause(ctx context.Context, paused, wait bool) error {
+	c, err := s.cluster(ctx)
+	if err != nil {
+		return err
+	}
+	if c.Pause == paused {
+		if paused {
+			return errors.New("cluster is already paused")
+		}
+		return errors.New("cluster is not paused")
+	}
+	verb, done := "resume", "Success: cluster management is resumed"
+	change := map[string]any{"pause": nil}
+	if paused {
+		verb, done = "pause", "Success: cluster management is paused"
+		change["pause"] = true
+	}
+	r, err := s.write(ctx, c, http.MethodPatch, "/config", change)
+	if err != nil {
+		return err
+	}
+	if r.Code != http.StatusOK {
+		fmt.Fprintf(s.out, "Failed: %s cluster management status code=%d, (%s)\n", verb, r.Code, r.Text())
+		return errFailed
+	}
+	if wait {
+		fmt.Fprintf(s.out, "'%s' request sent, waiting until it is recognized by all nodes\n", verb)
+		if err := s.waitPause(ctx, c, paused); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintln(s.out, done)
+	return nil
+}
+
+// waitPause waits until every member says that it has taken the change, as long as a member may sleep.
+func (s *session) waitPause(ctx context.Context, c ctl.Cluster, paused bool) error {
+	wait := s.loopWait(ctx, c) + time.Second
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	left := c.Members
+	for {
+		var behind []string
+		for _, m := range left {
+			status, err := s.client.Status(ctx, m.APIURL)
+			if err != nil || status.Pause != paused {
+				behind = append(behind, m.Name)
+			}
+		}
+		if len(behind) == 0 {
+			return nil
+		}
+		if err := pause(ctx, 200*time.Millisecond); err != nil {
+			if errors.Is(err, context.DeadlineExceeded) {
+				return fmt.Errorf("%s members didn't recognize pause state after %s", list(behind), wait)
+			}
+			return err
+		}
+	}
+}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+)
+
+// errAborted is the end of the input, or a person's no, in the middle of a question.
+var errAborted = errors.New("aborted")
+
+// prompts asks a person, one line an answer.
+type prompts struct {
+	in  *bufio.Reader
+	out io.Writer
+}
+
+func newPrompts(in io.Reader, out io.Writer) *prompts {
+	return &prompts{in: bufio.NewReader(in), out: out}
+}
+
+// ask reads a line; an empty one is the default. Without a default it asks until there is an answer.
+func (p *prompts) ask(question string, def *string) (string, error) {
+	for {
+		fmt.Fprint(p.out, question)
+		if def != nil {
+			fmt.Fprintf(p.out, " [%s]", *def)
+		}
+		fmt.Fprint(p.out, ": ")
+		answer, err := p.line()
+		switch {
+		case err != nil:
+			return "", err
+		case answer != "":
+			return answer, nil
+		case def != nil:
+			return *def, nil
+		}
+	}
+}
+
+// confirm asks for a yes; no is the default.
+func (p *prompts) confirm(question string) (bool, error) {
+	for {
+		fmt.Fprintf(p.out, "%s [y/N]: ", question)
+		answer, err := p.line()
+		if err != nil {
+			return false, err
+		}
+		switch strings.ToLower(answer) {
+		case "y", "yes":
+			return true, nil
+		case "n", "no", "":
+			return false, nil
+		}
+		fmt.Fprintln(p.out, "Error: invalid input")
+	}
+}
+
+func (p *prompts) line() (string, error) {
+	answer, err := p.in.ReadString('\n')
+	if err != nil && answer == "" {
+		fmt.Fprintln(p.out)
+		return "", errAborted
+	}
+	return strings.TrimSpace(answer), nil
+}
+
+// isTerminal says whether a stream is a terminal.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"quorate/internal/ctl"
+)
+
+func newRemoveCmd(a *app) *cobra.Command {
+	var format string
+	c := &cobra.Command{
+		Use:   "remove CLUSTER",
+		Short: "Delete all that the store has of a cluster; the databases stay",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			f, err := ctl.ParseFormat(format)
+			if err != nil {
+				return err
+			}
+			s, err := a.connect(args[0])
+			if err != nil {
+				return err
+			}
+			return s.remove(c.Context(), args[0], f)
+		},
+	}
+	formatFlag(c, &format, "pretty")
+	a.globalFlags(c)
+	return c
+}
+
+// remove asks three times, since what it deletes tells nodes which data is the cluster's.
+func (s *session) remove(ctx context.Context, scope string, f ctl.Format) error {
+	c, err := s.cluster(ctx)
+	if err != nil {
+		// A cluster whose members are gone is what one removes.
+		fmt.Fprintf(s.app.err, "Warning: %v\n", err)
+	} else {
+		fmt.Fprint(s.out, ctl.Members(c, f, false))
+	}
+	name, err := s.prompts.ask("Please confirm the cluster name to remove", nil)
+	if err != nil {
+		return err
+	}
+	if name != scope {
+		return errors.New("cluster names specified do not match")
+	}
+	const aware = "Yes I am aware"
+	said, err := s.prompts.ask(fmt.Sprintf("You are about to remove all information in DCS for %s, please type: %q", scope, aware), nil)
+	if err != nil {
+		return err
+	}
+	if said != aware {
+		return fmt.Errorf("you did not exactly type %q", aware)
+	}
+	leader, err := s.leaderInStore(ctx, scope)
+	if err != nil {
+		return err
+	}
+	if leader != "" {
+		named, err := s.prompts.ask("This cluster currently is healthy. Please specify the leader name to continue", nil)
+		if err != nil {
+			return err
+		}
+		if named != leader {
+			return errors.New("you did not specify the current leader of the cluster")
+		}
+	}
+	return s.withStore(ctx, func(ctx context.Context, db *clientv3.Client) error {
+		_, err := db.Delete(ctx, s.prefix(scope), clientv3.WithPrefix())
+		return err
+	})
+}
+
+// leaderInStore is who holds the leader key, by the store and not by a member: the members may be cut off.
+func (s *session) leaderInStore(ctx context.Context, scope string) (name string, err error) {
+	err = s.withStore(ctx, func(ctx context.Context, db *clientv3.Client) error {
+		r, err := db.Get(ctx, s.prefix(scope)+"leader")
+		if err == nil && len(r.Kvs) > 0 {
+			name = string(r.Kvs[0].Value)
+		}
+		return err
+	})
+	return name, err
+}

@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"quorate/internal/config"
+)
+
+// The exit codes, as patronictl's, except that a request which a member refuses is a failure too.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// stdio are the three streams of a process.
+type stdio struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// app is what all commands share: the streams, the environment and the options in front of the command.
+type app struct {
+	stdio
+	env      map[string]string
+	calledAs string // quorate, patroni, patronictl or etcd
+	now      func() time.Time
+	prompts  *prompts
+
+	configFile string
+	dcsURL     string
+	insecure   bool
+
+	parsed bool // the command line was understood; later errors are no usage errors
+}
+
+// constructors make the commands, one a line. A group of commands has a file of its own.
+var constructors = []func(*app) *cobra.Command{
+	newListCmd,
+	newTopologyCmd,
+	newHistoryCmd,
+	newShowConfigCmd,
+	newEditConfigCmd,
+	newSwitchoverCmd,
+	newFailoverCmd,
+	newRestartCmd,
+	newReloadCmd,
+	newReinitCmd,
+	newFlushCmd,
+	newPauseCmd,
+	newResumeCmd,
+	newDemoteClusterCmd,
+	newPromoteClusterCmd,
+	newDSNCmd,
+	newQueryCmd,
+	newRemoveCmd,
+	newMemberCmd,
+	newVersionCmd,
+	newValidateConfigCmd,
+	newGenerateConfigCmd,
+}
+
+// exitError ends the process with a code and without a further word.
+type exitError int
+
+func (e exitError) Error() string { return fmt.Sprintf("exit %d", int(e)) }
+
+// errFailed is the end of a command that has said already what went wrong.
+const errFailed = exitError(exitFailed)
+
+// run is the whole program but for the end of the process.
+func run(args []string, io stdio, environ []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	a := &app{
+		stdio:    io,
+		env:      config.Environ(environ),
+		calledAs: filepath.Base(args[0]),
+		now:      time.Now,
+		prompts:  newPrompts(io.in, io.out),
+	}
+	root := newRoot(a)
+	root.SetArgs(multicall(a.calledAs, args[1:]))
+	return a.exitCode(root.ExecuteContext(ctx))
+}
+
+// newRoot is the command line.
+func newRoot(a *app) *cobra.Command {
+	root := &cobra.Command{
+		Use:               "quorate",
+		Short:             "PostgreSQL high availability in one binary",
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		TraverseChildren:  true,
+		Args:              cobra.NoArgs,
+		PersistentPreRunE: func(*cobra.Command, []string) error { a.parsed = true; return nil },
+		RunE:              func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	if a.calledAs == "patronictl" {
+		root.Use = a.calledAs
+	}
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	a.globalFlags(root)
+	for _, make := range constructors {
+		root.AddCommand(make(a))
+	}
+	return root
+}
+
+// globalFlags adds the options that patronictl takes in front of the command. Ours are understood behind it too, except where a
+// command gives the letter another meaning.
+func (a *app) globalFlags(c *cobra.Command) {
+	for _, f := range []struct{ name, letter, help string }{
+		{"config-file", "c", "configuration: a file, or a folder of *.yml"},
+		{"dcs-url", "d", "where the cluster's state is: etcd3://host:port/namespace"},
+	} {
+		target := &a.configFile
+		if f.name == "dcs-url" {
+			target = &a.dcsURL
+		}
+		if c.Flags().ShorthandLookup(f.letter) == nil {
+			c.Flags().StringVarP(target, f.name, f.letter, *target, f.help)
+		} else {
+			c.Flags().StringVar(target, f.name, *target, f.help)
+		}
+	}
+	if c.Flags().Lookup("dcs") == nil {
+		c.Flags().StringVar(&a.dcsURL, "dcs", a.dcsURL, "the same as --dcs-url")
+		_ = c.Flags().MarkHidden("dcs")
+	}
+	c.Flags().BoolVarP(&a.insecure, "insecure", "k", false, "do not verify the certificates of members")
+}
+
+// multicall turns the command line of another program into ours.
+func multicall(calledAs string, args []string) []string {
+	switch calledAs {
+	case "patroni":
+		return patroniArgs(args)
+	case "etcd":
+		return append([]string{"etcd"}, args...)
+	}
+	return args
+}
+
+// patroniArgs are the options of patroni itself, each of which is a command here.
+func patroniArgs(args []string) []string {
+	for i, arg := range args {
+		rest := append(append([]string{}, args[:i]...), args[i+1:]...)
+		switch arg {
+		case "--version":
+			return []string{"version"}
+		case "--validate-config":
+			return append([]string{"validate-config"}, rest...)
+		case "--generate-sample-config":
+			return append([]string{"generate-config", "--sample"}, rest...)
+		case "--generate-config":
+			return append([]string{"generate-config"}, rest...)
+		}
+	}
+	return append([]string{"run"}, args...)
+}
+
+// exitCode says what went wrong and how the process shall end.
+func (a *app) exitCode(err error) int {
+	var code exitError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &code):
+		return int(code)
+	case errors.Is(err, errAborted), errors.Is(err, context.Canceled):
+		fmt.Fprintln(a.err, "Aborted!")
+		return exitFailed
+	case !a.parsed:
+		fmt.Fprintf(a.err, "Error: %v\nTry '%s --help' for help.\n", err, a.calledAs)
+		return exitUsage
+	}
+	fmt.Fprintf(a.err, "Error: %v\n", err)
+	return exitFailed
+}

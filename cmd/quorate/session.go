@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"quorate/api/client"
+	"quorate/internal/config"
+	"quorate/internal/ctl"
+)
+
+// session is one command's way to a cluster.
+type session struct {
+	*app
+	cfg    *config.Client
+	client *client.Client
+	scope  string // as asked for; "": whichever the members belong to
+}
+
+// connect reads the configuration and makes ready to ask members.
+func (a *app) connect(scope string) (*session, error) {
+	cfg, err := a.clientConfig()
+	if err != nil {
+		return nil, err
+	}
+	t, err := a.tls(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if scope == "" {
+		scope = cfg.Scope
+	}
+	return &session{
+		app: a, cfg: cfg, scope: scope,
+		client: client.New(client.Options{
+			URLs: cfg.Members, Username: cfg.Authentication.Username, Password: cfg.Authentication.Password, TLS: t,
+		}),
+	}, nil
+}
+
+func (a *app) tls(cfg *config.Client) (*tls.Config, error) {
+	return client.TLSFiles{
+		CACert: cfg.CACert, CertFile: cfg.CertFile, KeyFile: cfg.KeyFile, KeyPassword: cfg.KeyFilePassword,
+		Insecure: cfg.Insecure || a.insecure,
+	}.Config()
+}
+
+// clientConfig finds the configuration: -c, PATRONICTL_CONFIG_FILE, the host's own, patronictl's. Without any there is localhost.
+func (a *app) clientConfig() (*config.Client, error) {
+	path, explicit := a.configPath()
+	if explicit {
+		if _, err := os.Stat(path); err != nil {
+			return nil, fmt.Errorf("the configuration of option -c: %w", err)
+		}
+	}
+	env := a.env
+	if url := a.dcsURL; url != "" || env["DCS_URL"] != "" {
+		if url == "" {
+			url = env["DCS_URL"]
+		}
+		over, err := dcsEnv(url)
+		if err != nil {
+			return nil, err
+		}
+		env = withDCS(env, over)
+	}
+	cfg, warnings, err := config.LoadClient(config.LoadOptions{Path: path, Env: env})
+	for _, w := range warnings {
+		if !w.Note && strings.Contains(a.env["PATRONI_LOG_LEVEL"]+a.env["LOGLEVEL"], "DEBUG") {
+			fmt.Fprintln(a.err, w)
+		}
+	}
+	return cfg, err
+}
+
+// configPath is the file to read, and whether a person named it.
+func (a *app) configPath() (path string, explicit bool) {
+	if a.configFile != "" {
+		return a.configFile, true
+	}
+	if path := a.env["PATRONICTL_CONFIG_FILE"]; path != "" {
+		return path, true
+	}
+	patronictl := filepath.Join(a.env["HOME"], ".config/patroni/patronictl.yaml")
+	candidates := []string{config.DefaultPath, patronictl}
+	if a.calledAs == "patronictl" {
+		slices.Reverse(candidates)
+	}
+	for _, path := range candidates {
+		if _, err := os.Stat(path); err == nil {
+			return path, false
+		}
+	}
+	return candidates[0], false
+}
+
+// cluster reads the cluster from the first member that answers.
+func (s *session) cluster(ctx context.Context) (ctl.Cluster, error) {
+	c, err := s.client.Cluster(ctx)
+	if err != nil {
+		return ctl.Cluster{}, s.unreachable(err)
+	}
+	if s.scope != "" && c.Scope != "" && c.Scope != s.scope {
+		return ctl.Cluster{}, fmt.Errorf("the cluster %s is not here: %s belongs to the cluster %s", s.scope, c.From, c.Scope)
+	}
+	out := ctl.Cluster{Cluster: c, Name: c.Scope, Initialize: "uninitialized"}
+	if out.Name == "" {
+		out.Name = s.scope
+	}
+	if status, err := s.client.FirstStatus(ctx, c.URLs()); err == nil && status.SystemIdentifier != "" {
+		out.Initialize = status.SystemIdentifier
+	}
+	return out, nil
+}
+
+// unreachable says what to do about members that do not answer.
+func (s *session) unreachable(err error) error {
+	if !errors.Is(err, client.ErrNoMember) {
+		return err
+	}
+	return fmt.Errorf("%w\nasked: %s (say where the cluster is by -c FILE)", err, strings.Join(s.cfg.Members, ", "))
+}
+
+// sharedConfig reads the cluster's dynamic configuration.
+func (s *session) sharedConfig(ctx context.Context, c ctl.Cluster) (map[string]any, error) {
+	text, err := s.client.Config(ctx, c.URLs())
+	if err != nil {
+		return nil, fmt.Errorf("read the configuration of cluster %s: %w", c.Name, err)
+	}
+	return decodeConfig(text)
+}
+
+// show prints the member list.
+func (s *session) show(c ctl.Cluster) { fmt.Fprint(s.out, ctl.Members(c, ctl.Pretty, false)) }

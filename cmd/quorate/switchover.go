@@ -1,0 +1,243 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"quorate/internal/config/dynamic"
+	"quorate/internal/ctl"
+)
+
+// handover is a switchover or a failover.
+type handover struct {
+	action    string // "switchover" or "failover"
+	leader    string // switchover: who must hold the lead
+	candidate string
+	scheduled string
+	force     bool
+}
+
+func newSwitchoverCmd(a *app) *cobra.Command {
+	h := handover{action: "switchover"}
+	c := &cobra.Command{
+		Use:   "switchover [CLUSTER]",
+		Short: "Hand the lead over to a replica, in order",
+		Args:  cobra.MaximumNArgs(1),
+		RunE:  func(c *cobra.Command, args []string) error { return a.handOver(c.Context(), firstOf(args), h) },
+	}
+	c.Flags().StringVar(&h.leader, "leader", "", "the present leader")
+	c.Flags().StringVar(&h.leader, "primary", "", "the same as --leader")
+	c.Flags().StringVar(&h.candidate, "candidate", "", "who takes over; any that can, if not given")
+	c.Flags().StringVar(&h.scheduled, "scheduled", "", "when: ISO 8601, or now")
+	forceFlag(c, &h.force)
+	a.globalFlags(c)
+	return c
+}
+
+func newFailoverCmd(a *app) *cobra.Command {
+	h := handover{action: "failover"}
+	c := &cobra.Command{
+		Use:   "failover [CLUSTER]",
+		Short: "Give the lead to a replica although the leader does not take part",
+		Args:  cobra.MaximumNArgs(1),
+		RunE:  func(c *cobra.Command, args []string) error { return a.handOver(c.Context(), firstOf(args), h) },
+	}
+	c.Flags().StringVar(&h.candidate, "candidate", "", "who takes over")
+	forceFlag(c, &h.force)
+	a.globalFlags(c)
+	return c
+}
+
+func (a *app) handOver(ctx context.Context, scope string, h handover) error {
+	s, err := a.connect(scope)
+	if err != nil {
+		return err
+	}
+	c, err := s.cluster(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(s.out, "Current cluster topology")
+	s.show(c)
+	if err := s.askLeader(c, &h); err != nil {
+		return err
+	}
+	if err := s.askCandidate(c, &h); err != nil {
+		return err
+	}
+	if err := s.asynchronousCandidate(ctx, c, h); err != nil {
+		return err
+	}
+	at, err := s.askWhen(c, &h)
+	if err != nil {
+		return err
+	}
+	if err := s.sureToHandOver(c, h, at); err != nil {
+		return err
+	}
+	return s.sendHandOver(ctx, c, h, at)
+}
+
+// askLeader makes sure that a switchover is from the leader: whoever types its name knows who will go down.
+func (s *session) askLeader(c ctl.Cluster, h *handover) error {
+	if h.action == "failover" {
+		return nil
+	}
+	leader := c.Leader()
+	if leader == nil {
+		return errors.New("this cluster has no leader")
+	}
+	if h.leader == "" && h.force {
+		h.leader = leader.Name
+	}
+	if h.leader == "" {
+		who := "Primary"
+		if leader.Role == "standby_leader" {
+			who = "Standby Leader"
+		}
+		name, err := s.prompts.ask(who, &leader.Name)
+		if err != nil {
+			return err
+		}
+		h.leader = name
+	}
+	if h.leader != leader.Name {
+		return fmt.Errorf("Member %s is not the leader of cluster %s", h.leader, c.Name) //nolint:staticcheck // patronictl's sentence
+	}
+	return nil
+}
+
+func (s *session) askCandidate(c ctl.Cluster, h *handover) error {
+	var names []string
+	for _, m := range c.Members {
+		if !m.IsLeader() && !m.NoFailover() {
+			names = append(names, m.Name)
+		}
+	}
+	slices.Sort(names)
+	if len(names) == 0 {
+		return fmt.Errorf("no candidates found to %s to", h.action)
+	}
+	if h.candidate == "" && !h.force {
+		none := ""
+		name, err := s.prompts.ask("Candidate ['"+strings.Join(names, "', '")+"']", &none)
+		if err != nil {
+			return err
+		}
+		h.candidate = name
+	}
+	leader := c.Leader()
+	switch {
+	case h.candidate == "" && h.action == "failover":
+		return errors.New("failover could be performed only to a specific candidate")
+	case h.candidate == "" || slices.Contains(names, h.candidate):
+		return nil
+	case leader != nil && h.candidate == leader.Name:
+		return fmt.Errorf("member %s is already the leader of cluster %s", h.candidate, c.Name)
+	}
+	return fmt.Errorf("member %s does not exist in cluster %s or is tagged as nofailover", h.candidate, c.Name)
+}
+
+// asynchronousCandidate asks once more before acknowledged commits may be lost.
+func (s *session) asynchronousCandidate(ctx context.Context, c ctl.Cluster, h handover) error {
+	if h.force || h.action != "failover" {
+		return nil
+	}
+	shared, err := s.sharedConfig(ctx, c)
+	if err != nil {
+		return err
+	}
+	d, _ := dynamic.Parse(shared, dynamic.EtcdProfile()) // the times are not looked at
+	if !d.SynchronousMode.Enabled() || isSync(c, h.candidate) {
+		return nil
+	}
+	return s.agree(fmt.Sprintf("Are you sure you want to failover to the asynchronous node %s?", h.candidate), "aborting failover")
+}
+
+func isSync(c ctl.Cluster, name string) bool {
+	m := c.Member(name)
+	return m != nil && (m.Role == "sync_standby" || m.Role == "quorum_standby")
+}
+
+// askWhen finds the time of a switchover; zero is now.
+func (s *session) askWhen(c ctl.Cluster, h *handover) (time.Time, error) {
+	if h.action == "failover" {
+		return time.Time{}, nil
+	}
+	if h.scheduled == "" && !h.force {
+		now := "now"
+		when, err := s.prompts.ask("When should the switchover take place (e.g. "+s.nextHour()+" ) ", &now)
+		if err != nil {
+			return time.Time{}, err
+		}
+		h.scheduled = when
+	}
+	at, later, err := ctl.ParseSchedule(h.scheduled, time.Local)
+	if err == nil && later && c.Pause {
+		err = errors.New("can't schedule switchover in the paused state")
+	}
+	return at, err
+}
+
+// nextHour is an example of a time.
+func (s *session) nextHour() string { return s.now().Add(time.Hour).Format("2006-01-02T15:04") }
+
+func (s *session) sureToHandOver(c ctl.Cluster, h handover, at time.Time) error {
+	if h.force {
+		return nil
+	}
+	demoting := ""
+	if l := c.Leader(); l != nil {
+		demoting = ", demoting current leader " + l.Name
+	}
+	if !at.IsZero() {
+		return s.agree(fmt.Sprintf("Are you sure you want to schedule switchover of cluster %s at %s%s?", c.Name, ctl.ISO(at), demoting),
+			"aborting scheduled switchover")
+	}
+	return s.agree(fmt.Sprintf("Are you sure you want to %s cluster %s%s?", h.action, c.Name, demoting), "aborting "+h.action)
+}
+
+// sendHandOver asks the leader, or the candidate where there is none. A request that was lost on its way is not repeated elsewhere:
+// it may have been taken.
+func (s *session) sendHandOver(ctx context.Context, c ctl.Cluster, h handover, at time.Time) error {
+	body := map[string]any{"candidate": nil}
+	if h.candidate != "" {
+		body["candidate"] = h.candidate
+	}
+	if h.action == "switchover" {
+		body["leader"] = h.leader
+	}
+	if !at.IsZero() {
+		body["scheduled_at"] = ctl.ISO(at)
+	}
+	member := c.Leader()
+	if member == nil {
+		member = c.Member(h.candidate)
+	}
+	r, err := s.client.Do(ctx, member.APIURL, http.MethodPost, "/"+h.action, body)
+	if err != nil {
+		return fmt.Errorf("%s: %w (it may have been taken all the same: see quorate list)", h.action, err)
+	}
+	if r.Code != http.StatusOK && r.Code != http.StatusAccepted {
+		result := "failed"
+		if strings.Contains(strings.ToLower(r.Text()), "status unknown") {
+			result = "result unknown"
+		}
+		fmt.Fprintf(s.out, "%s %s, details: %d, %s\n", strings.ToUpper(h.action[:1])+h.action[1:], result, r.Code, r.Text())
+		return errFailed
+	}
+	fmt.Fprintf(s.out, "%s %s\n", micro(s.now()), r.Text())
+	after, err := s.cluster(ctx)
+	if err != nil {
+		return err
+	}
+	s.show(after)
+	return nil
+}

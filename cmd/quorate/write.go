@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"quorate/api/client"
+	"quorate/internal/ctl"
+)
+
+// write sends a request that any member can serve to the leader, and to the others in turn while nobody takes it. It is for
+// requests that do no harm when they arrive twice.
+func (s *session) write(ctx context.Context, c ctl.Cluster, method, path string, body any) (client.Reply, error) {
+	for _, url := range leaderFirst(c) {
+		r, err := s.client.Do(ctx, url, method, path, body)
+		if err == nil {
+			return r, nil
+		}
+		fmt.Fprintf(s.app.err, "Warning: %v\n", err)
+	}
+	return client.Reply{}, errors.New("can not find accessible cluster member")
+}
+
+// leaderFirst are the members' API addresses, the leader's before the others'.
+func leaderFirst(c ctl.Cluster) []string {
+	var out []string
+	if l := c.Leader(); l != nil && l.APIURL != "" {
+		out = append(out, l.APIURL)
+	}
+	for _, m := range c.Members {
+		if m.APIURL != "" && !m.IsLeader() {
+			out = append(out, m.APIURL)
+		}
+	}
+	return out
+}
+
+// report prints how a member took a request, and whether it did.
+func (s *session) report(r client.Reply, member, action string) bool {
+	if r.Code >= 400 {
+		fmt.Fprintf(s.out, "Failed: %s for member %s, status code=%d, (%s)\n", action, member, r.Code, r.Text())
+		return false
+	}
+	fmt.Fprintf(s.out, "Success: %s for member %s\n", action, member)
+	return true
+}
+
+// each does something to each member. What fails for one is said and does not keep the others from it; the command then fails.
+func (s *session) each(members []client.Member, action string, do func(m client.Member) (ok bool, err error)) error {
+	failed := false
+	for _, m := range members {
+		ok, err := do(m)
+		if errors.Is(err, errAborted) || errors.Is(err, context.Canceled) {
+			return err
+		}
+		if err != nil {
+			fmt.Fprintf(s.out, "Failed: %s for member %s, %v\n", action, m.Name, err)
+		}
+		failed = failed || err != nil || !ok
+	}
+	if failed {
+		return errFailed
+	}
+	return nil
+}
