@@ -1,7 +1,6 @@
 package rest
 
 import (
-	"context"
 	"net/http"
 	"strconv"
 	"time"
@@ -52,14 +51,15 @@ func (s *Server) status(w http.ResponseWriter, code int, in HealthInput) {
 }
 
 func (s *Server) getCluster(w http.ResponseWriter, r *http.Request) {
-	if c := s.freshCluster(w, r); c != nil {
+	c, stale := s.fresh(r.Context())
+	if s.told(w, c, stale) {
 		s.json(w, http.StatusOK, newClusterBody(s.opt.Backend.Status().Scope, c))
 	}
 }
 
 func (s *Server) getHistory(w http.ResponseWriter, r *http.Request) {
-	c := s.recentCluster(w, r)
-	if c == nil {
+	c, stale := s.recent(r.Context())
+	if !s.told(w, c, stale) {
 		return
 	}
 	lines := c.History
@@ -70,14 +70,24 @@ func (s *Server) getHistory(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) getConfig(w http.ResponseWriter, r *http.Request) {
-	c := s.recentCluster(w, r)
+	c, stale := s.recent(r.Context())
 	switch {
-	case c == nil:
+	case !s.told(w, c, stale):
 	case c.ConfigRev == 0:
 		s.page(w, http.StatusBadGateway, "The cluster has no configuration yet.")
 	default:
 		s.json(w, http.StatusOK, c.Config)
 	}
+}
+
+// told says whether there is a view to tell, and marks one that is old; when there is none it answers.
+func (s *Server) told(w http.ResponseWriter, c *dcs.Cluster, stale error) bool {
+	if c == nil {
+		s.text(w, http.StatusServiceUnavailable, "DCS is not accessible: "+stale.Error())
+		return false
+	}
+	s.markStale(w, stale)
+	return true
 }
 
 func (s *Server) getFailsafe(w http.ResponseWriter, _ *http.Request) {
@@ -87,35 +97,6 @@ func (s *Server) getFailsafe(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	s.json(w, http.StatusOK, f.Members)
-}
-
-// recentCluster is the node's own view while it is younger than the ttl, else a fresh one.
-func (s *Server) recentCluster(w http.ResponseWriter, r *http.Request) *dcs.Cluster {
-	if c := s.opt.Backend.Cluster(); c != nil && s.opt.Backend.Status().View.Fresh(s.opt.Now()) {
-		return c
-	}
-	return s.freshCluster(w, r)
-}
-
-// freshCluster reads the store. When that fails it gives the newest view that the node has, and says so in the headers; when there
-// is none it answers and gives nil.
-func (s *Server) freshCluster(w http.ResponseWriter, r *http.Request) *dcs.Cluster {
-	ctx, cancel := context.WithTimeout(r.Context(), s.opt.ReadTimeout)
-	defer cancel()
-	c, err := s.opt.Backend.ReadCluster(ctx)
-	if err == nil {
-		return c
-	}
-	if c = s.opt.Backend.Cluster(); c == nil {
-		s.text(w, http.StatusServiceUnavailable, "DCS is not accessible: "+err.Error())
-		return nil
-	}
-	if seen := s.opt.Backend.Status().View.SeenAt; !seen.IsZero() {
-		w.Header().Set("Age", ageSeconds(s.opt.Now(), seen))
-	}
-	w.Header().Set("X-Quorate-Stale", "the store cannot be read; this is the newest view of node "+s.opt.Backend.Status().Name)
-	s.opt.Logger.Debug("cluster told from the cached view", "error", err)
-	return c
 }
 
 // ageSeconds is the value of the header Age (RFC 9111, section 5.1).

@@ -37,7 +37,7 @@ func (s *Server) postPledge(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if req.From == "" || req.Term.Rev < 0 {
-		s.problem(w, http.StatusBadRequest, "bad_request", "a pledge needs from, the asking node, and term, the terms that end")
+		s.problem(w, http.StatusBadRequest, "a pledge needs from, the asking node, and term, the terms that end")
 		return
 	}
 	ctx, cancel := s.long(w, r)
@@ -45,9 +45,9 @@ func (s *Server) postPledge(w http.ResponseWriter, r *http.Request) {
 	a, err := s.opt.Backend.Pledge(ctx, req)
 	switch {
 	case errors.Is(err, ErrPledgeRefused):
-		s.problem(w, http.StatusConflict, "pledge_refused", err.Error())
+		s.problem(w, http.StatusConflict, err.Error())
 	case err != nil:
-		s.problem(w, http.StatusServiceUnavailable, "pledge_failed", err.Error())
+		s.problem(w, http.StatusServiceUnavailable, err.Error())
 	default:
 		s.json(w, http.StatusOK, a)
 	}

@@ -32,6 +32,7 @@ type Server struct {
 	metrics *metrics
 	node    *prometheus.Registry // Patroni's metrics
 	cache   statusCache
+	streams atomic.Int64 // open streams of events
 	http    *http.Server
 
 	life context.Context // ends with the server: actions outlive their request, not their server
