@@ -121,9 +121,16 @@ func (n *node) open() {
 		n.t.Fatal(err)
 	}
 	n.Instance = i
-	n.must(n.Configure(context.Background(), instance.Config{Params: postgres.Params{
-		"fsync": "off", "shared_buffers": "16MB", "max_connections": "30", "autovacuum": "off", "wal_recycle": "off",
-	}}))
+	n.must(n.Configure(context.Background(), testConfig()))
+}
+
+func testConfig() instance.Config {
+	return instance.Config{
+		Params: postgres.Params{
+			"fsync": "off", "shared_buffers": "16MB", "max_connections": "30", "autovacuum": "off", "wal_recycle": "off",
+		},
+		BaseBackup: []string{"--no-sync"},
+	}
 }
 
 func (n *node) must(_ any, err error) {
@@ -254,3 +261,5 @@ func (w testWriter) Write(p []byte) (int, error) {
 	}
 	return len(p), nil
 }
+
+func itoa[T ~uint32 | ~int](n T) string { return fmt.Sprint(n) }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"quorate/pgctl/postgres"
 )
@@ -70,10 +71,10 @@ func (i *Instance) inspectShape(f *Folder) error {
 	if err != nil {
 		return err
 	}
-	if m := f.Marker; m != nil && m.Operation != markRecovery {
-		return fmt.Errorf("%s: %w: %s since %s; %s", dir, ErrUnfinished, m.Operation, m.Since.Format("2006-01-02 15:04:05Z07:00"), m.remedy())
-	}
 	f.Major, err = i.folderMajor()
+	if m := f.Marker; m != nil && m.Operation != markRecovery {
+		return fmt.Errorf("%s: %w: %s since %s; %s", dir, ErrUnfinished, m.Operation, m.Since.Format(time.RFC3339), m.remedy())
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s: %w (%s): give data_dir a folder of its own", dir, ErrForeign, someNames(entries))
 	}

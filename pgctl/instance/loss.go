@@ -32,8 +32,11 @@ func (r LossReport) Lost() bool { return r.Bytes > 0 }
 
 // String is a sentence.
 func (r LossReport) String() string {
-	if !r.Lost() {
+	switch {
+	case r.Kept == "":
 		return "nothing was lost"
+	case !r.Lost():
+		return "what the former folder holds could not be compared; kept in " + r.Kept
 	}
 	return fmt.Sprintf("%d bytes of timeline %d behind %s with %d committed transactions are not in the history that is followed; kept in %s",
 		r.Bytes, r.Timeline, r.Fork.LSN, r.Transactions, r.Kept)

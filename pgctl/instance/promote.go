@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"quorate/pgctl/postgres"
 )
 
@@ -41,11 +43,15 @@ func (i *Instance) Promote(ctx context.Context, names postgres.SyncNames) (p Pro
 	if err := i.applyNames(ctx, s, names); err != nil {
 		return p, fmt.Errorf("synchronous_standby_names: %w", err)
 	}
+	startup, err := s.process(ctx, "startup")
+	if err != nil {
+		return p, err
+	}
 	began := time.Now() // carries the monotonic clock; a measure, no deadline
 	if err := i.signalPromotion(ctx); err != nil {
 		return p, err
 	}
-	if err := i.awaitWritable(ctx, s); err != nil {
+	if err := i.awaitWritable(ctx, s, startup.pid); err != nil {
 		return p, err
 	}
 	p.Took = time.Since(began)
@@ -68,9 +74,19 @@ func (i *Instance) signalPromotion(ctx context.Context) error {
 	return nil
 }
 
-// awaitWritable waits for the end of recovery on a connection that was open before.
-func (i *Instance) awaitWritable(ctx context.Context, s *session) error {
-	t := time.NewTicker(startPoll)
+// awaitWritable waits for the end of recovery on a connection that was open before. It wakes the startup process at each look: one whose
+// upstream was lost a moment ago notices the request, and then still sleeps out wal_retrieve_retry_interval before it looks for the
+// last log in the archive and ends recovery (xlogrecovery.c, WaitForWALToBecomeAvailable).
+func (i *Instance) awaitWritable(ctx context.Context, s *session, startup int) error {
+	fd, err := unix.PidfdOpen(startup, 0) // no other process can take the number's place
+	if err != nil && !errors.Is(err, unix.ESRCH) {
+		return err
+	}
+	lives := err == nil
+	if lives {
+		defer unix.Close(fd)
+	}
+	t := time.NewTicker(confPoll)
 	defer t.Stop()
 	for {
 		standby, err := s.inRecovery(ctx)
@@ -84,6 +100,9 @@ func (i *Instance) awaitWritable(ctx context.Context, s *session) error {
 		case <-ctx.Done():
 			return fmt.Errorf("%w: %w", ErrNotReady, context.Cause(ctx))
 		case <-t.C:
+			if lives {
+				_ = unix.PidfdSendSignal(fd, unix.SIGUSR2, nil, 0) // one that has ended meanwhile needs none
+			}
 		}
 	}
 }

@@ -92,7 +92,11 @@ func (i *Instance) replaceFolder(ctx context.Context, o RecloneOptions) (r LossR
 	if err := i.moveAside(&r); err != nil {
 		return r, err
 	}
-	i.lost(r)
+	if r.Lost() {
+		i.lost(r)
+	} else {
+		i.log.Warn("the data folder is kept under another name", "kept", r.Kept)
+	}
 	return r, nil
 }
 
