@@ -70,11 +70,18 @@ func shut(c duplex) {
 	_ = c.CloseWrite()
 }
 
-// reset makes c's close send RST: the peer learns at once, and the kernel keeps nothing to resend.
-func reset(c duplex) {
-	if t, ok := c.(*net.TCPConn); ok {
-		_ = t.SetLinger(0)
+// detach takes the socket out of Go's hands: the descriptor that it returns is the caller's, and c is closed either way.
+func detach(c duplex) (fd int, err error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return -1, errors.Join(fmt.Errorf("take a socket: %w", err), c.Close())
 	}
+	var dup error
+	err = raw.Control(func(old uintptr) { fd, dup = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0) })
+	if err = errors.Join(err, dup, c.Close()); err != nil {
+		return -1, fmt.Errorf("take a socket: %w", err)
+	}
+	return fd, nil
 }
 
 // farewell sends a client its last message and gives it a moment to close by itself: closing with bytes of the client unread

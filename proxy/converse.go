@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"time"
 )
 
@@ -52,8 +53,7 @@ func (o *opening) converse(s *session) outcome {
 		if _, err := s.client.Write([]byte{answer}); err != nil {
 			return gone
 		}
-		s.up.Add(int64(len(o.packet.raw)))
-		s.down.Add(1)
+		s.flow.Add(int64(len(o.packet.raw)), 1)
 		switch answer {
 		case 'S', 'G':
 			return o.encrypt(s, nil)
@@ -63,7 +63,7 @@ func (o *opening) converse(s *session) outcome {
 				return gone
 			}
 		default: // an error message has begun; it and the end are the server's
-			s.see([]byte{answer})
+			s.Seen([]byte{answer})
 			return opened
 		}
 	}
@@ -104,7 +104,7 @@ func (o *opening) encrypt(s *session, packet []byte) outcome {
 	if _, err := s.server.Write(packet); err != nil {
 		return o.failed(s, err)
 	}
-	s.up.Add(int64(len(packet)))
+	s.flow.Add(int64(len(packet)), 0)
 	return opened
 }
 
@@ -114,7 +114,7 @@ func (o *opening) login(s *session) outcome {
 	if _, err := s.server.Write(o.packet.raw); err != nil {
 		return o.failed(s, err)
 	}
-	s.up.Add(int64(len(o.packet.raw)))
+	s.flow.Add(int64(len(o.packet.raw)), 0)
 	buf := buffers.Get().(*[bufferSize]byte)
 	defer buffers.Put(buf)
 	n, err := o.firstAnswer(s, buf[:])
@@ -127,13 +127,13 @@ func (o *opening) login(s *session) outcome {
 	if state, message := sqlState(buf[:n]); state == stateCannotConnectNow {
 		return o.failed(s, fmt.Errorf("%s: %s", s.backend.Name, message))
 	}
-	s.see(buf[:n])
+	s.Seen(buf[:n])
 	if _, err := s.client.Write(buf[:n]); err != nil {
 		return gone
 	}
-	s.down.Add(int64(n))
+	s.flow.Add(0, int64(n))
 	if rest := o.in.rest(); len(rest) > 0 {
-		s.up.Add(int64(len(rest)))
+		s.flow.Add(int64(len(rest)), 0)
 		_, _ = s.server.Write(rest) // a failure shows again where the session is relayed
 	}
 	return opened
@@ -183,3 +183,8 @@ func unfinishedError(p []byte) bool {
 	size := int(binary.BigEndian.Uint32(p[1:])) + 1
 	return size <= maxFirstError && len(p) < size
 }
+
+const bufferSize = 16 << 10
+
+// buffers are for first answers; sessions that run need none.
+var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}

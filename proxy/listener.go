@@ -77,7 +77,11 @@ func (l *listener) serve(conn net.Conn) {
 	if s == nil {
 		return
 	}
-	s.relay()
+	if err := s.relay(); err != nil {
+		l.r.complain("a session is lost", "listener", l.opts.Name, "client", o.host, "err", err)
+		close(s.silent)
+		l.r.forget(s, reasonClientLost)
+	}
 }
 
 // complain logs at most once a second what strangers can cause.

@@ -78,8 +78,9 @@ func (m *metrics) connected(backend string, took time.Duration, err error) {
 func (m *metrics) sessionOver(s *session, why reason) {
 	l, b := s.l.opts.Name, s.backend.Name
 	m.ended.WithLabelValues(l, b, string(why)).Inc()
-	m.doneBytes.WithLabelValues(l, b, "in").Add(float64(s.up.Load()))
-	m.doneBytes.WithLabelValues(l, b, "out").Add(float64(s.down.Load()))
+	in, out := s.flow.Counts()
+	m.doneBytes.WithLabelValues(l, b, "in").Add(float64(in))
+	m.doneBytes.WithLabelValues(l, b, "out").Add(float64(out))
 }
 
 // rejected counts a client that gets no session; what it did is logged, at most once a second.
@@ -114,8 +115,9 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	in, out := make(map[pair]int64), make(map[pair]int64)
 	for _, s := range m.r.sessions {
 		p := pair{s.l.opts.Name, s.backend.Name}
-		in[p] += s.up.Load()
-		out[p] += s.down.Load()
+		up, down := s.flow.Counts()
+		in[p] += up
+		out[p] += down
 	}
 	for _, l := range m.r.listeners {
 		gauge(m.live.held, float64(len(l.queue.waiting)), l.opts.Name)

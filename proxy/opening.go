@@ -126,7 +126,7 @@ func (o *opening) acquire() (Choice, error) {
 		if err != nil || no == "" {
 			return choice, err
 		}
-		if err := o.wait(); err != nil {
+		if err := o.wait(no); err != nil {
 			return Choice{}, fmt.Errorf("%w (%s)", err, no)
 		}
 	}
@@ -158,7 +158,7 @@ func (o *opening) tryAcquire() (Choice, Refusal, error) {
 }
 
 // wait returns when it is worth looking again.
-func (o *opening) wait() error {
+func (o *opening) wait(no Refusal) error {
 	ctx, cancel := context.WithDeadlineCause(o.r.ctx, o.deadline, errHoldTimeout)
 	defer cancel()
 	ctx, hangUp := context.WithCancelCause(ctx)
@@ -167,8 +167,14 @@ func (o *opening) wait() error {
 	defer stop()
 	began := time.Now()
 	defer func() { o.waited += time.Since(began) }()
+	var cleared <-chan time.Time
+	if no == RefusalSuspect {
+		cleared = time.After(suspicion)
+	}
 	select {
 	case <-o.w.again:
+		return nil
+	case <-cleared:
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)

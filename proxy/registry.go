@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"math/rand/v2"
+	"time"
 
 	"quorate/internal/boottime"
 )
@@ -19,10 +20,11 @@ func (r *Router) choose(l *listener, host string) (Choice, Refusal) {
 	if l.opts.Rule.Balance == BalanceRandom {
 		turn = rand.Uint64()
 	}
+	now := boottime.Now()
 	return Pick(Query{
-		Table: r.table, Now: boottime.Now(), StaleReads: r.opts.StaleReads,
+		Table: r.table, Now: now, StaleReads: r.opts.StaleReads,
 		Rule: l.opts.Rule, Zone: r.opts.Zone, Turn: turn, Lagging: l.lagging,
-		Suspect: func(name string) bool { return r.suspects[name] },
+		Suspect: func(name string) bool { return now.Before(r.suspects[name]) },
 		Full:    func(name string) bool { return l.opts.MaxPerBackend > 0 && l.backends[name] >= l.opts.MaxPerBackend },
 		Load:    func(name string) int { return r.load(name) },
 	})
@@ -59,12 +61,16 @@ func decrement(m map[string]int, key string) {
 	}
 }
 
-// suspect keeps new sessions off a backend that failed, until the next table.
+// suspicion is how long a backend that failed is left alone, if no table comes before. Tables do, several times in a lease; this is
+// for the one that does not change anything and was not worth sending.
+const suspicion = time.Second
+
+// suspect keeps new sessions off a backend that failed, for a while.
 func (r *Router) suspect(l *listener, b Backend, err error) {
 	r.mu.Lock()
-	r.suspects[b.Name] = true
+	r.suspects[b.Name] = boottime.Now().Add(suspicion)
 	r.mu.Unlock()
-	r.complain("a backend failed; no new sessions to it until the next table",
+	r.complain("a backend failed; no new sessions to it for a moment",
 		"listener", l.opts.Name, "backend", b.Name, "address", b.Addr, "err", err)
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"quorate/internal/boottime"
+	"quorate/proxy/relay"
 )
 
 // Errors that a caller can act on.
@@ -32,6 +33,7 @@ type Router struct {
 	quiet   *throttle // for what strangers can make the router log
 	metrics *metrics
 	alarm   *alarm
+	engine  *relay.Engine
 	wake    chan struct{} // a table waits in next
 
 	ctx      context.Context // ends when the router must not start anything any more
@@ -48,7 +50,7 @@ type Router struct {
 	table     *Table // in use
 	tableNo   uint64 // its number
 	tableAt   boottime.Instant
-	suspects  map[string]bool // backends that failed a connect since the table came
+	suspects  map[string]boottime.Instant // backends that failed since the table came, and until when they are left alone
 	sessions  map[uint64]*session
 	keys      map[string]*session // by cancel key, plain sessions only
 	lastID    uint64
@@ -66,7 +68,7 @@ func New(opts Options) (*Router, error) {
 	r := &Router{
 		opts: opts, log: opts.Logger.With("component", "proxy"), quiet: newThrottle(time.Second),
 		wake: make(chan struct{}, 1), ctx: ctx, cancel: cancel,
-		suspects: make(map[string]bool), sessions: make(map[uint64]*session), keys: make(map[string]*session),
+		suspects: make(map[string]boottime.Instant), sessions: make(map[uint64]*session), keys: make(map[string]*session),
 		applied: make(chan struct{}),
 	}
 	for _, o := range opts.Listeners {
@@ -85,13 +87,17 @@ func (r *Router) Start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("router: %w", err)
 	}
+	e, err := relay.New(relay.Options{Linger: r.opts.LingerTimeout})
+	if err != nil {
+		return errors.Join(fmt.Errorf("router: %w", err), a.close())
+	}
 	for _, l := range r.listeners {
 		if err := l.open(ctx); err != nil {
 			r.closeListeners()
-			return errors.Join(fmt.Errorf("router: %w", err), a.close())
+			return errors.Join(fmt.Errorf("router: %w", err), a.close(), e.Close())
 		}
 	}
-	r.alarm = a
+	r.alarm, r.engine = a, e
 	r.governor.Go(r.govern)
 	for _, l := range r.listeners {
 		r.accept.Go(l.acceptLoop)
@@ -194,7 +200,7 @@ func (r *Router) stop(ctx context.Context) error {
 	if r.alarm == nil {
 		return nil
 	}
-	return r.alarm.close()
+	return errors.Join(r.alarm.close(), r.engine.Close())
 }
 
 func (r *Router) closeListeners() {

@@ -2,10 +2,13 @@ package proxy
 
 import (
 	"errors"
-	"io"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"quorate/proxy/relay"
 )
 
 // reason says why a session ended. It doubles as a metric label.
@@ -39,9 +42,6 @@ func (why reason) notice() []byte {
 	return nil
 }
 
-// ours says whether the router ended the session, and not one of its peers.
-func (why reason) ours() bool { return why.notice() != nil }
-
 // session is one client on one backend.
 type session struct {
 	r       *Router
@@ -49,8 +49,8 @@ type session struct {
 	id      uint64
 	host    string // the client's address without port
 	peer    string // the same with port
-	client  duplex
-	server  duplex
+	client  duplex // until the session is relayed
+	server  duplex // likewise
 	backend Backend
 	term    Term // zero unless the backend is the primary; guarded by the router's mu
 	since   time.Time
@@ -60,12 +60,11 @@ type session struct {
 	frames    framer
 	who       atomic.Pointer[identity] // nil where the startup message was not visible
 
-	up, down   atomic.Int64 // bytes from the client, to the client
-	clientDone atomic.Bool  // the client has sent its end
+	flow relay.Flow
 
-	mu      sync.Mutex // guards why, and the order of client's deadlines around an end
+	mu      sync.Mutex // guards why and relayed
 	why     reason
-	relayed bool          // past its opening: an end concerns the client too
+	relayed bool          // handed to the relay, which owns the connections
 	silent  chan struct{} // closed when no byte passes any more
 }
 
@@ -74,8 +73,7 @@ type identity struct{ user, database, app string }
 
 func (s *session) note(p start) { s.who.Store(&identity{p.user, p.database, p.app}) }
 
-// end makes s stop, whatever it is doing; the first reason counts. When it returns, both directions to the server are
-// shut. It does not block.
+// end makes s stop, whatever it is doing; the first reason counts. It does not block: silent is closed as soon as no byte passes.
 func (s *session) end(why reason) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -83,9 +81,10 @@ func (s *session) end(why reason) {
 		s.why = why
 	}
 	if s.relayed {
-		_ = s.client.SetDeadline(time.Unix(1, 0)) // frees a copy that is blocked on a slow client
+		s.flow.End()
+		return
 	}
-	shut(s.server)
+	shut(s.server) // the opening notices, and goes on from there
 }
 
 // ended is why s ended, or nothing while it lives.
@@ -95,83 +94,29 @@ func (s *session) ended() reason {
 	return s.why
 }
 
-// conclude notes why s ended, unless something else ended it before.
-func (s *session) conclude(why reason) reason {
+// relay hands both connections to the relay. The session goes on without a goroutine of its own.
+func (s *session) relay() error {
+	client, err := detach(s.client)
+	if err != nil {
+		return errors.Join(err, s.server.Close())
+	}
+	server, err := detach(s.server)
+	if err != nil {
+		return errors.Join(err, unix.Close(client))
+	}
+	s.r.clients.Add(1) // until Closed
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.why == "" {
-		s.why = why
-	}
-	return s.why
-}
-
-// relay passes bytes both ways until both directions have ended, then closes. It returns when the session is over.
-func (s *session) relay() {
-	s.mu.Lock()
 	s.relayed = true
 	if s.why != "" {
-		_ = s.client.SetDeadline(time.Unix(1, 0))
+		s.flow.End()
 	}
-	s.mu.Unlock()
-	up := make(chan struct{})
-	go func() { defer close(up); s.copyUp() }()
-	writable := s.copyDown()
-	<-up
-	close(s.silent)
-	s.close(writable)
+	s.r.engine.Start(&s.flow, s, client, server)
+	return nil
 }
 
-// copyUp passes what the client sends, and its end.
-func (s *session) copyUp() {
-	err := pass(s.server, s.client, &s.up, nil)
-	var w writeError
-	switch {
-	case err == nil:
-		s.clientDone.Store(true)
-		_ = s.server.CloseWrite()
-	case errors.As(err, &w):
-		// The server is gone or going. What it sent before (often why) is still on its way down, so only this direction ends.
-	default:
-		s.conclude(reasonClientLost)
-		shut(s.server)
-	}
-}
-
-// copyDown passes what the server sends, and its end. It says whether the client can still be spoken to.
-func (s *session) copyDown() (writable bool) {
-	err := pass(s.client, s.server, &s.down, s.see)
-	var w writeError
-	switch {
-	case err == nil:
-		return s.serverDone()
-	case errors.As(err, &w):
-		s.conclude(reasonClientLost)
-		shut(s.server)
-		_ = s.client.SetReadDeadline(time.Unix(1, 0))
-		return false
-	}
-	why := s.conclude(reasonBackendLost)
-	_ = s.client.SetReadDeadline(time.Unix(1, 0))
-	return why.ours()
-}
-
-// serverDone passes the server's end on. It is also how the router's own end shows here, for that shuts the server's socket.
-func (s *session) serverDone() (writable bool) {
-	why := reasonBackend
-	if s.clientDone.Load() {
-		why = reasonClient
-	}
-	if why = s.conclude(why); why.ours() {
-		_ = s.client.SetReadDeadline(time.Unix(1, 0))
-		return true
-	}
-	_ = s.client.CloseWrite()
-	_ = s.client.SetReadDeadline(time.Now().Add(s.r.opts.LingerTimeout))
-	return false
-}
-
-// see follows a plain session's messages, to learn its cancel key and where the router may speak.
-func (s *session) see(p []byte) {
+// Seen implements relay.Owner: it follows a plain session's messages, to learn its cancel key and where the router may speak.
+func (s *session) Seen(p []byte) {
 	if s.encrypted.Load() {
 		return
 	}
@@ -185,49 +130,33 @@ func (s *session) see(p []byte) {
 	}
 }
 
-// close ends both connections in the manner that the end calls for.
-func (s *session) close(writable bool) {
-	why := s.ended()
-	_ = s.server.Close()
+// Unseen implements relay.Owner.
+func (s *session) Unseen() { s.frames.lose() }
+
+// Parting implements relay.Owner: a plain client is told why its session ends, where that cannot be mistaken for the server's data.
+func (s *session) Parting() []byte {
+	if s.encrypted.Load() || !s.frames.between() {
+		return nil
+	}
+	return s.ended().notice()
+}
+
+// Silent implements relay.Owner.
+func (s *session) Silent(c relay.Cause) {
+	s.mu.Lock()
+	if s.why == "" {
+		s.why = causes[c]
+	}
+	why := s.why
+	s.mu.Unlock()
 	s.r.forget(s, why)
-	switch {
-	case writable && !s.encrypted.Load() && s.frames.between():
-		farewell(s.client, why.notice())
-	case why != reasonClient && why != reasonBackend:
-		reset(s.client)
-	}
-	_ = s.client.Close()
+	close(s.silent)
 }
 
-// writeError marks an error as the destination's.
-type writeError struct{ error }
+// Closed implements relay.Owner.
+func (s *session) Closed() { s.r.clients.Done() }
 
-func (e writeError) Unwrap() error { return e.error }
-
-// pass copies until src ends (nil), or either fails. see, when given, looks at the bytes before they are sent.
-func pass(dst, src duplex, count *atomic.Int64, see func([]byte)) error {
-	buf := buffers.Get().(*[bufferSize]byte)
-	defer buffers.Put(buf)
-	for {
-		n, err := src.Read(buf[:])
-		if n > 0 {
-			if see != nil {
-				see(buf[:n])
-			}
-			if _, werr := dst.Write(buf[:n]); werr != nil {
-				return writeError{werr}
-			}
-			count.Add(int64(n))
-		}
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
+var causes = map[relay.Cause]reason{
+	relay.ClientClosed: reasonClient, relay.ServerClosed: reasonBackend,
+	relay.ClientLost: reasonClientLost, relay.ServerLost: reasonBackendLost, relay.Ended: reasonShutdown,
 }
-
-const bufferSize = 16 << 10
-
-var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}

@@ -54,7 +54,7 @@ type BackendStatus struct {
 	Role     Role     `json:"role"`
 	Sync     bool     `json:"sync"`
 	Running  bool     `json:"running"`
-	Suspect  bool     `json:"suspect"` // failed since the table came
+	Suspect  bool     `json:"suspect"` // failed a moment ago
 	Lag      int64    `json:"lag"`     // bytes; -1 when unknown
 	Sessions int      `json:"sessions"`
 	LaggedBy []string `json:"kept_out_of,omitempty"` // listeners whose lag limit it exceeds
@@ -77,9 +77,10 @@ func (r *Router) Sessions() []SessionInfo {
 }
 
 func (s *session) info() SessionInfo {
+	up, down := s.flow.Counts()
 	i := SessionInfo{
 		ID: s.id, Listener: s.l.opts.Name, Client: s.peer, Backend: s.backend.Name, Address: s.backend.Addr,
-		Since: s.since, Seconds: time.Since(s.since).Seconds(), BytesIn: s.up.Load(), BytesOut: s.down.Load(),
+		Since: s.since, Seconds: time.Since(s.since).Seconds(), BytesIn: up, BytesOut: down,
 		Encrypted: s.encrypted.Load(),
 	}
 	if who := s.who.Load(); who != nil {
@@ -135,7 +136,7 @@ func (l *listener) status() ListenerStatus {
 func (r *Router) backendStatus(b Backend) BackendStatus {
 	s := BackendStatus{
 		Name: b.Name, Address: b.Addr, Role: b.Role, Sync: b.Sync, Running: b.Running,
-		Suspect: r.suspects[b.Name], Lag: b.LagBytes, Sessions: r.load(b.Name),
+		Suspect: boottime.Now().Before(r.suspects[b.Name]), Lag: b.LagBytes, Sessions: r.load(b.Name),
 	}
 	for _, l := range r.listeners {
 		if l.lagging[b.Name] {

@@ -1,0 +1,101 @@
+package relay
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Options configure an Engine.
+type Options struct {
+	Loops  int           // 0: one for each processor that the program may use
+	Linger time.Duration // for a client to close after its server has, without a byte passing; 0: 1m
+	Part   time.Duration // for a client to take its last message; 0: 1s
+}
+
+// Cause is how a flow came to its end.
+type Cause int
+
+// The causes. "Lost" is an error of the connection: a reset, or a peer that the kernel gave up.
+const (
+	ClientClosed Cause = iota
+	ServerClosed
+	ClientLost
+	ServerLost
+	Ended // by Flow.End
+)
+
+// Owner is told what happens to its flow. All calls come from the flow's loop and hold up every flow on it: they must be short.
+type Owner interface {
+	// Seen is called with bytes from the server before they are passed to the client.
+	Seen(p []byte)
+	// Unseen is called when bytes from the server begin to pass without Seen.
+	Unseen()
+	// Parting returns the last message for a client whose flow was ended between two writes, nil for none.
+	Parting() []byte
+	// Silent is called once, when no byte passes any more and the server's connection is about to be closed.
+	Silent(Cause)
+	// Closed is called last, when both sockets are closed.
+	Closed()
+}
+
+// Engine runs flows on its loops.
+type Engine struct {
+	opts  Options
+	loops []*loop
+	next  atomic.Uint32
+	done  sync.WaitGroup
+}
+
+// New starts the loops.
+func New(o Options) (*Engine, error) {
+	if o.Loops == 0 {
+		o.Loops = runtime.GOMAXPROCS(0)
+	}
+	if o.Linger == 0 {
+		o.Linger = time.Minute
+	}
+	if o.Part == 0 {
+		o.Part = time.Second
+	}
+	e := &Engine{opts: o}
+	for range o.Loops {
+		l, err := newLoop(e)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("relay: start a loop: %w", err), e.Close())
+		}
+		e.loops = append(e.loops, l)
+		e.done.Go(l.run)
+	}
+	return e, nil
+}
+
+// Start makes f pass bytes between two connected, non-blocking stream sockets. The engine owns them from now on.
+func (e *Engine) Start(f *Flow, owner Owner, client, server int) {
+	f.owner = owner
+	f.client, f.server = end{flow: f, fd: client, writable: true}, end{flow: f, fd: server, writable: true}
+	f.up.src, f.up.dst = &f.client, &f.server
+	f.down.src, f.down.dst = &f.server, &f.client
+	f.loop = e.loops[e.next.Add(1)%uint32(len(e.loops))]
+	orders := []order{{f, orderStart}}
+	if f.doomed {
+		orders = append(orders, order{f, orderEnd})
+	}
+	f.loop.post(orders...)
+}
+
+// Close stops the loops. Flows that still run are dropped without a word; end them first.
+func (e *Engine) Close() error {
+	var errs []error
+	for _, l := range e.loops {
+		l.post(order{nil, orderStop})
+	}
+	e.done.Wait()
+	for _, l := range e.loops {
+		errs = append(errs, l.close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,274 @@
+package relay
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	bufferSize = 16 << 10
+	batch      = 128 // events taken at once
+
+	// shortWait is how long a loop waits in the kernel, holding its processor, before it parks. Longer than a small query
+	// takes, shorter than anything else in the process would notice.
+	shortWait = 200 * time.Microsecond
+)
+
+const interest = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET
+
+// order is what other goroutines ask of a loop.
+type order struct {
+	flow *Flow
+	what orderKind
+}
+
+type orderKind int
+
+const (
+	orderStart orderKind = iota
+	orderEnd
+	orderTimer // the flow's timer has run out
+	orderStop
+)
+
+// loop serves its flows on one goroutine. All but the orders is that goroutine's own.
+type loop struct {
+	e       *Engine
+	epoll   int
+	bell    int      // eventfd: rings when there is an order
+	gate    *os.File // an epoll set that holds epoll, armed only while the loop is parked; Go's poller watches it
+	gateRaw syscall.RawConn
+
+	ends    []*end // by descriptor
+	events  [batch]unix.EpollEvent
+	scratch [bufferSize]byte
+	backlog []*Flow // used up their share of a turn and have more to do
+	pipes   pipes
+	buffers [][]byte // free ones, for what slow receivers leave
+	stop    bool
+
+	asleep atomic.Bool // the bell must be rung for an order
+	mu     sync.Mutex  // guards orders
+	orders []order
+}
+
+func newLoop(e *Engine) (*loop, error) {
+	l := &loop{e: e, epoll: -1, bell: -1}
+	var err error
+	if l.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return nil, fmt.Errorf("epoll_create: %w", err)
+	}
+	if l.bell, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		return nil, errors.Join(fmt.Errorf("eventfd: %w", err), l.close())
+	}
+	if err = l.openGate(); err != nil {
+		return nil, errors.Join(err, l.close())
+	}
+	// Edge triggered, so that nobody needs to read it: each ring is an edge.
+	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: int32(l.bell)}
+	if err = unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, l.bell, &ev); err != nil {
+		return nil, errors.Join(fmt.Errorf("epoll_ctl: %w", err), l.close())
+	}
+	return l, nil
+}
+
+// openGate puts an epoll set between the loop's own and Go's poller. Without it every event of a busy loop would also wake a thread of
+// the Go scheduler; its one entry fires once for each time that it is armed.
+func (l *loop) openGate() error {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return fmt.Errorf("epoll_create: %w", err)
+	}
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return errors.Join(fmt.Errorf("make an epoll set pollable: %w", err), unix.Close(fd))
+	}
+	l.gate = os.NewFile(uintptr(fd), "epoll")
+	if l.gateRaw, err = l.gate.SyscallConn(); err != nil {
+		return fmt.Errorf("watch an epoll set: %w", err)
+	}
+	ev := unix.EpollEvent{Events: unix.EPOLLONESHOT} // disarmed
+	if err := unix.EpollCtl(fd, unix.EPOLL_CTL_ADD, l.epoll, &ev); err != nil {
+		return fmt.Errorf("epoll_ctl: %w", err)
+	}
+	return nil
+}
+
+// close releases what newLoop opened.
+func (l *loop) close() (err error) {
+	l.pipes.close()
+	if l.gate != nil {
+		err = l.gate.Close()
+	}
+	for _, fd := range []int{l.epoll, l.bell} {
+		if fd >= 0 {
+			err = errors.Join(err, unix.Close(fd))
+		}
+	}
+	return err
+}
+
+// post gives the loop orders. They are carried out in turn, and nothing happens between those of one call.
+func (l *loop) post(o ...order) {
+	l.mu.Lock()
+	l.orders = append(l.orders, o...)
+	l.mu.Unlock()
+	if l.asleep.Load() {
+		one := [8]byte{1}
+		_, _ = unix.Write(l.bell, one[:]) // the counter cannot overflow in this universe's time
+	}
+}
+
+// run is the loop.
+func (l *loop) run() {
+	for !l.stop {
+		for _, ev := range l.events[:l.wait()] {
+			if fd := int(ev.Fd); fd < len(l.ends) && l.ends[fd] != nil {
+				l.ends[fd].happened(ev.Events)
+			}
+		}
+		for _, f := range l.takeBacklog() {
+			f.run()
+		}
+		for _, o := range l.takeOrders() {
+			l.carryOut(o)
+		}
+	}
+}
+
+func (l *loop) takeBacklog() []*Flow {
+	b := l.backlog
+	l.backlog = nil
+	for _, f := range b {
+		f.queued = false
+	}
+	return b
+}
+
+func (l *loop) takeOrders() []order {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	o := l.orders
+	l.orders = nil
+	return o
+}
+
+func (l *loop) carryOut(o order) {
+	switch o.what {
+	case orderStart:
+		l.add(o.flow)
+	case orderEnd:
+		o.flow.finish(Ended)
+	case orderTimer:
+		o.flow.timeUp()
+	case orderStop:
+		l.stop = true
+	}
+}
+
+// add registers a flow's sockets. What has happened on them before is reported at once.
+func (l *loop) add(f *Flow) {
+	for _, e := range []*end{&f.client, &f.server} {
+		l.ends = slices.Grow(l.ends, max(0, e.fd+1-len(l.ends)))
+		l.ends = l.ends[:max(len(l.ends), e.fd+1)]
+		l.ends[e.fd] = e
+		ev := unix.EpollEvent{Events: interest, Fd: int32(e.fd)}
+		if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, e.fd, &ev); err != nil {
+			f.finish(ServerLost) // no memory for another watch: this flow cannot be served
+			return
+		}
+	}
+}
+
+// drop closes a socket. Closing takes it out of the epoll set.
+func (l *loop) drop(e *end) {
+	if e.fd < 0 {
+		return
+	}
+	if e.fd < len(l.ends) {
+		l.ends[e.fd] = nil
+	}
+	_ = unix.Close(e.fd)
+	e.fd = -1
+}
+
+// wait returns how many events there are, none when there is something else to do.
+func (l *loop) wait() int {
+	l.pipes.reclaim()
+	if n := epollNow(l.epoll, l.events[:]); n > 0 || len(l.backlog) > 0 {
+		return n
+	}
+	l.asleep.Store(true)
+	defer l.asleep.Store(false)
+	l.mu.Lock()
+	waiting := len(l.orders)
+	l.mu.Unlock()
+	if waiting > 0 {
+		return 0
+	}
+	if n := epollFor(l.epoll, l.events[:], shortWait); n > 0 {
+		return n
+	}
+	l.pipes.reclaimAll()
+	l.park()
+	return epollNow(l.epoll, l.events[:])
+}
+
+// park waits without a processor until epoll has an event.
+func (l *loop) park() {
+	_ = l.gateRaw.Read(func(gate uintptr) bool {
+		arm := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLONESHOT}
+		if err := unix.EpollCtl(int(gate), unix.EPOLL_CTL_MOD, l.epoll, &arm); err != nil {
+			return true
+		}
+		var one [1]unix.EpollEvent
+		return epollNow(int(gate), one[:]) > 0
+	})
+}
+
+// epollNow looks without waiting, and without telling the scheduler: it returns at once.
+func epollNow(fd int, events []unix.EpollEvent) int {
+	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(fd), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
+	if errno != 0 {
+		return 0
+	}
+	return int(n)
+}
+
+// epollFor waits for at most d. A kernel older than 5.11 has no such call, and the loop parks at once.
+func epollFor(fd int, events []unix.EpollEvent, d time.Duration) int {
+	ts := unix.NsecToTimespec(int64(d))
+	n, _, errno := unix.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(fd), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)),
+		uintptr(unsafe.Pointer(&ts)), 0, 0)
+	if errno != 0 {
+		return 0
+	}
+	return int(n)
+}
+
+// takeBuffer is room for what a receiver does not take yet.
+func (l *loop) takeBuffer() []byte {
+	if n := len(l.buffers); n > 0 {
+		b := l.buffers[n-1]
+		l.buffers = slices.Delete(l.buffers, n-1, n)
+		return b
+	}
+	return make([]byte, bufferSize)
+}
+
+// keptBuffers bounds the free ones.
+const keptBuffers = 64
+
+func (l *loop) giveBuffer(b []byte) {
+	if len(l.buffers) < keptBuffers {
+		l.buffers = append(l.buffers, b[:bufferSize])
+	}
+}
