@@ -38,6 +38,9 @@ func Decrypt(text []byte, password string) ([]byte, error) {
 			if err != nil {
 				return nil, fmt.Errorf("%w: %w", ErrPassword, err)
 			}
+			if !isSequence(der) {
+				return nil, ErrPassword
+			}
 			return encode(block.Type, der), nil
 		case isKey(block.Type):
 			return encode(block.Type, block.Bytes), nil

@@ -124,9 +124,16 @@ func decryptCBC(block cipher.Block, params, data []byte) ([]byte, error) {
 		return nil, ErrPassword
 	}
 	out = out[:len(out)-n]
-	var sequence asn1.RawValue
-	if rest, err := asn1.Unmarshal(out, &sequence); err != nil || len(rest) > 0 || sequence.Tag != asn1.TagSequence {
+	if !isSequence(out) {
 		return nil, ErrPassword
 	}
 	return out, nil
+}
+
+// isSequence says whether der is one ASN.1 sequence, as every private key is. One in 256 wrong passwords leaves a padding that
+// looks right.
+func isSequence(der []byte) bool {
+	var v asn1.RawValue
+	rest, err := asn1.Unmarshal(der, &v)
+	return err == nil && len(rest) == 0 && v.Class == asn1.ClassUniversal && v.Tag == asn1.TagSequence
 }
