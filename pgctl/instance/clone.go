@@ -74,15 +74,21 @@ func (i *Instance) baseBackup(ctx context.Context, o CloneOptions) error {
 	i.confMu.Unlock()
 	_, err = i.run(ctx, command{
 		path: filepath.Join(bin, "pg_basebackup"), args: args, env: []string{"PGPASSFILE=" + pass},
-		line: func(l string) {
-			if p, ok := postgres.ParseBackupProgress(l); ok {
-				i.progress("clone", "copy", p.Done, p.Total)
-				return
-			}
-			i.log.Info("output", "tool", "pg_basebackup", "line", l)
-		},
+		line: i.progressLine("clone", "pg_basebackup"),
 	})
 	return err
+}
+
+// progressLine reports a program's progress and logs what else it says.
+func (i *Instance) progressLine(op, tool string) func(string) {
+	log := i.logLine(tool)
+	return func(l string) {
+		if p, ok := postgres.ParseBackupProgress(l); ok {
+			i.progress(op, "copy", p.Done, p.Total)
+			return
+		}
+		log(l)
+	}
 }
 
 // toolConninfo is how PostgreSQL's programs connect to another server. A peer that falls silent must not hold them for long.

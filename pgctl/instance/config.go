@@ -154,12 +154,17 @@ func (i *Instance) rewrite(ctx context.Context) error {
 	return i.reload(ctx)
 }
 
+// writeMain writes postgresql.conf without waiting for the disk, which a failover must not hang on: each start writes it again.
 func (i *Instance) writeMain(v postgres.Version) (changed bool, err error) {
 	text, err := postgres.RenderConf(i.includeFile(), i.wanted(v))
 	if err != nil {
 		return false, fmt.Errorf("%w: %w", ErrBadConfig, err)
 	}
-	return i.updateFile(i.dataPath(confFile), []byte(text))
+	path := i.dataPath(confFile)
+	if have, err := os.ReadFile(path); err == nil && string(have) == text {
+		return false, nil
+	}
+	return true, i.replaceFile(path, []byte(text), func(*os.File) error { return nil })
 }
 
 // writeChecked writes postgresql.conf and asks PostgreSQL whether it would take it, leaving out what it refuses by name.

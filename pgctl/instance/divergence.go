@@ -11,7 +11,8 @@ import (
 type WALCheck struct {
 	Source  Source
 	History postgres.History // the local one
-	End     postgres.LSN     // how far the local log goes
+	// End is how far the local log goes. Of a folder at rest whose log ends before the fork it is the fork.
+	End postgres.LSN
 	postgres.Divergence
 }
 
@@ -30,7 +31,7 @@ func (i *Instance) CheckWAL(ctx context.Context, host string, port int) (WALChec
 	if c.SystemID != w.Source.SystemID {
 		return w, fmt.Errorf("compare WAL: %w: %s:%d is of %s, %s is of %s", ErrNotSameCluster, host, port, w.Source.SystemID, i.opt.DataDir, c.SystemID)
 	}
-	if w.History, w.End, err = i.logEnd(ctx); err != nil {
+	if w.History, w.End, err = i.logEnd(ctx, w.Source.History); err != nil {
 		return w, fmt.Errorf("compare WAL: %w", err)
 	}
 	if w.Divergence, err = postgres.Diverge(w.History, w.End, w.Source.History); err != nil {
@@ -39,14 +40,14 @@ func (i *Instance) CheckWAL(ctx context.Context, host string, port int) (WALChec
 	return w, nil
 }
 
-// logEnd is the end of the local log, asked of the server when it answers, else read from the files.
-func (i *Instance) logEnd(ctx context.Context) (h postgres.History, end postgres.LSN, err error) {
+// logEnd is the end of the local log, asked of the server when one runs, else read from the files as far as the other history calls for.
+func (i *Instance) logEnd(ctx context.Context, other postgres.History) (h postgres.History, end postgres.LSN, err error) {
 	pid, err := i.opt.Supervisor.Running(ctx)
 	if err != nil {
 		return h, 0, err
 	}
 	if pid == 0 {
-		return i.LocalEnd(ctx)
+		return i.localEndFrom(ctx, other)
 	}
 	s, err := i.local(ctx, appName, nil)
 	if err != nil {
@@ -57,14 +58,18 @@ func (i *Instance) logEnd(ctx context.Context) (h postgres.History, end postgres
 	if err != nil {
 		return h, 0, err
 	}
-	if standby {
-		r, err := s.replica(ctx)
-		if err != nil {
-			return h, 0, err
-		}
-		p, err := i.position(ctx, s, r)
-		return p.History, p.Flush, err
+	if !standby {
+		return i.primaryEnd(ctx, s)
 	}
+	r, err := s.replica(ctx)
+	if err != nil {
+		return h, 0, err
+	}
+	p, err := i.position(ctx, s, r)
+	return p.History, p.Flush, err
+}
+
+func (i *Instance) primaryEnd(ctx context.Context, s *session) (h postgres.History, end postgres.LSN, err error) {
 	row, err := s.one(ctx, "SELECT "+timelineSQL+", pg_catalog.pg_current_wal_lsn()")
 	if err != nil {
 		return h, 0, err

@@ -33,13 +33,21 @@ func (i *Instance) mkdir(path string) error {
 
 // writeFile puts a whole file in place, on disk before it is visible, and never half of it.
 func (i *Instance) writeFile(path string, content []byte) error {
+	if err := i.replaceFile(path, content, (*os.File).Sync); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// replaceFile puts a whole file in place after settle has been called on it.
+func (i *Instance) replaceFile(path string, content []byte, settle func(*os.File) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(f.Name())
 	_, err = f.Write(content)
-	err = errors.Join(err, f.Sync(), f.Close())
+	err = errors.Join(err, settle(f), f.Close())
 	if err == nil {
 		err = i.own(f.Name())
 	}
@@ -49,7 +57,7 @@ func (i *Instance) writeFile(path string, content []byte) error {
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
-	return syncDir(filepath.Dir(path))
+	return nil
 }
 
 // updateFile is writeFile that leaves a file of the same content alone.

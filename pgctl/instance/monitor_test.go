@@ -55,7 +55,9 @@ func TestMonitorSeesPrimaryAndStandby(t *testing.T) {
 	_, nextB := b.watchSamples(instance.MonitorOptions{Interval: 20 * time.Millisecond})
 	sysid := a.sql("SELECT system_identifier FROM pg_control_system()")
 
-	s := nextA("the standby", func(s instance.Sample) bool { return s.Err == nil && len(s.Status.Standbys) == 1 && s.Status.Standbys[0].Flush != 0 })
+	s := nextA("the standby", func(s instance.Sample) bool {
+		return s.Err == nil && len(s.Status.Standbys) == 1 && s.Status.Standbys[0].Flush != 0
+	})
 	st := s.Status
 	if st.InRecovery || st.Timeline != 1 || st.SystemID != sysid || st.Current.IsZero() || st.Version.Major() < 12 || st.StartedAt.IsZero() || st.End() != st.Current {
 		t.Errorf("primary: %+v", st)

@@ -129,7 +129,7 @@ func (i *Instance) pgRewind(ctx context.Context, o RewindOptions, v postgres.Ver
 	}
 	_, err = i.run(ctx, command{
 		path: filepath.Join(bin, "pg_rewind"), args: append(append(args, extra...), more...), env: []string{"PGPASSFILE=" + pass},
-		line: i.logLine("pg_rewind"),
+		line: i.progressLine("rewind", "pg_rewind"),
 	})
 	return err
 }

@@ -64,7 +64,13 @@ func (i *Instance) startPrimary(ctx context.Context, names postgres.SyncNames) e
 	}
 	err := i.start(ctx, rolePrimary)
 	if errors.Is(err, ErrNotReady) {
-		return err // the start may not have read the signals yet: they are put back when it ends
+		// It may not have looked for the signal yet.
+		i.wg.Go(func() {
+			if err := i.AwaitReady(i.life); err == nil {
+				i.log.Info("the primary has become ready")
+			}
+		})
+		return err
 	}
 	return errors.Join(err, i.atRest())
 }

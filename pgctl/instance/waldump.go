@@ -87,18 +87,41 @@ func (i *Instance) childTimeline(pos walPosition, segSize uint64) (postgres.Hist
 
 // LocalEnd tells how far the log of a folder at rest goes, and on which timeline: what a start on it would replay.
 func (i *Instance) LocalEnd(ctx context.Context) (postgres.History, postgres.LSN, error) {
+	pos, err := i.controlPosition(ctx)
+	if err == nil {
+		pos, err = i.walEnd(ctx, pos.History, pos.LSN)
+	}
+	return pos.History, pos.LSN, err
+}
+
+// localEndFrom is LocalEnd that reads no more log than it takes to compare it with another history: from the point on where the two
+// part, if that lies behind the last checkpoint. When the local log does not reach that far the answer is that point.
+func (i *Instance) localEndFrom(ctx context.Context, other postgres.History) (postgres.History, postgres.LSN, error) {
+	pos, err := i.controlPosition(ctx)
+	if err != nil {
+		return pos.History, 0, err
+	}
+	fork, err := postgres.Fork(pos.History, other)
+	if err != nil {
+		return pos.History, 0, err
+	}
+	if fork.Timeline == pos.History.Timeline && fork.LSN > pos.LSN && fork.LSN != postgres.MaxLSN {
+		pos.LSN = fork.LSN
+	}
+	pos, err = i.walEnd(ctx, pos.History, pos.LSN)
+	return pos.History, pos.LSN, err
+}
+
+// controlPosition is a record's beginning near the end of the log, by the control file.
+func (i *Instance) controlPosition(ctx context.Context) (walPosition, error) {
 	c, err := i.ControlData(ctx)
 	if err != nil {
-		return postgres.History{}, 0, err
+		return walPosition{}, err
 	}
 	t, from := c.Timeline, c.Checkpoint
 	if c.MinRecoveryEnd > c.Checkpoint && c.MinRecoveryEndTL >= t {
 		t, from = c.MinRecoveryEndTL, c.MinRecoveryEnd
 	}
 	h, err := i.LocalHistory(t)
-	if err != nil {
-		return h, 0, err
-	}
-	end, err := i.walEnd(ctx, h, from)
-	return end.History, end.LSN, err
+	return walPosition{History: h, LSN: from}, err
 }
