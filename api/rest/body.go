@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"time"
 
 	"quorate/internal/config/dynamic"
 )
@@ -44,16 +43,12 @@ func (s *Server) readObject(w http.ResponseWriter, r *http.Request, limit int64,
 	return m, nil
 }
 
-// readBody reads a bounded body in bounded time. A code other than 0 says what is wrong with it.
+// readBody reads a bounded body; the server bounds the time. A code other than 0 says what is wrong with it.
 func readBody(w http.ResponseWriter, r *http.Request, limit int64) (body []byte, code int, why string) {
 	if r.ContentLength == 0 && len(r.Header["Content-Length"]) == 0 {
 		return nil, http.StatusLengthRequired, "A body is expected; its length must be given by Content-Length."
 	}
-	deadline := http.NewResponseController(w)
-	// A recorder in a test has no deadlines, and needs none.
-	_ = deadline.SetReadDeadline(time.Now().Add(bodyTimeout))
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
-	_ = deadline.SetReadDeadline(time.Time{})
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):

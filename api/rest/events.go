@@ -35,6 +35,7 @@ func (s *Server) v1Events(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
+	h.Set("Connection", "close") // a body that came with the request is not waited for
 	w.WriteHeader(http.StatusOK)
 	st := stream{w, http.NewResponseController(w)}
 	ticker := time.NewTicker(beat)

@@ -103,7 +103,7 @@ func codeOf(w http.ResponseWriter) int {
 }
 
 // long lifts the bounds of the connection for a handler that waits, and gives a context that ends with the server and not with
-// the client.
+// the client. The request's body must have been read.
 func (s *Server) long(w http.ResponseWriter, r *http.Request) (context.Context, context.CancelFunc) {
 	c := http.NewResponseController(w)
 	// A recorder in a test has no deadlines.

@@ -14,10 +14,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// The bounds on a connection. A handler that takes longer than writeTimeout lifts its own.
+// The bounds on a connection. A handler that takes longer lifts its own: see long.
 const (
 	headerTimeout = 5 * time.Second
-	bodyTimeout   = 10 * time.Second
+	readTimeout   = 10 * time.Second // the whole request; also a body that nobody looks at, which net/http reads to its end
 	writeTimeout  = 30 * time.Second
 	idleTimeout   = 2 * time.Minute
 	maxHeader     = 32 << 10
@@ -65,6 +65,7 @@ func New(o Options) (*Server, error) {
 		Handler:                      s,
 		DisableGeneralOptionsHandler: true, // OPTIONS * is a health check like any other
 		ReadHeaderTimeout:            headerTimeout,
+		ReadTimeout:                  readTimeout,
 		WriteTimeout:                 writeTimeout,
 		IdleTimeout:                  idleTimeout,
 		MaxHeaderBytes:               maxHeader,
