@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -91,13 +92,13 @@ func TestSlowClients(t *testing.T) {
 // TestLongAction: an action that takes longer than all bounds on connections is answered, and one whose client goes away goes on.
 func TestLongAction(t *testing.T) {
 	const hours = 3 * time.Hour
-	var finished bool
+	var finished atomic.Bool
 	long := func() *memory {
 		m := newMemory()
-		finished = false
+		finished.Store(false)
 		m.restart = func(RestartRequest) error {
 			time.Sleep(hours)
-			finished = true
+			finished.Store(true)
 			return nil
 		}
 		return m
@@ -120,7 +121,7 @@ func TestLongAction(t *testing.T) {
 		synctest.Wait()
 		conn.Close()
 		time.Sleep(2 * hours)
-		if !finished {
+		if !finished.Load() {
 			t.Error("the restart ended with its client")
 		}
 	})
