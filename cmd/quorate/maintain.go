@@ -139,7 +139,7 @@ func (s *session) waitReinit(ctx context.Context, members []client.Member) error
 			fmt.Fprintf(s.out, "Waiting for reinitialize to complete on: %s\n", names)
 			said = names
 		}
-		if err := pause(ctx, 2*time.Second); err != nil {
+		if err := pause(ctx, time.Second/2); err != nil {
 			return err
 		}
 		var busy []client.Member

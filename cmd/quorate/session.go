@@ -20,6 +20,7 @@ type session struct {
 	*app
 	cfg    *config.Client
 	client *client.Client
+	tls    *tls.Config
 	scope  string // as asked for; "": whichever the members belong to
 }
 
@@ -29,22 +30,26 @@ func (a *app) connect(scope string) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := a.tls(cfg)
+	t, err := a.memberTLS(cfg)
 	if err != nil {
 		return nil, err
 	}
 	if scope == "" {
 		scope = cfg.Scope
 	}
-	return &session{
-		app: a, cfg: cfg, scope: scope,
-		client: client.New(client.Options{
-			URLs: cfg.Members, Username: cfg.Authentication.Username, Password: cfg.Authentication.Password, TLS: t,
-		}),
-	}, nil
+	s := &session{app: a, cfg: cfg, scope: scope, tls: t}
+	s.client = client.New(s.options(cfg.Members))
+	return s, nil
 }
 
-func (a *app) tls(cfg *config.Client) (*tls.Config, error) {
+// options are those of a client for some members.
+func (s *session) options(urls []string) client.Options {
+	auth := s.cfg.Authentication
+	return client.Options{URLs: urls, Username: auth.Username, Password: auth.Password, TLS: s.tls}
+}
+
+// memberTLS is how members with https are trusted.
+func (a *app) memberTLS(cfg *config.Client) (*tls.Config, error) {
 	return client.TLSFiles{
 		CACert: cfg.CACert, CertFile: cfg.CertFile, KeyFile: cfg.KeyFile, KeyPassword: cfg.KeyFilePassword,
 		Insecure: cfg.Insecure || a.insecure,
@@ -100,14 +105,23 @@ func (a *app) configPath() (path string, explicit bool) {
 	return candidates[0], false
 }
 
-// cluster reads the cluster from the first member that answers.
+// cluster reads the cluster from the first member that answers: of those that the configuration names, else of those that the store
+// knows.
 func (s *session) cluster(ctx context.Context) (ctl.Cluster, error) {
 	c, err := s.client.Cluster(ctx)
-	if err != nil {
-		return ctl.Cluster{}, s.unreachable(err)
+	if err == nil && s.scope != "" && c.Scope != "" && c.Scope != s.scope {
+		err = fmt.Errorf("the cluster %s is not there: %s belongs to the cluster %s", s.scope, c.From, c.Scope)
 	}
-	if s.scope != "" && c.Scope != "" && c.Scope != s.scope {
-		return ctl.Cluster{}, fmt.Errorf("the cluster %s is not here: %s belongs to the cluster %s", s.scope, c.From, c.Scope)
+	if err != nil {
+		urls, storeErr := s.discover(ctx)
+		if storeErr != nil {
+			return ctl.Cluster{}, s.unreachable(err, storeErr)
+		}
+		s.client.Close()
+		s.client = client.New(s.options(urls))
+		if c, err = s.client.Cluster(ctx); err != nil {
+			return ctl.Cluster{}, err
+		}
 	}
 	out := ctl.Cluster{Cluster: c, Name: c.Scope, Initialize: "uninitialized"}
 	if out.Name == "" {
@@ -119,12 +133,12 @@ func (s *session) cluster(ctx context.Context) (ctl.Cluster, error) {
 	return out, nil
 }
 
-// unreachable says what to do about members that do not answer.
-func (s *session) unreachable(err error) error {
+// unreachable says who was asked, and what to do about it.
+func (s *session) unreachable(err, storeErr error) error {
 	if !errors.Is(err, client.ErrNoMember) {
 		return err
 	}
-	return fmt.Errorf("%w\nasked: %s (say where the cluster is by -c FILE)", err, strings.Join(s.cfg.Members, ", "))
+	return fmt.Errorf("%w\nasked: %s\nthen: %w\n(say where the cluster is by -c FILE or -d URL)", err, strings.Join(s.cfg.Members, ", "), storeErr)
 }
 
 // sharedConfig reads the cluster's dynamic configuration.

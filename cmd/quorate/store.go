@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"quorate/api/client"
+	"quorate/internal/config"
 )
 
 // storeTimeout bounds one request to the store.
@@ -29,10 +30,9 @@ func (s *session) store() (*clientv3.Client, error) {
 			return nil, errV2
 		}
 		endpoints, c.Username, c.Password = e.Endpoints, e.Username, e.Password
-		if t, err := storeTLS(e.Endpoints, client.TLSFiles{CACert: e.CACert, CertFile: e.Cert, KeyFile: e.Key, KeyPassword: e.KeyPassword}); err != nil {
+		var err error
+		if c.TLS, err = storeTLS(e); err != nil {
 			return nil, err
-		} else if t != nil {
-			c.TLS = t
 		}
 	}
 	if len(endpoints) == 0 {
@@ -46,11 +46,12 @@ func (s *session) store() (*clientv3.Client, error) {
 	return db, nil
 }
 
-func storeTLS(endpoints []string, files client.TLSFiles) (*tls.Config, error) {
-	if len(endpoints) == 0 || !strings.HasPrefix(endpoints[0], "https://") {
+// storeTLS is nil for a store without TLS.
+func storeTLS(e *config.Etcd) (*tls.Config, error) {
+	if len(e.Endpoints) == 0 || !strings.HasPrefix(e.Endpoints[0], "https://") {
 		return nil, nil
 	}
-	return files.Config()
+	return client.TLSFiles{CACert: e.CACert, CertFile: e.Cert, KeyFile: e.Key, KeyPassword: e.KeyPassword}.Config()
 }
 
 // withStore runs something with a connection to the store, for at most storeTimeout.
