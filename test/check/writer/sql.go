@@ -12,7 +12,7 @@ import (
 )
 
 // setupSQL has no unique index on purpose: a row that came twice has to be seen, not prevented.
-const setupSQL = `CREATE TABLE IF NOT EXISTS quorate_check (id text NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp())`
+const setupSQL = `DROP TABLE IF EXISTS quorate_check; CREATE TABLE quorate_check (id text NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp())`
 
 // insertSQL commits one row and says who committed it, in one statement, so that no failover comes between. The timeline is that of the WAL being written:
 // pg_control_checkpoint() would still give the old one until the first checkpoint after a promotion.
@@ -24,7 +24,7 @@ RETURNING (SELECT system_identifier FROM pg_control_system())::text,
           coalesce(host(inet_server_addr()) || ':' || inet_server_port(), ''),
           (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint::text`
 
-// Setup makes the table that all writers share; run it once, before the first writer.
+// Setup makes the table that all writers of a history share, and throws away that of an earlier one; run it once, before the first writer.
 func Setup(ctx context.Context, target string, dial pgconn.DialFunc) error {
 	return withSession(ctx, target, dial, func(conn *pgconn.PgConn) error {
 		_, err := conn.Exec(ctx, setupSQL).ReadAll()

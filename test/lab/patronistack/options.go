@@ -22,7 +22,6 @@ type Options struct {
 // The ports are those of every tutorial.
 const (
 	postgresPort = 5432
-	restPort     = 8008
 	clientPort   = 2379
 	peerPort     = 2380
 	primaryPort  = 5000

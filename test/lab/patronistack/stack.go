@@ -7,13 +7,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"quorate/test/lab"
+	"quorate/test/lab/haapi"
 )
 
 // Stack is a running cluster.
 type Stack struct {
+	haapi.API
 	o       Options
 	bin     string
 	members map[*lab.Host]member
@@ -29,6 +30,7 @@ func Start(ctx context.Context, o Options) (*Stack, error) {
 		return nil, err
 	}
 	s := &Stack{o: o, bin: bin, members: map[*lab.Host]member{}}
+	s.API = haapi.API{Client: o.Router, Hosts: o.Hosts, Target: s.Target()}
 	for _, h := range o.Hosts {
 		if err := s.prepare(h); err != nil {
 			return nil, err
@@ -122,6 +124,3 @@ func (s *Stack) Local(h *lab.Host) string {
 
 // Agent picks the process whose death the failover manager must survive.
 func (s *Stack) Agent() lab.Role { return lab.Program("patroni") }
-
-// poll is how often the stack is asked about itself while somebody waits.
-const poll = 100 * time.Millisecond

@@ -1,0 +1,186 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"quorate/internal/boottime"
+	"quorate/test/check"
+	"quorate/test/lab"
+	"quorate/test/lab/quoratestack"
+	"quorate/test/rig"
+)
+
+// binary builds the program once for all tests of this run.
+var binary = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "quorate-e2e")
+	if err != nil {
+		return "", err
+	}
+	builtIn = dir
+	return quoratestack.Build(context.Background(), dir)
+})
+
+var builtIn string
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if builtIn != "" {
+		_ = os.RemoveAll(builtIn)
+	}
+	os.Exit(code)
+}
+
+// cluster is Quorate on a lab of its own: three hosts with all roles, and one where applications and a router live.
+type cluster struct {
+	*quoratestack.Stack
+	lab    *lab.Lab
+	hosts  []*lab.Host
+	client *lab.Host
+}
+
+// newCluster makes a configured cluster on which nothing runs yet.
+func newCluster(t *testing.T, synchronous bool) *cluster {
+	t.Helper()
+	l := lab.ForTest(t)
+	path, err := binary()
+	must(t, err)
+	if out, err := exec.Command(path, "run", "--help").CombinedOutput(); err != nil || !strings.Contains(string(out), "quorate run") {
+		t.Skip("this build has no command run")
+	}
+	c := &cluster{lab: l, hosts: []*lab.Host{l.Host(t, "pg1"), l.Host(t, "pg2"), l.Host(t, "pg3")}, client: l.Host(t, "app")}
+	c.Stack, err = quoratestack.New(quoratestack.Options{Binary: path, Hosts: c.hosts, Router: c.client, Synchronous: synchronous})
+	must(t, err)
+	return c
+}
+
+// start starts the hosts in the given order and waits for a healthy cluster.
+func (c *cluster) start(t *testing.T, order ...*lab.Host) {
+	t.Helper()
+	begin := time.Now()
+	for _, h := range order {
+		must(t, c.StartHost(h))
+	}
+	must(t, c.AwaitHealthy(patience(t)))
+	t.Logf("from nothing to a healthy cluster: %.1f s", time.Since(begin).Seconds())
+}
+
+// patience bounds a wait; a sound cluster never comes near it.
+func patience(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func TestFoundsOnceInAnyOrder(t *testing.T) {
+	for _, order := range [][]int{{0, 1, 2}, {2, 0, 1}} {
+		c := newCluster(t, true)
+		must(t, c.StartHost(c.client))
+		c.start(t, c.hosts[order[0]], c.hosts[order[1]], c.hosts[order[2]])
+	}
+}
+
+func TestFaultsSynchronous(t *testing.T) {
+	c := newCluster(t, true)
+	c.start(t, append([]*lab.Host{c.client}, c.hosts...)...)
+	faults := append(rig.Faults(), rig.FenceFaults()...)
+	faults = append(faults, c.storeFaults(t)...)
+	for _, order := range [][]int{{0, 1, 2}, {2, 1, 0}, {1, 2, 0}} {
+		faults = append(faults, rig.AllKilled(order))
+	}
+	for _, f := range faults {
+		t.Run(f.Name, func(t *testing.T) { c.suffer(t, f, noLoss) })
+	}
+}
+
+func TestFaultsAsynchronous(t *testing.T) {
+	c := newCluster(t, false)
+	c.start(t, append([]*lab.Host{c.client}, c.hosts...)...)
+	for _, f := range append(rig.Faults(), rig.FenceFaults()...) {
+		t.Run(f.Name, func(t *testing.T) { c.suffer(t, f, c.reportedLoss(t)) })
+	}
+}
+
+// storeFaults strike the store's leader wherever it is.
+func (c *cluster) storeFaults(t *testing.T) []rig.Fault {
+	var leader *lab.Host
+	find := func(ctx context.Context) *lab.Host {
+		leader = c.RaftLeader(ctx)
+		if leader == nil {
+			t.Fatal("the store names no leader")
+		}
+		return leader
+	}
+	return []rig.Fault{
+		{
+			Name:   "raft leader lost",
+			Strike: func(ctx context.Context, _ rig.Scene) error { return find(ctx).PowerOff() },
+			Mend: func(_ context.Context, _ rig.Scene) error {
+				must(t, leader.PowerOn())
+				return c.StartHost(leader)
+			},
+		},
+		{
+			Name:   "raft leader cut off",
+			Strike: func(ctx context.Context, _ rig.Scene) error { return find(ctx).Cut() },
+			Mend:   func(context.Context, rig.Scene) error { return leader.Heal() },
+		},
+	}
+}
+
+// A lossRule judges the commits that were acknowledged and are gone.
+type lossRule func(*testing.T, check.IDs)
+
+func noLoss(t *testing.T, ids check.IDs) { must(t, ids.Err(0)) }
+
+// reportedLoss demands that the nodes have reported what is gone, neither less nor more: every lost acknowledgement, and besides those nothing but attempts
+// that may have been committed and whose clients never knew.
+func (c *cluster) reportedLoss(t *testing.T) lossRule {
+	before, err := c.LostTransactions(patience(t))
+	must(t, err)
+	return func(t *testing.T, ids check.IDs) {
+		t.Helper()
+		after, err := c.LostTransactions(patience(t))
+		must(t, err, ids.Err(after-before))
+		if most := len(ids.Lost) + ids.Unknown - len(ids.Recovered); after-before > most {
+			t.Errorf("%d transactions reported lost, but clients miss only %d", after-before, most)
+		}
+	}
+}
+
+// suffer strikes the cluster under writers, waits until it works, mends it, waits until it is whole, and judges.
+func (c *cluster) suffer(t *testing.T, f rig.Fault, loss lossRule) {
+	ctx := patience(t)
+	must(t, c.AwaitHealthy(ctx))
+	r := startRig(t, ctx, c, c.client, c.hosts)
+	scene, err := rig.Look(ctx, c, c.hosts)
+	must(t, err, r.AwaitAnswers(ctx, boottime.Now()))
+	fault := boottime.Now()
+	must(t, f.Strike(ctx, scene), r.AwaitCommits(ctx, boottime.Now()))
+	t.Logf("%s", r.Outage(fault))
+	if f.Terms == rig.Failover {
+		must(t, r.AwaitTerms(ctx, 2))
+	}
+	must(t, r.AwaitAnswers(ctx, boottime.Now()))
+	mended := boottime.Now()
+	if f.Mend != nil {
+		must(t, f.Mend(ctx, scene))
+	}
+	must(t, c.AwaitHealthy(ctx), r.AwaitAnswers(ctx, boottime.Now()))
+	t.Logf("whole again %.1f s after the mend", boottime.Now().Sub(mended).Seconds())
+	v := judge(t, ctx, r)
+	loss(t, v.IDs)
+	for _, violation := range v.Violations {
+		t.Error(violation)
+	}
+	if f.Terms == rig.NoFailover && len(v.Terms) != 1 {
+		t.Errorf("%d terms where the fault is no reason to change the primary", len(v.Terms))
+	}
+}

@@ -1,0 +1,165 @@
+// Package haapi asks the failover managers of a lab's hosts by the HTTP API that Patroni and Quorate have in common, from a host where clients live.
+package haapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"quorate/test/check/writer"
+	"quorate/test/lab"
+)
+
+// Port is where the API listens on every host.
+const Port = 8008
+
+// API asks the hosts of one cluster.
+type API struct {
+	Client *lab.Host // where the questions come from
+	Hosts  []*lab.Host
+	Target string // the connection string of clients, for AwaitHealthy
+}
+
+// poll is how often the cluster is asked while somebody waits.
+const poll = 50 * time.Millisecond
+
+// Primary returns the host that says of itself that it is the primary; nil when none does.
+func (a *API) Primary(ctx context.Context) *lab.Host {
+	for _, h := range a.Hosts {
+		if status, _, err := a.Call(ctx, h, http.MethodGet, "/primary", nil); err == nil && status == http.StatusOK {
+			return h
+		}
+	}
+	return nil
+}
+
+// status is what we read of GET /patroni.
+type status struct {
+	Role        string `json:"role"`
+	State       string `json:"state"`
+	Replication []struct {
+		Name  string `json:"application_name"`
+		Addr  string `json:"client_addr"`
+		State string `json:"state"`
+		Sync  string `json:"sync_state"`
+	} `json:"replication"`
+}
+
+// Following says whether the host is a replica that streams from the present primary, by the word of both.
+func (a *API) Following(ctx context.Context, h *lab.Host) bool {
+	code, _, err := a.Call(ctx, h, http.MethodGet, "/replica", nil)
+	primary := a.Primary(ctx)
+	if err != nil || code != http.StatusOK || primary == nil {
+		return false
+	}
+	var lead status
+	if a.Get(ctx, primary, "/patroni", &lead) != nil {
+		return false
+	}
+	for _, r := range lead.Replication {
+		if r.Addr == h.IP() && r.State == "streaming" {
+			return true
+		}
+	}
+	return false
+}
+
+// SyncStandby returns a host that the primary waits for before it acknowledges; nil when there is none.
+func (a *API) SyncStandby(ctx context.Context) *lab.Host {
+	var lead status
+	primary := a.Primary(ctx)
+	if primary == nil || a.Get(ctx, primary, "/patroni", &lead) != nil {
+		return nil
+	}
+	for _, r := range lead.Replication {
+		for _, h := range a.Hosts {
+			if r.Addr == h.IP() && (r.Sync == "sync" || r.Sync == "quorum") {
+				return h
+			}
+		}
+	}
+	return nil
+}
+
+// AwaitHealthy waits until one host leads, all others follow, and clients can write. The error says what was seen last.
+func (a *API) AwaitHealthy(ctx context.Context) error {
+	return a.AwaitMembers(ctx, a.Hosts)
+}
+
+// AwaitMembers is AwaitHealthy with some hosts only.
+func (a *API) AwaitMembers(ctx context.Context, hosts []*lab.Host) error {
+	for {
+		primary := a.Primary(ctx)
+		var missing []string
+		for _, h := range hosts {
+			if h != primary && !a.Following(ctx, h) {
+				missing = append(missing, h.Name)
+			}
+		}
+		if primary != nil && missing == nil {
+			return writer.Await(ctx, a.Target, a.Client.Dial)
+		}
+		select {
+		case <-ctx.Done():
+			if primary == nil {
+				return fmt.Errorf("haapi: waiting for a healthy cluster: no host is primary: %w", ctx.Err())
+			}
+			return fmt.Errorf("haapi: waiting for a healthy cluster: %s leads, %v do not follow: %w", primary.Name, missing, ctx.Err())
+		case <-time.After(poll):
+		}
+	}
+}
+
+// Switchover asks the primary to hand over to the given host, and returns when it has answered.
+func (a *API) Switchover(ctx context.Context, from, to *lab.Host) error {
+	request, err := json.Marshal(map[string]string{"leader": from.Name, "candidate": to.Name})
+	if err != nil {
+		return err
+	}
+	code, body, err := a.Call(ctx, from, http.MethodPost, "/switchover", request)
+	if err == nil && code != http.StatusOK {
+		err = fmt.Errorf("haapi: switchover: %d %s", code, body)
+	}
+	return err
+}
+
+// Get reads a JSON answer.
+func (a *API) Get(ctx context.Context, h *lab.Host, path string, into any) error {
+	code, body, err := a.Call(ctx, h, http.MethodGet, path, nil)
+	if err != nil {
+		return err
+	}
+	if code != http.StatusOK {
+		return fmt.Errorf("haapi: %s of %s: %d %s", path, h.Name, code, body)
+	}
+	return json.Unmarshal(body, into)
+}
+
+// callTimeout bounds a question; a switchover's answer takes as long as the switchover.
+const callTimeout = 2 * time.Second
+
+// Call sends one request on a connection of its own.
+func (a *API) Call(ctx context.Context, h *lab.Host, method, path string, body []byte) (int, []byte, error) {
+	if method == http.MethodGet {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, callTimeout)
+		defer cancel()
+	}
+	req, err := http.NewRequestWithContext(ctx, method, fmt.Sprintf("http://%s%s", h.Addr(Port), path), bytes.NewReader(body))
+	if err != nil {
+		return 0, nil, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	client := http.Client{Transport: &http.Transport{DialContext: a.Client.Dial, DisableKeepAlives: true}}
+	res, err := client.Do(req)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(res.Body)
+	return res.StatusCode, answer, err
+}

@@ -1,0 +1,57 @@
+package quoratestack
+
+import (
+	"bytes"
+	"text/template"
+
+	"quorate/test/lab"
+)
+
+// configuration is one host's file. A lab's hosts share one file system, hence folders of their own for data and sockets; everything else
+// that differs from host to host is the name.
+var configuration = template.Must(template.New("quorate").Parse(`scope: lab
+name: {{.Host.Name}}
+roles: [{{.Roles}}]
+store:
+  data_dir: {{.Host.Dir}}/store
+  expect: {{.Expect}}
+gossip:
+  join: [{{range $i, $h := .Hosts}}{{if $i}}, {{end}}{{$h.IP}}{{end}}]
+  secret: a lab has no secrets
+bootstrap:
+  dcs:
+    synchronous_mode: {{.Synchronous}}
+{{- range $key, $value := .DCS}}
+    {{$key}}: {{$value}}
+{{- end}}
+    postgresql:
+      parameters:
+        max_connections: 100
+      pg_hba:
+      - local all all trust
+      - host replication replicator all scram-sha-256
+      - host all all all scram-sha-256
+  initdb: [{encoding: UTF8}, {locale: C.UTF-8}, data-checksums]
+postgresql:
+  data_dir: {{.Data}}
+  parameters:
+    unix_socket_directories: {{.Run}}
+  authentication:
+    superuser: {username: postgres, password: postgres}
+    replication: {username: replicator, password: replicator}
+    rewind: {username: rewinder, password: rewinder}
+`))
+
+// member is what a configuration is made of.
+type member struct {
+	Options
+	Host      *lab.Host
+	Roles     string
+	Data, Run string
+}
+
+func (m member) render() ([]byte, error) {
+	var b bytes.Buffer
+	err := configuration.Execute(&b, m)
+	return b.Bytes(), err
+}

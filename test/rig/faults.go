@@ -1,0 +1,163 @@
+package rig
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"quorate/test/lab"
+)
+
+// Breakable is a cluster whose parts can be stopped and started.
+type Breakable interface {
+	Cluster
+	Agent() lab.Role                       // the failover manager's process
+	StartAgent(*lab.Host) error            // after its death
+	StartHost(*lab.Host) error             // after a boot
+	SyncStandby(context.Context) *lab.Host // nil: the primary waits for nobody
+	Switchover(ctx context.Context, from, to *lab.Host) error
+}
+
+// Scene is what a fault strikes.
+type Scene struct {
+	Cluster Breakable
+	Hosts   []*lab.Host
+	Primary *lab.Host
+	Standby *lab.Host // another database host; the synchronous one if there is one
+}
+
+// Look finds the scene as it is.
+func Look(ctx context.Context, c Breakable, hosts []*lab.Host) (Scene, error) {
+	s := Scene{Cluster: c, Hosts: hosts, Primary: c.Primary(ctx), Standby: c.SyncStandby(ctx)}
+	if s.Primary == nil {
+		return s, errors.New("rig: nobody is primary")
+	}
+	for _, h := range hosts {
+		if s.Standby == nil && h != s.Primary {
+			s.Standby = h
+		}
+	}
+	return s, nil
+}
+
+// Fault strikes a healthy cluster once.
+type Fault struct {
+	Name   string
+	Strike func(context.Context, Scene) error
+	Mend   func(context.Context, Scene) error // what a person or a boot does afterwards; nothing if nil
+	Terms  Expectation
+}
+
+// Expectation says whether a fault may, must or must not end a term.
+type Expectation int
+
+// The expectations.
+const (
+	Either Expectation = iota
+	Failover
+	NoFailover
+)
+
+// signal makes a strike that signals the first host's processes of all given roles at once.
+func signal(sig unix.Signal, where func(Scene) *lab.Host, roles ...lab.Role) func(context.Context, Scene) error {
+	return func(_ context.Context, s Scene) error { return where(s).Signal(sig, roles...) }
+}
+
+func primary(s Scene) *lab.Host { return s.Primary }
+func standby(s Scene) *lab.Host { return s.Standby }
+
+func startAgent(_ context.Context, s Scene) error { return s.Cluster.StartAgent(s.Primary) }
+
+// thaw lets stopped processes of a role go on; those that were killed meanwhile need nothing.
+func thaw(role lab.Role) func(context.Context, Scene) error {
+	return func(_ context.Context, s Scene) error {
+		err := s.Primary.Signal(unix.SIGCONT, role)
+		if errors.Is(err, lab.ErrNoProcess) {
+			return nil
+		}
+		return err
+	}
+}
+
+// powerOff and boot are a host's loss and return.
+func powerOff(where func(Scene) *lab.Host) func(context.Context, Scene) error {
+	return func(_ context.Context, s Scene) error { return where(s).PowerOff() }
+}
+
+func boot(where func(Scene) *lab.Host) func(context.Context, Scene) error {
+	return func(_ context.Context, s Scene) error {
+		return errors.Join(where(s).PowerOn(), s.Cluster.StartHost(where(s)))
+	}
+}
+
+func cut(where func(Scene) *lab.Host) func(context.Context, Scene) error {
+	return func(_ context.Context, s Scene) error { return where(s).Cut() }
+}
+
+func heal(where func(Scene) *lab.Host) func(context.Context, Scene) error {
+	return func(_ context.Context, s Scene) error { return where(s).Heal() }
+}
+
+// agentOf is the cluster's agent as a role; it is known only with the scene.
+func agent(sig unix.Signal) func(context.Context, Scene) error {
+	return func(_ context.Context, s Scene) error { return s.Primary.Signal(sig, s.Cluster.Agent()) }
+}
+
+// Faults are those that any cluster of this kind must survive.
+func Faults() []Fault {
+	return []Fault{
+		{Name: "switchover", Terms: Failover, Strike: func(ctx context.Context, s Scene) error {
+			return s.Cluster.Switchover(ctx, s.Primary, s.Standby)
+		}},
+		{Name: "postmaster killed", Strike: signal(unix.SIGKILL, primary, lab.Postmaster)},
+		{Name: "postmaster frozen", Strike: signal(unix.SIGSTOP, primary, lab.Postmaster), Mend: thaw(lab.Postmaster)},
+		{Name: "agent killed", Terms: Failover, Strike: agent(unix.SIGKILL), Mend: startAgent},
+		{Name: "agent frozen", Terms: Failover, Strike: agent(unix.SIGSTOP), Mend: func(_ context.Context, s Scene) error {
+			return s.Primary.Signal(unix.SIGCONT, s.Cluster.Agent())
+		}},
+		{Name: "host lost", Terms: Failover, Strike: powerOff(primary), Mend: boot(primary)},
+		{Name: "primary cut off", Terms: Failover, Strike: cut(primary), Mend: heal(primary)},
+		{Name: "replica cut off", Terms: NoFailover, Strike: cut(standby), Mend: heal(standby)},
+		{Name: "replica lost", Terms: NoFailover, Strike: powerOff(standby), Mend: boot(standby)},
+	}
+}
+
+// FenceFaults are those of a cluster whose PostgreSQL has a fence (lab.Fence) for a parent.
+func FenceFaults() []Fault {
+	return []Fault{
+		{Name: "agent killed and back within a second", Terms: NoFailover, Strike: func(ctx context.Context, s Scene) error {
+			if err := agent(unix.SIGKILL)(ctx, s); err != nil {
+				return err
+			}
+			return s.Cluster.StartAgent(s.Primary)
+		}},
+		{Name: "fence killed", Strike: signal(unix.SIGKILL, primary, lab.Fence)},
+		{Name: "agent and fence killed", Terms: Failover, Strike: signal(unix.SIGKILL, primary, lab.Agent, lab.Fence), Mend: startAgent},
+	}
+}
+
+// AllKilled kills every process of every database host at once and boots the hosts in the given order, each a moment after the one before.
+func AllKilled(order []int) Fault {
+	return Fault{Name: fmt.Sprintf("all killed, started as %v", order), Strike: func(ctx context.Context, s Scene) error {
+		for _, h := range s.Hosts {
+			if err := h.PowerOff(); err != nil {
+				return err
+			}
+		}
+		for _, i := range order {
+			h := s.Hosts[i]
+			if err := errors.Join(h.PowerOn(), s.Cluster.StartHost(h)); err != nil {
+				return err
+			}
+			select {
+			case <-time.After(300 * time.Millisecond): // so that the order is one; nothing waits for it to be long enough
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		return nil
+	}}
+}
