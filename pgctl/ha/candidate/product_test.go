@@ -11,9 +11,13 @@ import (
 // variants are the members that the products below are made of.
 func variants(name string) []Member {
 	var out []Member
-	for _, lsn := range []postgres.LSN{99, 100, 200} {
+	positions, priorities := []postgres.LSN{99, 100, 200}, []int{0, 1, 2}
+	if testing.Short() {
+		positions, priorities = positions[1:], priorities[:2]
+	}
+	for _, lsn := range positions {
 		for _, tl := range []postgres.Timeline{1, 2} {
-			for _, priority := range []int{0, 1, 2} {
+			for _, priority := range priorities {
 				for _, running := range []bool{true, false} {
 					m := standby(name, lsn)
 					m.Priority, m.Running = priority, running
