@@ -27,6 +27,8 @@ func (d *decider) follow() {
 		d.because(CodeWaiting, "the data folder cannot be used: %s", p.Problem)
 	case p.Folder == FolderEmpty:
 		d.clone(false)
+	case p.Folder == FolderBroken && p.Phase == Stopped:
+		d.clone(true)
 	case d.s.Asked.Reinit != nil:
 		d.reinit()
 	case p.Phase == Running:
@@ -84,8 +86,6 @@ func (d *decider) stream() {
 		d.do(Stop{Mode: "fast", Why: "rewind"})
 	case !p.Streaming:
 		d.checkWAL(up)
-	default:
-		d.slots()
 	}
 }
 

@@ -113,7 +113,9 @@ func (d *decider) slots() {
 	if !d.s.Set.PostgreSQL.UseSlots || d.opBusy() {
 		return
 	}
-	if want := d.wantSlots(); !slices.Equal(want, sorted(d.s.PG.Slots)) {
+	want := d.wantSlots()
+	missing := slices.ContainsFunc(want, func(n string) bool { return !slices.Contains(d.s.PG.Slots, n) })
+	if missing {
 		d.tryPG(SetSlots{Want: want})
 	}
 }

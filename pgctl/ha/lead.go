@@ -48,7 +48,7 @@ func (d *decider) knownStandby() bool {
 	return d.s.PG.standby() && d.s.Now.Sub(d.s.PG.SampleAt) < sampleTrust
 }
 
-// sampleTrust is how long a sample proves that a server is a standby.
+// sampleTrust is how long a sample is good enough to act on.
 const sampleTrust = 2 * time.Second
 
 // lead decides while this node holds the leader key by its own lease.
@@ -94,8 +94,10 @@ func (d *decider) primary() {
 		d.do(Restart{ID: d.s.Asked.Restart.ID})
 		return
 	}
-	d.synchronous()
-	d.slots()
+	if d.s.Now.Sub(d.s.PG.SampleAt) < sampleTrust {
+		d.synchronous()
+		d.slots()
+	}
 	d.status()
 }
 

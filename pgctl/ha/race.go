@@ -25,7 +25,7 @@ func (d *decider) noLeader() {
 		}
 	case p.Folder == FolderBad:
 		d.because(CodeWaiting, "the data folder cannot be used: %s", p.Problem)
-	case p.Folder == FolderEmpty:
+	case p.Folder == FolderEmpty, p.Folder == FolderBroken:
 		d.because(CodeWaiting, "waiting for leader to bootstrap")
 	case p.Phase == Stopped:
 		d.because(CodeWaiting, "starting as a secondary: there is no leader")

@@ -74,6 +74,7 @@ const (
 	FolderEmpty                 // missing or empty: it may be filled
 	FolderData                  // a usable data folder
 	FolderBad                   // neither: it must not be touched; PG.Problem says why
+	FolderBroken                // data that an operation left unusable: only a new copy helps
 )
 
 // Phase is the state of the postmaster.

@@ -233,7 +233,7 @@ func (h *host) operation(a ha.Action, life int) error {
 		if !h.mayWrite() {
 			return errFence
 		}
-		p.names = a.Names
+		p.asked, p.names = a.Names, a.Names
 		p.open(a.Term)
 		h.w.log("%s: promoted on timeline %d at %d", h.name, p.tl, len(p.log))
 		h.w.check.promoted(h, a.Term)
@@ -267,7 +267,7 @@ func (h *host) operation(a ha.Action, life int) error {
 		if p.life != life || !p.writable() {
 			return errGone
 		}
-		p.names = a.Names
+		p.asked = a.Names
 	}
 	return nil
 }
@@ -284,7 +284,7 @@ func (h *host) startPrimary(a ha.StartPrimary) error {
 	if !h.mayWrite() {
 		return errFence
 	}
-	p.running, p.recovery, p.term, p.upstream = true, false, a.Term, ha.Upstream{}
+	p.running, p.recovery, p.term, p.upstream, p.names = true, false, a.Term, ha.Upstream{}, p.asked
 	p.life++
 	if a.Bootstrap {
 		h.w.check.promoted(h, a.Term)

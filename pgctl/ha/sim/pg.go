@@ -23,7 +23,8 @@ type pg struct {
 	switches   []postgres.Switch
 	clean      bool
 	wasPrimary bool
-	names      postgres.SyncNames // in the configuration file
+	asked      postgres.SyncNames // in the configuration file
+	names      postgres.SyncNames // in effect
 	pledged    dcs.Term
 
 	running   bool
@@ -48,7 +49,11 @@ func (p *pg) writable() bool { return p.running && !p.starting && !p.recovery }
 
 // client writes on every host whose PostgreSQL lets it.
 func (p *pg) client(h *host) {
-	if !h.awake() || p.frozen || !p.writable() || !h.w.chance(0.5) {
+	if !h.awake() || p.frozen || !p.writable() {
+		return
+	}
+	p.names = p.asked // the reload has come through
+	if !h.w.chance(0.5) {
 		return
 	}
 	id := h.w.check.newID()
@@ -167,10 +172,11 @@ func (p *pg) sample(h *host, out *ha.PG) {
 	out.Phase = phase
 	out.Clean, out.WasPrimary, out.EndLSN = p.clean, p.wasPrimary, p.end()
 	out.Pledged, out.Crashes = p.pledged, p.crashes
-	out.Names, out.NamesAsked = p.names, p.names
+	out.NamesAsked = p.asked
 	if p.frozen {
 		return
 	}
+	out.Names = p.names
 	out.SampleAt = h.clock()
 	out.InRecovery, out.Timeline, out.FlushLSN, out.ReplayLSN = p.recovery, p.tl, p.end(), p.end()
 	out.Switches, out.Streaming, out.Following = p.switches, p.streaming, p.upstream

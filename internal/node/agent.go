@@ -1,0 +1,389 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"quorate/api/rest"
+	"quorate/internal/config"
+	"quorate/internal/config/dynamic"
+	"quorate/internal/dcsclient"
+	"quorate/internal/fence"
+	"quorate/pgctl/ha"
+	"quorate/pgctl/instance"
+	"quorate/pgctl/postgres"
+	"quorate/raftstore/dcs"
+)
+
+// agent is the postgres role: it owns one PostgreSQL and decides about it.
+type agent struct {
+	cfg    *config.Config
+	log    *slog.Logger
+	dcs    dcsclient.Client
+	keys   dcs.Keys
+	guard  *fence.Guard
+	inst   *instance.Instance
+	mon    *instance.Monitor
+	loop   *loop
+	peers  *peerClient
+	pub    *publisher
+	watch  *watcher
+	exits  chan exitOrder
+	exe    string
+	state  string // the state folder
+	ctx    context.Context
+	cancel context.CancelFunc
+	tasks  sync.WaitGroup
+
+	requests requests
+	opKind   atomic.Pointer[string] // the PostgreSQL operation in flight
+	progress atomic.Pointer[instance.Progress]
+	pledged  pledgeFile
+	seen     *seen // what the last samples said, for operations that wait for one
+	confs    chan dynamic.Config
+	set      atomic.Pointer[dynamic.Config] // the settings in force, for operations
+}
+
+// exitOrder is the loop's word that the agent is to end.
+type exitOrder struct {
+	code int
+	why  string
+}
+
+// supervisor shows the fence to the instance.
+type supervisor struct{ *fence.Guard }
+
+func (s supervisor) Start(ctx context.Context, sp instance.Spec) (int, error) {
+	return s.Guard.Start(ctx, fence.Spec{
+		Path: sp.Path, Args: sp.Args, Env: sp.Env, Dir: sp.Dir, LogFile: sp.LogFile, UID: sp.UID, GID: sp.GID, Standby: sp.Standby,
+	})
+}
+
+func (s supervisor) Wait(ctx context.Context) (instance.ExitStatus, error) {
+	e, err := s.Guard.Wait(ctx)
+	return instance.ExitStatus{PID: e.PID, Code: e.Code, Signal: e.Signal, Fenced: e.Fired}, err
+}
+
+var _ instance.Supervisor = supervisor{}
+
+// agentOptions is what an agent needs of the rest of the node.
+type agentOptions struct {
+	cfg     *config.Config
+	log     *slog.Logger
+	dcs     dcsclient.Client
+	metrics registerer
+	exe     string
+	peerKey []byte
+	publish func(*view) // the routing table's source
+}
+
+// newAgent prepares the agent: the fence is connected or started, PostgreSQL is left as it is.
+func newAgent(ctx context.Context, o agentOptions) (*agent, error) {
+	c := o.cfg
+	a := &agent{
+		cfg: c, log: o.log.With("component", "agent"), dcs: o.dcs, keys: dcs.NewKeys(c.Namespace, c.Scope), exe: o.exe,
+		exits: make(chan exitOrder, 1), state: c.PostgreSQL.DataDir + ".quorate", confs: make(chan dynamic.Config, 1), seen: newSeen(),
+	}
+	a.ctx, a.cancel = context.WithCancel(context.Background())
+	if err := os.MkdirAll(a.state, 0o755); err != nil {
+		return nil, fmt.Errorf("postgresql.data_dir: the folder beside it cannot be made: %w", err)
+	}
+	var err error
+	if a.guard, err = fence.NewGuard(ctx, fence.GuardOptions{
+		StateDir: a.state, DataDir: c.PostgreSQL.DataDir, Command: []string{o.exe, "fence"}, Logger: o.log.With("component", "fence"),
+		Watchdog: watchdogConfig(c),
+	}); err != nil {
+		return nil, err
+	}
+	if a.inst, err = instance.New(a.instanceOptions(o)); err != nil {
+		return nil, err
+	}
+	a.pledged.path = filepath.Join(a.state, "pledge.json")
+	a.peers = newPeerClient(c, o.peerKey)
+	a.mon = a.inst.NewMonitor(instance.MonitorOptions{Interval: time.Second, OnSample: a.onSample})
+	a.pub = newPublisher(a, o.publish)
+	a.loop = &loop{
+		known: a.newKnown(), events: make(chan event, 1024), run: a.begin, show: a.pub.show, log: a.log,
+		history: &decisions{sink: a.pub.decision},
+	}
+	a.watch = newWatcher(o.dcs, a.keys, a.log, func(e viewEvent) { a.loop.post(e) })
+	return a, nil
+}
+
+func watchdogConfig(c *config.Config) fence.WatchdogConfig {
+	eff, _ := c.Effective(c.Bootstrap.DCS, c.Profile())
+	t := eff.TTL - c.Watchdog.SafetyMargin
+	if c.Watchdog.SafetyMargin < 0 || t <= 0 {
+		t = dynamic.TimingFor(eff.TTL).WatchdogTimeout()
+	}
+	return fence.WatchdogConfig{Mode: c.Watchdog.Mode, Device: c.Watchdog.Device, Timeout: t}
+}
+
+func (a *agent) instanceOptions(o agentOptions) instance.Options {
+	c, p := a.cfg, a.cfg.PostgreSQL
+	host, _, _ := net.SplitHostPort(p.ConnectAddress)
+	eff, _ := c.Effective(nil, c.Profile())
+	opt := instance.Options{
+		DataDir: p.DataDir, BinDir: eff.PostgreSQL.BinDir, StateDir: a.state, ClusterName: c.Scope, Listen: listenAddresses(p.Listen),
+		Port: p.Port, ConnectHost: host, Database: eff.PostgreSQL.Database, SocketDir: firstOf(eff.PostgreSQL.Parameters["unix_socket_directories"]),
+		Superuser: account(p.Superuser), Replication: account(p.Replication), Rewind: account(p.Rewind),
+		Supervisor: supervisor{a.guard}, Logger: o.log, Metrics: o.metrics,
+		OnExit: a.onExit, OnProgress: func(p instance.Progress) { a.progress.Store(&p) },
+	}
+	return opt
+}
+
+// account translates a role's credentials.
+func account(c config.Credentials) instance.Account {
+	a := instance.Account{User: c.Username, Password: c.Password, Extra: postgres.Conninfo{}}
+	for k, v := range map[string]string{
+		"sslmode": c.SSLMode, "sslkey": c.SSLKey, "sslcert": c.SSLCert, "sslpassword": c.SSLPassword, "sslrootcert": c.SSLRootCert,
+		"sslcrl": c.SSLCRL, "sslcrldir": c.SSLCRLDir, "sslnegotiation": c.SSLNegotiation, "gssencmode": c.GSSEncMode,
+		"channel_binding": c.ChannelBinding,
+	} {
+		if v != "" {
+			a.Extra = a.Extra.With(k, v)
+		}
+	}
+	return a
+}
+
+func (a *agent) newKnown() *known {
+	c := a.cfg
+	k := &known{keys: a.keys, lanes: map[ha.Lane]*lane{}}
+	k.self = ha.Self{
+		Name: c.Name, ConnURL: a.connURL(), APIURL: apiURL(c), Version: PatroniVersion, Tags: c.Tags.All,
+		NoFailover: c.Tags.NoFailover, FailoverPriority: c.Tags.FailoverPriority, CloneFrom: c.Tags.CloneFrom, ReplicateFrom: c.Tags.ReplicateFrom,
+		CanBootstrap: true, BootstrapConfig: bootstrapConfig(c), WatchdogRequired: c.Watchdog.Mode == "required",
+	}
+	k.local = c
+	k.settings = func(shared []byte) dynamic.Config {
+		var raw map[string]any
+		if shared != nil {
+			_ = json.Unmarshal(shared, &raw) // the parser of the cluster's keys has made sure that it is JSON
+		} else {
+			raw = c.Bootstrap.DCS
+		}
+		eff, wrong := k.local.Effective(raw, c.Profile())
+		for _, w := range wrong {
+			a.log.Warn("configuration corrected", "setting", w.Setting, "found", w.Found, "used", w.Used, "why", w.Reason)
+		}
+		select { // newest wins
+		case <-a.confs:
+		default:
+		}
+		a.confs <- eff
+		a.set.Store(&eff)
+		return eff
+	}
+	k.set = k.settings(nil)
+	if t, err := a.pledged.load(); err == nil {
+		k.pg.Pledged = t
+	} else {
+		a.log.Error("the pledge cannot be read: nothing is followed until a new leader is there", "error", err)
+	}
+	return k
+}
+
+func bootstrapConfig(c *config.Config) json.RawMessage {
+	raw := c.Bootstrap.DCS
+	if raw == nil {
+		raw = map[string]any{}
+	}
+	b, err := json.Marshal(raw)
+	if err != nil {
+		return json.RawMessage("{}")
+	}
+	return b
+}
+
+func (a *agent) connURL() string {
+	eff, _ := a.cfg.Effective(nil, a.cfg.Profile())
+	db := eff.PostgreSQL.Database
+	if db == "" {
+		db = "postgres"
+	}
+	return "postgres://" + a.cfg.PostgreSQL.ConnectAddress + "/" + db
+}
+
+func apiURL(c *config.Config) string {
+	scheme := "http"
+	if c.REST.TLS.Enabled() {
+		scheme = "https"
+	}
+	return scheme + "://" + c.REST.ConnectAddress + "/patroni"
+}
+
+func listenAddresses(hosts []string) string {
+	out := ""
+	for i, h := range hosts {
+		if i > 0 {
+			out += ","
+		}
+		out += h
+	}
+	return out
+}
+
+func firstOf(list string) string {
+	for i, r := range list {
+		if r == ',' {
+			return list[:i]
+		}
+	}
+	return list
+}
+
+// start looks at the folder and begins to decide.
+func (a *agent) start(ctx context.Context) error {
+	f := a.inst.Inspect(ctx)
+	if f.PID != 0 {
+		if st, _ := a.guard.Status(); st.PM == 0 {
+			if err := a.guard.Adopt(ctx, f.PID); err != nil {
+				return fmt.Errorf("adopting the PostgreSQL that runs: %w", err)
+			}
+		}
+	}
+	if f.Err == nil || f.Empty {
+		if _, err := a.inst.Configure(ctx, a.instanceConfig(a.loop.known.set)); err != nil {
+			a.log.Error("the configuration of PostgreSQL was not applied", "error", err)
+		}
+	}
+	a.tasks.Go(func() { a.mon.Run(a.ctx) })
+	a.tasks.Go(a.followFence)
+	a.tasks.Go(a.applyConfigs)
+	a.tasks.Go(func() { a.watch.run(a.ctx) })
+	a.refresh(ctx)
+	a.tasks.Go(func() { a.loop.serve(a.ctx) })
+	return nil
+}
+
+// stop ends the agent's own work; the fence and PostgreSQL go on unless the loop has stopped them.
+func (a *agent) stop(quitFence bool) {
+	a.cancel()
+	a.tasks.Wait()
+	if quitFence {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		if err := a.guard.Quit(ctx); err != nil {
+			a.log.Warn("the fence goes on", "error", err)
+		}
+	} else {
+		_ = a.guard.Close()
+	}
+	_ = a.inst.Close()
+}
+
+// followFence tells the loop what the fence says.
+func (a *agent) followFence() {
+	for {
+		a.loop.post(fenceEvent{a.fenceState()})
+		if st, ok := a.guard.Status(); ok && st.PM == 0 {
+			a.refresh(a.ctx)
+		}
+		select {
+		case <-a.guard.Changed():
+		case <-a.ctx.Done():
+			return
+		}
+	}
+}
+
+func (a *agent) fenceState() ha.Fence {
+	st, ok := a.guard.Status()
+	return ha.Fence{
+		Connected: ok, Term: dcs.Term(st.Term), Deadline: st.Deadline, Fired: dcs.Term(st.Fired), Unfenced: st.Unfenced, PM: st.PM,
+	}
+}
+
+// onExit counts the ends that nobody asked for.
+func (a *agent) onExit(e instance.ExitStatus) {
+	asked := a.opKind.Load() != nil || e.Fenced
+	if !asked {
+		a.log.Warn("PostgreSQL has ended", "how", e.String())
+	}
+	a.loop.post(pgEvent{func(p *ha.PG) {
+		p.ExitText = e.String()
+		if !asked {
+			p.Crashes++
+		}
+	}})
+}
+
+// refresh looks at the folder and tells the loop.
+func (a *agent) refresh(ctx context.Context) {
+	a.loop.post(pgEvent{a.inspect(ctx)})
+}
+
+// applyConfigs gives PostgreSQL each new configuration, the newest only.
+func (a *agent) applyConfigs() {
+	for {
+		select {
+		case <-a.ctx.Done():
+			return
+		case set := <-a.confs:
+			if _, err := a.inst.Configure(a.ctx, a.instanceConfig(set)); err != nil && a.ctx.Err() == nil {
+				a.log.Error("the configuration of PostgreSQL was not applied", "error", err)
+			}
+			a.mon.Poke()
+		}
+	}
+}
+
+// instanceConfig is what the settings in force say about PostgreSQL.
+func (a *agent) instanceConfig(set dynamic.Config) instance.Config {
+	p := set.PostgreSQL
+	out := instance.Config{
+		Params: postgres.Params(p.Parameters), Recovery: postgres.Params(p.RecoveryConf), HBA: p.PgHBA, Ident: p.PgIdent, CustomConf: p.CustomConf,
+	}
+	for _, o := range p.Basebackup {
+		out.BaseBackup = append(out.BaseBackup, o.Arg())
+	}
+	for _, o := range p.Rewind {
+		out.PGRewind = append(out.PGRewind, o.Arg())
+	}
+	return out
+}
+
+// upstreamOf turns a member's conn_url into a host and a port.
+func upstreamOf(u ha.Upstream) (host string, port int, err error) {
+	if u.Conn == "" {
+		return "", 0, nil
+	}
+	p, err := url.Parse(u.Conn)
+	if err != nil {
+		return "", 0, fmt.Errorf("conn_url of %s: %w", u.Name, err)
+	}
+	host, port = p.Hostname(), 5432
+	if s := p.Port(); s != "" {
+		if port, err = strconv.Atoi(s); err != nil {
+			return "", 0, fmt.Errorf("conn_url of %s: %w", u.Name, err)
+		}
+	}
+	return host, port, nil
+}
+
+// replicationUpstream is the upstream with this member's account and slot.
+func (a *agent) replicationUpstream(u ha.Upstream) (postgres.Upstream, error) {
+	host, port, err := upstreamOf(u)
+	if err != nil || host == "" {
+		return postgres.Upstream{}, err
+	}
+	up := postgres.Upstream{Host: host, Port: port, Name: a.cfg.Name}
+	if set := a.set.Load(); set == nil || set.PostgreSQL.UseSlots {
+		up.Slot = postgres.SlotName(a.cfg.Name)
+	}
+	return up, nil
+}
+
+var _ rest.Backend = (*backend)(nil)

@@ -1,0 +1,124 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"quorate/internal/boottime"
+	"quorate/internal/dcsclient"
+	"quorate/internal/fence"
+	"quorate/pgctl/ha"
+)
+
+// storeTimeout bounds one exchange with the store: a later answer would say nothing that still holds.
+const storeTimeout = 1500 * time.Millisecond
+
+// begin starts an action and returns. Its end comes to the loop as an event.
+func (a *agent) begin(act ha.Action, k *known) {
+	switch act := act.(type) {
+	case ha.GrantLease:
+		go a.grant(act.TTL)
+	case ha.RenewLease:
+		go a.renew(act.ID)
+	case ha.AdoptLease:
+		go a.renew(act.ID)
+	case ha.Commit:
+		go a.commit(act)
+	case ha.ArmFence:
+		go a.arm(act)
+	case ha.Unfence:
+		go a.fenceCall(ha.LaneFence, func(ctx context.Context) error { return a.guard.Unfence(ctx, fence.Term(act.Term)) })
+	case ha.FenceNow:
+		a.log.Warn("fencing PostgreSQL", "why", act.Why)
+		go a.fenceNow()
+	case ha.AskPeers:
+		go a.ask(act)
+	case ha.Exit:
+		select {
+		case a.exits <- exitOrder{act.Code, act.Why}:
+		default:
+		}
+	default:
+		a.operate(act, k)
+	}
+}
+
+func (a *agent) grant(ttl time.Duration) {
+	ctx, cancel := context.WithTimeout(a.ctx, storeTimeout)
+	defer cancel()
+	sent := boottime.Now()
+	id, err := a.dcs.Grant(ctx, ttl)
+	a.loop.post(leaseEvent{id: id, ttl: ttl, sent: sent, err: err})
+}
+
+func (a *agent) renew(id int64) {
+	ctx, cancel := context.WithTimeout(a.ctx, storeTimeout)
+	defer cancel()
+	ttl, sent, err := a.dcs.KeepAlive(ctx, id)
+	if err != nil {
+		sent = boottime.Now()
+	}
+	a.loop.post(leaseEvent{id: id, ttl: ttl, sent: sent, gone: errors.Is(err, dcsclient.ErrLeaseNotFound), err: err})
+}
+
+func (a *agent) commit(c ha.Commit) {
+	ctx, cancel := context.WithTimeout(a.ctx, storeTimeout)
+	defer cancel()
+	r, err := a.dcs.Commit(ctx, c.Txn)
+	if errors.Is(err, dcsclient.ErrLeaseNotFound) {
+		a.loop.post(leaseEvent{id: leaseIn(c), gone: true, err: err})
+	}
+	if err != nil {
+		a.log.Warn("store change failed", "change", c.What, "error", err)
+		a.watch.again()
+	}
+	a.loop.post(commitEvent{lane: c.In, what: c.What, succeeded: r.Succeeded, cluster: r.ClusterID, revision: r.Revision, at: boottime.Now(), err: err})
+}
+
+func leaseIn(c ha.Commit) int64 {
+	for _, op := range c.Txn.Then {
+		if op.Lease != 0 {
+			return op.Lease
+		}
+	}
+	return 0
+}
+
+func (a *agent) arm(act ha.ArmFence) {
+	a.fenceCall(ha.LaneFence, func(ctx context.Context) error {
+		return a.guard.Lease(ctx, fence.Term(act.Term), act.Deadline)
+	})
+}
+
+func (a *agent) fenceCall(_ ha.Lane, call func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(a.ctx, time.Second)
+	defer cancel()
+	err := call(ctx)
+	if err != nil && !errors.Is(err, fence.ErrLost) {
+		a.log.Warn("the fence refuses", "error", err)
+	}
+	a.loop.post(armedEvent{a.fenceState(), err})
+}
+
+// fenceNow kills everything and waits until it has gone, for a while: what cannot be killed at once (a process that hangs in
+// the disk) cannot acknowledge anything either, because the signal comes before its next instruction.
+func (a *agent) fenceNow() {
+	ctx, cancel := context.WithTimeout(a.ctx, 2*time.Second)
+	defer cancel()
+	if err := a.guard.Kill(ctx); err != nil {
+		a.log.Error("the fence does not answer", "error", err)
+	}
+	a.loop.post(fenceEvent{a.fenceState()})
+	_, _ = a.guard.Wait(ctx)
+	a.loop.post(pgEvent{a.inspect(a.ctx)})
+	a.loop.post(killedEvent{a.fenceState()})
+}
+
+// killedEvent ends a FenceNow.
+type killedEvent struct{ fence ha.Fence }
+
+func (e killedEvent) fold(k *known) {
+	k.free(ha.LaneKill)
+	k.fence = e.fence
+}

@@ -1,0 +1,107 @@
+package node
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"quorate/internal/boottime"
+	"quorate/pgctl/ha"
+)
+
+// loop owns known: it folds events, decides, and hands actions to the executor.
+type loop struct {
+	known  *known
+	events chan event
+	run    func(a ha.Action, k *known) // begins an action; must not block
+	show   func(s ha.Snapshot, d ha.Decision)
+	log    *slog.Logger
+
+	last    ha.Reason
+	beat    atomic.Int64 // boottime of the last decision, for liveness
+	next    atomic.Int64
+	history *decisions
+}
+
+// post gives the loop an event. It blocks only while the loop is behind by a thousand events.
+func (l *loop) post(e event) { l.events <- e }
+
+// serve runs until ctx ends.
+func (l *loop) serve(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case e := <-l.events:
+			e.fold(l.known)
+		case <-timer.C:
+		}
+		l.drain()
+		wake := l.decide()
+		timer.Reset(max(0, boottime.Until(wake)))
+	}
+}
+
+// drain folds what else has come meanwhile: one decision serves all of it.
+func (l *loop) drain() {
+	for {
+		select {
+		case e := <-l.events:
+			e.fold(l.known)
+		default:
+			return
+		}
+	}
+}
+
+func (l *loop) decide() boottime.Instant {
+	now := boottime.Now()
+	s := l.known.snapshot(now, time.Now())
+	d := ha.Decide(s)
+	l.known.mem = d.Mem
+	for _, a := range d.Actions {
+		if a.Lane() != ha.LaneExit {
+			l.known.take(a.Lane())
+		}
+		l.run(a, l.known)
+	}
+	l.tell(s, d)
+	l.show(s, d)
+	l.beat.Store(int64(now))
+	l.next.Store(int64(d.Wake))
+	return d.Wake
+}
+
+// tell logs a decision that changed something, or that has another reason than the one before: nothing at rest.
+func (l *loop) tell(s ha.Snapshot, d ha.Decision) {
+	var notable []string
+	for _, a := range d.Actions {
+		if isNotable(a) {
+			notable = append(notable, a.String())
+		}
+	}
+	if len(notable) == 0 && d.Reason == l.last {
+		return
+	}
+	attrs := []any{"reason", string(d.Reason.Code)}
+	if len(notable) > 0 {
+		attrs = append(attrs, "actions", notable)
+	}
+	l.log.Info(d.Reason.Text, attrs...)
+	l.history.add(s.Wall, d.Reason, notable)
+	l.last = d.Reason
+}
+
+// isNotable leaves out what is done again and again while nothing happens.
+func isNotable(a ha.Action) bool {
+	switch a := a.(type) {
+	case ha.RenewLease, ha.ArmFence, ha.AskPeers:
+		return false
+	case ha.Commit:
+		return a.In == ha.LaneCommit
+	}
+	return true
+}

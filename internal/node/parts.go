@@ -1,0 +1,150 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+
+	"quorate/api/rest"
+	"quorate/internal/config"
+	"quorate/internal/config/dynamic"
+	"quorate/pgctl/ha"
+	"quorate/proxy"
+	"quorate/raftstore"
+)
+
+func askStop(k *ha.Asked) { k.Stop = true }
+
+// reloadEvent puts a new local configuration in force.
+type reloadEvent struct{ cfg *config.Config }
+
+func (e reloadEvent) fold(k *known) {
+	k.self.Tags = e.cfg.Tags.All
+	k.self.NoFailover, k.self.FailoverPriority = e.cfg.Tags.NoFailover, e.cfg.Tags.FailoverPriority
+	k.self.CloneFrom, k.self.ReplicateFrom = e.cfg.Tags.CloneFrom, e.cfg.Tags.ReplicateFrom
+	k.local = e.cfg
+	if c := k.store.Cluster; c != nil {
+		k.set = k.settings(c.Config)
+	}
+}
+
+// routerView shows the router to the API.
+type routerView struct{ r *proxy.Router }
+
+func (v routerView) Status() any   { return v.r.Status() }
+func (v routerView) Sessions() any { return v.r.Sessions() }
+
+func (v routerView) Kill(id string) error {
+	n, err := strconv.ParseUint(id, 10, 64)
+	if err != nil {
+		return rest.ErrNoSession
+	}
+	if err := v.r.Kill(n); err != nil {
+		return errors.Join(rest.ErrNoSession, err)
+	}
+	return nil
+}
+
+// storeMembers shows the store's members to the API.
+type storeMembers struct{ s *raftstore.Store }
+
+func (m storeMembers) List(ctx context.Context) ([]rest.StoreMember, error) {
+	r, err := m.s.MemberList(ctx, &pb.MemberListRequest{})
+	if err != nil {
+		return nil, err
+	}
+	var out []rest.StoreMember
+	for _, x := range r.Members {
+		out = append(out, rest.StoreMember{
+			ID: fmt.Sprintf("%x", x.ID), Name: x.Name, PeerURL: first(x.PeerURLs), ClientURL: first(x.ClientURLs), Learner: x.IsLearner,
+			Leader: x.ID == m.s.Leader(), Healthy: x.ID == m.s.Leader() || x.ID == m.s.ID(),
+		})
+	}
+	return out, nil
+}
+
+func first(list []string) string {
+	if len(list) == 0 {
+		return ""
+	}
+	return list[0]
+}
+
+func (m storeMembers) Add(ctx context.Context, _, peerURL string) (rest.StoreMember, error) {
+	r, err := m.s.MemberAdd(ctx, &pb.MemberAddRequest{PeerURLs: []string{peerURL}, IsLearner: true})
+	if err != nil {
+		return rest.StoreMember{}, err
+	}
+	return rest.StoreMember{ID: fmt.Sprintf("%x", r.Member.ID), PeerURL: peerURL, Learner: true}, nil
+}
+
+func (m storeMembers) Promote(ctx context.Context, id string) error {
+	n, err := memberID(id)
+	if err != nil {
+		return err
+	}
+	_, err = m.s.MemberPromote(ctx, &pb.MemberPromoteRequest{ID: n})
+	return err
+}
+
+func (m storeMembers) Remove(ctx context.Context, id string) error {
+	n, err := memberID(id)
+	if err != nil {
+		return err
+	}
+	_, err = m.s.MemberRemove(ctx, &pb.MemberRemoveRequest{ID: n})
+	return err
+}
+
+func memberID(id string) (uint64, error) {
+	n, err := strconv.ParseUint(id, 16, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%w: %q", rest.ErrNoMember, id)
+	}
+	return n, nil
+}
+
+// tableKeeper makes the routing table of a host without PostgreSQL.
+type tableKeeper struct {
+	cfg   *config.Config
+	route func(*view)
+
+	mu   sync.Mutex
+	last view
+}
+
+func (t *tableKeeper) see(e viewEvent) {
+	if e.cluster == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.last.cluster != nil && t.last.cluster.ClusterID == e.cluster.ClusterID && t.last.cluster.Revision > e.cluster.Revision {
+		return
+	}
+	v := view{cluster: e.cluster, seenAt: max(t.last.seenAt, e.seenAt), scope: t.cfg.Scope, ttl: t.ttl(e)}
+	t.last = v
+	t.route(&v)
+}
+
+// ttl is the cluster's, as its configuration has it.
+func (t *tableKeeper) ttl(e viewEvent) time.Duration {
+	return sharedConfig(t.cfg, e.cluster.Config).TTL
+}
+
+// sharedConfig lays a host's own settings over the cluster's; before there are any, over those that it would begin with.
+func sharedConfig(c *config.Config, raw []byte) dynamic.Config {
+	shared := c.Bootstrap.DCS
+	if raw != nil {
+		shared = nil
+		_ = json.Unmarshal(raw, &shared) // the parser of the keys has made sure that it is JSON
+	}
+	eff, _ := c.Effective(shared, c.Profile())
+	return eff
+}

@@ -1,0 +1,187 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"quorate/api/rest"
+	"quorate/internal/boottime"
+	"quorate/internal/config"
+	"quorate/pgctl/ha"
+	"quorate/pgctl/postgres"
+	"quorate/raftstore/dcs"
+)
+
+// peerClient asks the other members' APIs.
+type peerClient struct {
+	name string
+	http *http.Client
+	key  []byte
+	auth config.BasicAuth
+}
+
+// peerTimeout bounds one question. A member that is there answers in milliseconds; one that is not must not delay a failover.
+const peerTimeout = 700 * time.Millisecond
+
+func newPeerClient(c *config.Config, key []byte) *peerClient {
+	auth := c.CTL.Authentication
+	if auth.Username == "" {
+		auth = c.REST.Authentication
+	}
+	t := &http.Transport{MaxIdleConnsPerHost: 2, IdleConnTimeout: time.Minute, TLSClientConfig: peerTLS(c)}
+	return &peerClient{name: c.Name, http: &http.Client{Transport: t}, key: key, auth: auth}
+}
+
+// peerTLS is how the members' certificates are checked, as Patroni does it: by ctl.cacert or restapi.cafile, with the client
+// certificate of ctl.
+func peerTLS(c *config.Config) *tls.Config {
+	out := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: c.CTL.Insecure} //nolint:gosec // the operator's choice
+	out.RootCAs = certPool(firstSet(c.CTL.CACert, c.REST.TLS.CAFile))
+	if c.CTL.CertFile != "" {
+		if cert, err := tls.LoadX509KeyPair(c.CTL.CertFile, firstSet(c.CTL.KeyFile, c.CTL.CertFile)); err == nil {
+			out.Certificates = []tls.Certificate{cert}
+		}
+	}
+	return out
+}
+
+// base is the API's root, from what a member calls its api_url.
+func base(apiURL string) string {
+	return strings.TrimSuffix(strings.TrimSuffix(apiURL, "/"), "/patroni")
+}
+
+// post sends a JSON object and reads the answer.
+func (p *peerClient) post(ctx context.Context, api, path string, body, answer any) error {
+	b, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, base(api)+path, bytes.NewReader(b))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	if len(p.key) > 0 {
+		req.Header.Set(rest.PeerHeader, rest.SignPeer(p.key, http.MethodPost, path, b))
+	} else if p.auth.Username != "" {
+		req.SetBasicAuth(p.auth.Username, p.auth.Password)
+	}
+	resp, err := p.http.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	out, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s%s: %s: %s", base(api), path, resp.Status, strings.TrimSpace(string(out)))
+	}
+	return json.Unmarshal(out, answer)
+}
+
+// ask asks all members of an AskPeers at once and waits for those that are worth it.
+func (a *agent) ask(act ha.AskPeers) {
+	race := ha.Race{Target: act.Target, AskedAt: boottime.Now(), Answers: map[string]ha.Answer{}}
+	ctx, cancel := context.WithTimeout(a.ctx, peerTimeout)
+	defer cancel()
+	var mu sync.Mutex
+	var waited, rest sync.WaitGroup
+	for name, api := range act.From {
+		wg := &rest
+		if slices.Contains(act.Wait, name) {
+			wg = &waited
+		}
+		wg.Go(func() {
+			ans := a.askOne(ctx, name, api, act.Target)
+			mu.Lock()
+			race.Answers[name] = ans
+			mu.Unlock()
+		})
+	}
+	waited.Wait()
+	mu.Lock()
+	out := race
+	out.Answers = make(map[string]ha.Answer, len(act.From))
+	for name := range act.From {
+		ans, ok := race.Answers[name]
+		if !ok {
+			ans = ha.Answer{Name: name}
+		}
+		out.Answers[name] = ans
+	}
+	mu.Unlock()
+	out.Done = true
+	a.loop.post(raceEvent{out})
+	rest.Wait()
+}
+
+func (a *agent) askOne(ctx context.Context, name, api string, t dcs.Term) ha.Answer {
+	var r rest.PledgeAnswer
+	if err := a.peers.post(ctx, api, "/v1/pledge", rest.PledgeRequest{Term: t, From: a.cfg.Name}, &r); err != nil {
+		a.log.Info("no pledge", "member", name, "error", err)
+		return ha.Answer{Name: name}
+	}
+	out := ha.Answer{
+		Name: name, Reached: true, SystemID: r.SystemID, Running: r.Running, Primary: r.Primary, Timeline: postgres.Timeline(r.Timeline),
+		FlushLSN: postgres.LSN(r.FlushLSN), ReplayLSN: postgres.LSN(r.ReplayLSN), Pledged: r.Pledged, NoFailover: r.NoFailover,
+		FailoverPriority: r.FailoverPriority, WatchdogFailed: r.WatchdogFailed,
+	}
+	for _, h := range r.HistoryTail {
+		out.Switches = append(out.Switches, postgres.Switch{Timeline: postgres.Timeline(h.Timeline), End: postgres.LSN(h.LSN), Reason: h.Reason})
+	}
+	return out
+}
+
+// probe asks a member for its status, without asking it for anything.
+func (p *peerClient) probe(ctx context.Context, m dcs.Member) rest.Candidate {
+	out := rest.Candidate{Name: m.Name}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base(m.APIURL)+"/patroni", nil)
+	if err != nil {
+		return out
+	}
+	resp, err := p.http.Do(req)
+	if err != nil {
+		return out
+	}
+	defer resp.Body.Close()
+	var st struct {
+		Tags           map[string]any `json:"tags"`
+		WatchdogFailed bool           `json:"watchdog_failed"`
+	}
+	if json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(&st) != nil {
+		return out
+	}
+	out.Reachable, out.WatchdogFailed = true, st.WatchdogFailed
+	out.NoFailover, _ = st.Tags["nofailover"].(bool)
+	return out
+}
+
+// alive says whether somebody answers for a member.
+func (p *peerClient) alive(ctx context.Context, api string) bool {
+	u, err := url.Parse(base(api) + "/liveness")
+	if err != nil {
+		return false
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return false
+	}
+	resp, err := p.http.Do(req)
+	if err != nil {
+		return false
+	}
+	resp.Body.Close()
+	return true
+}

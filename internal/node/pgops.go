@@ -1,0 +1,365 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"syscall"
+	"time"
+
+	"quorate/internal/boottime"
+	"quorate/pgctl/ha"
+	"quorate/pgctl/instance"
+	"quorate/pgctl/postgres"
+	"quorate/raftstore/dcs"
+)
+
+// The bounds of operations. A start that takes longer goes on by itself, and the samples show when it is there.
+const (
+	startTimeout   = 3 * time.Second
+	promoteTimeout = 60 * time.Second
+	stopTimeout    = 60 * time.Second
+	shortTimeout   = 5 * time.Second
+)
+
+// operate begins a PostgreSQL operation.
+func (a *agent) operate(act ha.Action, k *known) {
+	name := act.String()
+	k.opText, k.opSince = name, time.Now()
+	a.opKind.Store(&name)
+	set := k.set
+	standbys := k.pg.Slots
+	go func() {
+		change, err := a.operation(act, set.PostgreSQL.PgCtlTimeout, standbys)
+		a.progress.Store(nil)
+		after := a.after()
+		a.opKind.Store(nil)
+		if err != nil {
+			a.log.Error("operation failed", "operation", name, "error", err)
+		}
+		a.requests.done(act, err)
+		a.loop.post(opEvent{kind: opKind(act), err: err, at: boottime.Now(), change: func(p *ha.PG) {
+			after(p)
+			if change != nil {
+				change(p)
+			}
+		}})
+	}()
+}
+
+// after is what is seen once an operation has ended.
+func (a *agent) after() func(*ha.PG) {
+	look := a.inspect(a.ctx)
+	st, _ := a.guard.Status()
+	if st.PM == 0 {
+		return look
+	}
+	s := a.fresh(a.ctx)
+	phase := a.phase(s)
+	return func(p *ha.PG) {
+		look(p)
+		foldSample(p, s, phase)
+	}
+}
+
+// opKind groups operations by what their failures mean to the decisions.
+func opKind(act ha.Action) string {
+	switch act.(type) {
+	case ha.Rewind:
+		return "rewind"
+	case ha.Promote:
+		return "promote"
+	case ha.Initdb:
+		return "initdb"
+	case ha.Clone:
+		return "clone"
+	case ha.StartPrimary, ha.StartStandby, ha.Restart:
+		return "start"
+	}
+	return "other"
+}
+
+// operation carries an operation out and says what is known by it.
+func (a *agent) operation(act ha.Action, ctlTimeout time.Duration, slots []string) (func(*ha.PG), error) {
+	switch act := act.(type) {
+	case ha.Initdb:
+		return nil, a.initdb()
+	case ha.StartPrimary:
+		return a.startPrimary(act)
+	case ha.StartStandby:
+		return a.startStandby(act.Upstream)
+	case ha.Promote:
+		return a.promote(act)
+	case ha.Stop:
+		return nil, a.stopPG(act)
+	case ha.Follow:
+		return a.followUp(act.Upstream)
+	case ha.Pledge:
+		_, change, err := a.pledge(a.ctx, act.Term)
+		return change, err
+	case ha.CheckWAL:
+		return a.checkWAL(act.Leader), nil
+	case ha.Rewind:
+		return a.rewind(act)
+	case ha.Clone:
+		return a.clone(act)
+	case ha.Restart:
+		ctx, cancel := context.WithTimeout(a.ctx, max(ctlTimeout, stopTimeout)+startTimeout)
+		defer cancel()
+		return nil, a.inst.Restart(ctx, instance.StopOptions{Mode: instance.StopFast, Checkpoint: true, Timeout: max(ctlTimeout, stopTimeout)})
+	case ha.SetNames:
+		ctx, cancel := context.WithTimeout(a.ctx, shortTimeout)
+		defer cancel()
+		err := a.inst.SetSynchronous(ctx, act.Names)
+		return nil, err
+	case ha.SetSlots:
+		ctx, cancel := context.WithTimeout(a.ctx, shortTimeout)
+		defer cancel()
+		want := slices.DeleteFunc(slices.Clone(act.Want), func(n string) bool { return slices.Contains(slots, n) })
+		return nil, a.inst.SyncSlots(ctx, want, nil)
+	}
+	return nil, fmt.Errorf("unknown operation %T", act)
+}
+
+func (a *agent) initdb() error {
+	b := a.cfg.Bootstrap
+	opt := instance.InitdbOptions{HBA: b.PgHBA}
+	for _, o := range b.InitDB {
+		opt.Args = append(opt.Args, o.Arg())
+	}
+	return a.inst.Initdb(a.ctx, opt)
+}
+
+// notReady turns "it is still starting" into success: the samples show the rest.
+func notReady(err error) error {
+	if errors.Is(err, instance.ErrNotReady) {
+		return nil
+	}
+	return err
+}
+
+func (a *agent) startPrimary(act ha.StartPrimary) (func(*ha.PG), error) {
+	timeout := startTimeout
+	if act.Bootstrap {
+		timeout = time.Minute
+	}
+	ctx, cancel := context.WithTimeout(a.ctx, timeout)
+	defer cancel()
+	following := func(p *ha.PG) { p.Following, p.Checked = ha.Upstream{}, ha.Check{} }
+	if err := notReady(a.inst.StartPrimary(ctx, a.inst.SyncNames())); err != nil || !act.Bootstrap {
+		return following, err
+	}
+	if err := a.inst.PostBootstrap(ctx); err != nil {
+		return following, err
+	}
+	return following, a.postInit()
+}
+
+// postInit runs bootstrap.post_init with a connection string as its argument.
+func (a *agent) postInit() error {
+	cmd := a.cfg.Bootstrap.PostInit
+	if cmd == "" {
+		return nil
+	}
+	c := exec.CommandContext(a.ctx, "/bin/sh", "-c", cmd+` "$1"`, "post_init", a.connURL())
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	c.Env = append(os.Environ(), "PGOPTIONS=-c synchronous_commit=local", "PGPASSWORD="+a.cfg.PostgreSQL.Superuser.Password)
+	out, err := c.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("bootstrap.post_init: %w: %s", err, out)
+	}
+	return nil
+}
+
+func (a *agent) startStandby(u ha.Upstream) (func(*ha.PG), error) {
+	up, err := a.replicationUpstream(u)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(a.ctx, startTimeout)
+	defer cancel()
+	err = notReady(a.inst.StartStandby(ctx, up))
+	return func(p *ha.PG) {
+		if err == nil {
+			p.Following = u
+		}
+	}, err
+}
+
+func (a *agent) promote(act ha.Promote) (func(*ha.PG), error) {
+	ctx, cancel := context.WithTimeout(a.ctx, promoteTimeout)
+	defer cancel()
+	done, err := a.inst.Promote(ctx, act.Names)
+	if err != nil {
+		return nil, err
+	}
+	a.log.Info("promoted", "timeline", done.History.Timeline, "fork", done.History.Begin().String(), "took", done.Took.Round(time.Millisecond).String())
+	return func(p *ha.PG) {
+		// What was opened is open, even if it does not answer any more.
+		p.InRecovery, p.Timeline, p.Switches, p.Following, p.Checked = false, done.History.Timeline, done.History.Switches, ha.Upstream{}, ha.Check{}
+	}, nil
+}
+
+func (a *agent) stopPG(act ha.Stop) error {
+	ctx, cancel := context.WithTimeout(a.ctx, stopTimeout+shortTimeout)
+	defer cancel()
+	mode := instance.StopFast
+	if act.Mode == "immediate" {
+		mode = instance.StopImmediate
+	}
+	return a.inst.Stop(ctx, instance.StopOptions{Mode: mode, Checkpoint: act.Checkpoint, Timeout: stopTimeout})
+}
+
+func (a *agent) followUp(u ha.Upstream) (func(*ha.PG), error) {
+	if t, err := a.pledged.load(); err != nil || t.Covers(u.Term) {
+		return nil, fmt.Errorf("%s leads for a term that this node has pledged not to follow", u.Name)
+	}
+	up, err := a.replicationUpstream(u)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(a.ctx, shortTimeout)
+	defer cancel()
+	if err := a.inst.Follow(ctx, up); err != nil {
+		return nil, err
+	}
+	return func(p *ha.PG) { p.Following = u }, nil
+}
+
+// pledge stores the promise, then stops the WAL receiver, then learns how far the log goes.
+func (a *agent) pledge(ctx context.Context, t dcs.Term) (instance.Position, func(*ha.PG), error) {
+	if err := a.pledged.raise(t); err != nil {
+		return instance.Position{}, nil, fmt.Errorf("storing the pledge: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, shortTimeout)
+	defer cancel()
+	pos, err := a.inst.StopReceiver(ctx)
+	if err != nil {
+		return pos, nil, err
+	}
+	return pos, func(p *ha.PG) {
+		if !p.Pledged.Covers(t) {
+			p.Pledged = t
+		}
+		p.Following, p.Streaming = ha.Upstream{}, false
+		p.Timeline, p.FlushLSN, p.ReplayLSN = pos.Timeline, pos.Flush, pos.Replay
+		p.Switches = pos.History.Switches
+	}, nil
+}
+
+func (a *agent) checkWAL(u ha.Upstream) func(*ha.PG) {
+	c := ha.Check{Term: u.Term}
+	host, port, err := upstreamOf(u)
+	if err == nil {
+		ctx, cancel := context.WithTimeout(a.ctx, shortTimeout)
+		defer cancel()
+		var w instance.WALCheck
+		if w, err = a.inst.CheckWAL(ctx, host, port); err == nil {
+			c.Done, c.Diverged, c.Fork, c.End = true, w.Diverged, w.Fork.LSN, w.End
+			a.log.Info("compared the WAL with the leader's", "leader", u.Name, "diverged", w.Diverged, "fork", forkText(w.Fork), "end", w.End.String())
+		}
+	}
+	if err != nil {
+		c.Error = err.Error()
+		a.log.Info("cannot compare the WAL with the leader's yet", "leader", u.Name, "error", err)
+	}
+	c.At = boottime.Now()
+	return func(p *ha.PG) { p.Checked = c }
+}
+
+func forkText(f postgres.ForkPoint) string {
+	if f.LSN == postgres.MaxLSN {
+		return "none"
+	}
+	return fmt.Sprintf("%d:%s", f.Timeline, f.LSN)
+}
+
+func (a *agent) rewind(act ha.Rewind) (func(*ha.PG), error) {
+	host, port, err := upstreamOf(act.Leader)
+	if err != nil {
+		return nil, err
+	}
+	r, err := a.inst.Rewind(a.ctx, instance.RewindOptions{Host: host, Port: port, Name: a.cfg.Name})
+	a.tellLoss(r)
+	if err != nil {
+		return nil, err
+	}
+	return func(p *ha.PG) { p.Checked = ha.Check{} }, nil
+}
+
+func (a *agent) clone(act ha.Clone) (func(*ha.PG), error) {
+	host, port, err := upstreamOf(act.From)
+	if err != nil {
+		return nil, err
+	}
+	opt := instance.CloneOptions{Host: host, Port: port, Name: a.cfg.Name, SystemID: a.systemID()}
+	forget := func(p *ha.PG) { p.Checked, p.Failed = ha.Check{}, ha.OpFailure{} }
+	if !act.Aside {
+		return forget, a.inst.Clone(a.ctx, opt)
+	}
+	r, err := a.inst.Reclone(a.ctx, instance.RecloneOptions{Clone: opt})
+	if errors.Is(err, instance.ErrKept) && a.requests.mayDiscard() {
+		r, err = a.inst.Reclone(a.ctx, instance.RecloneOptions{Clone: opt, Keep: instance.KeepNothing})
+	}
+	a.tellLoss(r)
+	return forget, err
+}
+
+// systemID is the cluster's, as the newest view has it.
+func (a *agent) systemID() string {
+	if v := a.pub.view.Load(); v != nil && v.cluster != nil {
+		return v.cluster.Initialize
+	}
+	return ""
+}
+
+// tellLoss reports what a rewind or a new copy gave up: to the log, and to the cluster's keys for everybody to see.
+func (a *agent) tellLoss(r instance.LossReport) {
+	if !r.Lost() {
+		return
+	}
+	a.log.Warn("committed transactions of this node are not in the cluster's history", "report", r.String())
+	loss := dcs.Loss{
+		Node: a.cfg.Name, Timeline: uint32(r.Timeline), ForkLSN: uint64(r.Fork.LSN), EndLSN: uint64(r.End), Bytes: uint64(r.Bytes),
+		Transactions: r.Transactions, KeptAt: r.Kept, Time: r.At.Format(time.RFC3339),
+	}
+	go a.writeLoss(loss)
+}
+
+// keptLosses bounds the list in the store.
+const keptLosses = 100
+
+func (a *agent) writeLoss(l dcs.Loss) {
+	for range 20 {
+		ctx, cancel := context.WithTimeout(a.ctx, shortTimeout)
+		c, err := a.watch.load(ctx)
+		if err == nil {
+			all := append(slices.Clone(c.Losses), l)
+			all = all[max(0, len(all)-keptLosses):]
+			var r bool
+			r, err = a.commitNow(ctx, dcs.Txn{
+				If:   []dcs.Compare{dcs.Unchanged(a.keys.Losses(), c.LossRev)},
+				Then: []dcs.Op{dcs.Put(a.keys.Losses(), dcs.Encode(all), 0)},
+			})
+			if err == nil && r {
+				cancel()
+				return
+			}
+		}
+		cancel()
+		select {
+		case <-a.ctx.Done():
+			return
+		case <-time.After(time.Second):
+		}
+	}
+	a.log.Error("the report of lost transactions could not be written to the store; it is in the state folder", "kept", l.KeptAt)
+}
+
+func (a *agent) commitNow(ctx context.Context, t dcs.Txn) (bool, error) {
+	r, err := a.dcs.Commit(ctx, t)
+	return r.Succeeded, err
+}

@@ -1,0 +1,193 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"quorate/api/rest"
+	"quorate/internal/boottime"
+	"quorate/pgctl/ha"
+	"quorate/pgctl/instance"
+	"quorate/raftstore/dcs"
+)
+
+// publisher shows what the loop knows: the newest wins, and nobody who looks can hold the loop up.
+type publisher struct {
+	a      *agent
+	route  func(*view)
+	view   atomic.Pointer[view]
+	status atomic.Pointer[rest.NodeStatus]
+	last   atomic.Pointer[instance.Sample]
+	poked  boottime.Instant
+
+	mu      sync.Mutex // guards what follows
+	changed chan struct{}
+	rev     int64
+	readers map[chan rest.Event]bool
+}
+
+func newPublisher(a *agent, route func(*view)) *publisher {
+	p := &publisher{a: a, route: route, changed: make(chan struct{}), readers: map[chan rest.Event]bool{}}
+	p.status.Store(&rest.NodeStatus{Name: a.cfg.Name, Scope: a.cfg.Scope, Version: PatroniVersion})
+	p.last.Store(&instance.Sample{})
+	return p
+}
+
+func (p *publisher) sample(s instance.Sample) { p.last.Store(&s) }
+
+// show is called by the loop after each decision.
+func (p *publisher) show(s ha.Snapshot, d ha.Decision) {
+	v := &view{
+		cluster: s.Store.Cluster, seenAt: s.Store.SeenAt, snap: s, reason: d.Reason, hold: d.Hold, own: true, scope: p.a.cfg.Scope,
+		ttl: s.Set.TTL, op: p.a.loop.known.opText, opSince: p.a.loop.known.opSince,
+	}
+	p.view.Store(v)
+	p.status.Store(p.nodeStatus(v, d))
+	p.route(v)
+	p.tellChanged(v)
+	p.hurry(s, d)
+}
+
+// hurry has PostgreSQL looked at more often while something is under way.
+func (p *publisher) hurry(s ha.Snapshot, d ha.Decision) {
+	pause := 50 * time.Millisecond
+	switch d.Reason.Code {
+	case ha.CodeLeading:
+		pause = 200 * time.Millisecond
+		if !s.Set.SynchronousMode.Enabled() || s.Store.Cluster == nil || len(s.Store.Cluster.Sync.Standbys) > 0 {
+			return
+		}
+	case ha.CodeFollowing:
+		if s.PG.Streaming {
+			return
+		}
+		pause = 100 * time.Millisecond
+	case ha.CodePaused, ha.CodeNoStore, ha.CodeFatal:
+		return
+	}
+	if s.PG.Phase == ha.Stopped || s.Now.Sub(p.poked) < pause {
+		return
+	}
+	p.poked = s.Now
+	p.a.mon.Poke()
+}
+
+func (p *publisher) tellChanged(v *view) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if v.cluster == nil || v.cluster.Revision == p.rev {
+		return
+	}
+	p.rev = v.cluster.Revision
+	close(p.changed)
+	p.changed = make(chan struct{})
+}
+
+func (p *publisher) clusterChanged() <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.changed
+}
+
+// decision tells those who follow the events.
+func (p *publisher) decision(r rest.DecisionRecord) {
+	b, err := json.Marshal(r)
+	if err != nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.readers {
+		select {
+		case c <- rest.Event{Kind: "decision", Data: b}:
+		default: // too slow: cut off, to come back and read the present state
+			delete(p.readers, c)
+			close(c)
+		}
+	}
+}
+
+func (p *publisher) events(ctx context.Context) <-chan rest.Event {
+	c := make(chan rest.Event, 64)
+	p.mu.Lock()
+	p.readers[c] = true
+	p.mu.Unlock()
+	context.AfterFunc(ctx, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.readers[c] {
+			delete(p.readers, c)
+			close(c)
+		}
+	})
+	return c
+}
+
+// nodeStatus is the API's view of a decision.
+func (p *publisher) nodeStatus(v *view, d ha.Decision) *rest.NodeStatus {
+	s := &v.snap
+	st := &rest.NodeStatus{
+		Name: s.Self.Name, Scope: v.scope, Version: PatroniVersion, Tags: s.Self.Tags,
+		Postgres: p.postgres(s), Loop: rest.Loop{Last: s.Now, Next: d.Wake}, Reason: d.Reason.Text,
+		WatchdogFailed: s.Self.WatchdogRequired && !s.Fence.Connected,
+	}
+	st.View = rest.ClusterView{
+		SeenAt: s.Store.SeenAt, LastSeen: s.Wall.Add(-s.Now.Sub(s.Store.SeenAt)), Paused: s.Set.Pause, StandbyCluster: s.Set.StandbyCluster != nil,
+		MaxLag: s.Set.MaximumLagOnFailover, TTL: s.Set.TTL, LoopWait: s.Set.LoopWait,
+	}
+	if c := v.cluster; c != nil {
+		st.View.Leader, st.View.Optime = c.LeaderName(), uint64(c.Status.Optime)
+		if l := c.Leader; l != nil && l.Name == s.Self.Name && l.Lease == s.Lease.ID {
+			st.Lease = rest.Lease{Held: open(v, l), ValidUntil: s.Lease.Deadline, Term: l.Term}
+		}
+		st.Sync = syncRole(c, s.Self.Name, string(s.Set.SynchronousMode))
+		st.Failsafe = rest.Failsafe{Enabled: s.Set.FailsafeMode, Members: c.Failsafe}
+	}
+	if v.op != "" {
+		st.Operation = &rest.Operation{Kind: v.op, Since: v.opSince}
+		if pr := p.a.progress.Load(); pr != nil {
+			st.Operation.Done, st.Operation.Total, st.Operation.Text = pr.Done, pr.Total, pr.Step
+		}
+	}
+	if len(s.PG.PendingRestartReason) > 0 {
+		_ = json.Unmarshal(s.PG.PendingRestartReason, &st.PendingRestart)
+	}
+	return st
+}
+
+func syncRole(c *dcs.Cluster, name, mode string) rest.SyncRole {
+	if c.Sync.Mod == 0 || c.Sync.Leader == name || !c.Sync.Has(name) {
+		return rest.SyncNone
+	}
+	if mode == "quorum" {
+		return rest.SyncQuorum
+	}
+	return rest.SyncOn
+}
+
+func (p *publisher) postgres(s *ha.Snapshot) rest.Postgres {
+	out := rest.Postgres{
+		State: rest.State(ha.StateText(s)), Role: rest.Role(ha.RoleText(s)), Running: s.PG.Phase != ha.Stopped, SystemID: s.PG.SystemID,
+		Timeline: uint32(s.PG.Timeline), ReplicationState: s.PG.ReplState,
+	}
+	sample := p.last.Load()
+	if s.PG.Phase != ha.Running || sample.Err != nil || sample.StatusAt.IsZero() {
+		return out
+	}
+	st := sample.Status
+	out.Answering, out.StartedAt, out.ServerVersion = true, st.StartedAt, int(st.Version)
+	out.Location, out.Received, out.Replayed = uint64(st.Current), uint64(st.Received), uint64(st.Replayed)
+	out.ReplayedAt, out.ReplayPaused = st.ReplayedXactAt, st.ReplayPaused
+	for _, r := range st.Standbys {
+		row := rest.ReplicationRow{User: r.User, ApplicationName: r.Name, State: r.State, SyncState: r.SyncState, SyncPriority: r.SyncPriority}
+		if r.Addr != "" {
+			addr := r.Addr
+			row.ClientAddr = &addr
+		}
+		out.Replication = append(out.Replication, row)
+	}
+	return out
+}

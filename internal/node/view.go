@@ -1,0 +1,108 @@
+package node
+
+import (
+	"net/url"
+	"strconv"
+	"time"
+
+	"quorate/internal/boottime"
+	"quorate/pgctl/ha"
+	"quorate/proxy"
+	"quorate/raftstore/dcs"
+)
+
+// view is what a decision showed, for those who render it. Nobody changes one.
+type view struct {
+	cluster *dcs.Cluster
+	seenAt  boottime.Instant
+	snap    ha.Snapshot
+	reason  ha.Reason
+	hold    bool
+	op      string
+	opSince time.Time
+	own     bool // this host has a PostgreSQL: snap is about it
+	scope   string
+	ttl     time.Duration
+}
+
+// routingTable makes the router's table from a view. The primary is the holder of the leader key, once it says that it is open;
+// of this host's own PostgreSQL more is known, and sooner.
+func routingTable(v *view) proxy.Table {
+	t := proxy.Table{Scope: v.scope}
+	c := v.cluster
+	if c == nil {
+		return t
+	}
+	t.ValidUntil = v.seenAt.Add(v.ttl)
+	primary, lsn := "", int64(0)
+	if l := c.Leader; l != nil && open(v, l) {
+		primary = l.Name
+		t.Term = proxy.Term{Cluster: l.Term.Cluster, Rev: l.Term.Rev}
+		if v.own && l.Name == v.snap.Self.Name {
+			t.ValidUntil = min(t.ValidUntil, v.snap.Lease.Deadline)
+		}
+	}
+	if m, ok := c.Member(primary); ok {
+		lsn = max(m.XLogLocation, c.Status.Optime)
+	}
+	for _, m := range c.Members {
+		if b, ok := backendOf(m, lsn); ok {
+			b.Role = proxy.RoleReplica
+			if m.Name == primary {
+				b.Role, b.Running, b.LagBytes = proxy.RolePrimary, true, 0
+			}
+			b.Sync = c.Sync.Mod != 0 && m.Name != c.Sync.Leader && c.Sync.Has(m.Name)
+			if v.own && m.Name == v.snap.Self.Name && v.snap.PG.Phase != ha.Running {
+				b.Running = false
+			}
+			t.Backends = append(t.Backends, b)
+		}
+	}
+	return t
+}
+
+// open says whether the holder of the leader key takes writes.
+func open(v *view, l *dcs.Leader) bool {
+	if v.own && l.Name == v.snap.Self.Name {
+		s := &v.snap
+		held := l.Lease == s.Lease.ID && s.PG.Phase == ha.Running && !s.PG.InRecovery
+		return held && !v.hold && (s.Fence.Term == l.Term && s.Fence.Fired != l.Term || s.Fence.Unfenced)
+	}
+	m, ok := v.cluster.Member(l.Name)
+	return ok && m.Role == "primary" && m.State == "running"
+}
+
+func backendOf(m dcs.Member, primaryLSN int64) (proxy.Backend, bool) {
+	u, err := url.Parse(firstSet(m.ProxyURL, m.ConnURL))
+	if err != nil || u.Host == "" {
+		return proxy.Backend{}, false
+	}
+	host := u.Host
+	if u.Port() == "" {
+		host += ":5432"
+	}
+	b := proxy.Backend{
+		Name: m.Name, Addr: host, Running: m.State == "running" && m.Role != "uninitialized", LagBytes: -1, LagTime: -1,
+		Tags: proxy.Tags{Custom: map[string]string{}},
+	}
+	if m.ReplayLSN > 0 && primaryLSN > 0 {
+		b.LagBytes = max(0, primaryLSN-m.ReplayLSN)
+	}
+	for k, v := range m.Tags {
+		switch x := v.(type) {
+		case bool:
+			if k == "noloadbalance" {
+				b.Tags.NoLoadBalance = x
+			}
+			b.Tags.Custom[k] = strconv.FormatBool(x)
+		case string:
+			b.Tags.Custom[k] = x
+			if k == "zone" {
+				b.Zone = x
+			}
+		case float64:
+			b.Tags.Custom[k] = strconv.FormatFloat(x, 'f', -1, 64)
+		}
+	}
+	return b, true
+}
