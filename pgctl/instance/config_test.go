@@ -100,8 +100,9 @@ func TestStandbyIsRaisedToItsPrimary(t *testing.T) {
 	a := newNode(t, "node-a")
 	c := testConfig()
 	c.Params["max_connections"] = "60"
-	a.must(a.Configure(ctx, c))
 	a.bootstrap()
+	a.must(a.Configure(ctx, c))
+	a.ok(a.Restart(ctx, instance.StopOptions{}))
 	b := newNode(t, "node-b").standbyOf(a)
 	b.await("SHOW max_connections", "60")
 	if got := names(b.Corrections(ctx)); got != "max_connections" {

@@ -165,7 +165,7 @@ func (n *node) ok(err error) {
 func (n *node) bootstrap() *node {
 	n.t.Helper()
 	ctx := context1(n.t)
-	n.ok(n.Initdb(ctx, instance.InitdbOptions{Args: []string{"--data-checksums", "--no-sync", "--locale=C"}}))
+	n.initialize()
 	n.ok(n.StartPrimary(ctx, postgres.SyncNames{}))
 	n.ok(n.PostBootstrap(ctx))
 	return n

@@ -9,7 +9,10 @@ import (
 
 func TestLifeOfACluster(t *testing.T) {
 	ctx := context1(t)
-	a := newNode(t, "node-a").bootstrap()
+	a := newNode(t, "node-a")
+	a.ok(a.Initdb(ctx, instance.InitdbOptions{Args: []string{"--no-sync"}}))
+	a.ok(a.StartPrimary(ctx, postgres.SyncNames{}))
+	a.ok(a.PostBootstrap(ctx))
 	if !a.hasFile("standby.signal") {
 		t.Error("the folder of a running primary would start as a primary again")
 	}

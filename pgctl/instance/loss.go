@@ -49,10 +49,10 @@ const divergedDir = "diverged"
 const stamp = "20060102T150405.000Z"
 
 // assess counts what the local log holds behind the fork.
-func (i *Instance) assess(ctx context.Context, w WALCheck, systemID string) (LossReport, error) {
-	r := LossReport{At: time.Now().UTC(), SystemID: systemID, Timeline: w.History.Timeline, Fork: w.Fork, End: w.End, Bytes: w.Bytes}
+func (i *Instance) assess(ctx context.Context, w WALCheck, c postgres.ControlData) (LossReport, error) {
+	r := LossReport{At: time.Now().UTC(), SystemID: c.SystemID, Timeline: w.History.Timeline, Fork: w.Fork, End: w.End, Bytes: w.Bytes}
 	for _, part := range postgres.Lost(w.History, w.Fork, w.End) {
-		err := i.walkWAL(ctx, i.dataPath("pg_wal"), part.Timeline, part.Begin, part.End, "Transaction", func(rec postgres.WALRecord) {
+		err := i.walkWAL(ctx, walRange{part, c.WALSegmentSize, "Transaction"}, func(rec postgres.WALRecord) {
 			if rec.IsCommit() {
 				r.Transactions++
 			}

@@ -84,7 +84,7 @@ func (i *Instance) replaceFolder(ctx context.Context, o RecloneOptions) (r LossR
 	r.At = time.Now().UTC()
 	if f.Control != nil {
 		if w, err := i.CheckWAL(ctx, o.Clone.Host, o.Clone.Port); err == nil {
-			if r, err = i.assess(ctx, w, f.Control.SystemID); err != nil {
+			if r, err = i.assess(ctx, w, *f.Control); err != nil {
 				i.log.Warn("what the old folder holds cannot be counted", "err", err)
 			}
 		}

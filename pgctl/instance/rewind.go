@@ -46,7 +46,7 @@ func (i *Instance) Rewind(ctx context.Context, o RewindOptions) (r LossReport, e
 	if err != nil || !w.Diverged {
 		return r, err
 	}
-	if r, err = i.assess(ctx, w, c.SystemID); err != nil {
+	if r, err = i.assess(ctx, w, c); err != nil {
 		return r, err
 	}
 	i.progress("rewind", "keep the divergent log", 0, r.Bytes)

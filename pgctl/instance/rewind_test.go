@@ -84,7 +84,7 @@ func (n *node) wantReport(r instance.LossReport) {
 	if len(kept) != 1 || kept[0].Path != r.Kept || kept[0].Whole {
 		n.t.Errorf("kept: %+v", kept)
 	}
-	first := postgres.WALFileAt(r.Fork.Timeline, r.Fork.LSN, 16<<20).Name(16 << 20)
+	first := postgres.WALFileAt(r.Fork.Timeline, r.Fork.LSN, templateSegment).Name(templateSegment)
 	if _, err := os.Stat(filepath.Join(r.Kept, first)); err != nil {
 		n.t.Error(err)
 	}

@@ -15,29 +15,47 @@ type walPosition struct {
 	LSN     postgres.LSN
 }
 
-// walkWAL calls each with every record on timeline t from an LSN on that is a record's beginning, until limit or the end of the log in
-// dir; manager restricts it to one resource manager. That the log ends, or that nothing is there, is no error.
-func (i *Instance) walkWAL(ctx context.Context, dir string, t postgres.Timeline, from, limit postgres.LSN, manager string, each func(postgres.WALRecord)) error {
+// walRange is a stretch of the data folder's log to be read.
+type walRange struct {
+	postgres.Stretch        // Begin is a record's beginning
+	segSize          uint64 // bytes
+	manager          string // only records of this resource manager; "": all
+}
+
+// walkWAL calls each with every record of the range that is there. That the log ends before the range does, or that nothing is there, is
+// no error.
+func (i *Instance) walkWAL(ctx context.Context, r walRange, each func(postgres.WALRecord)) error {
 	bin, _, err := i.tools(ctx)
 	if err != nil {
 		return err
 	}
-	args := []string{"-p", dir, "-t", fmt.Sprint(t), "-s", from.String()}
-	if limit != postgres.MaxLSN {
-		args = append(args, "-e", limit.String())
+	r.End = min(r.End, i.filesEnd(r))
+	if r.Begin >= r.End {
+		return nil
 	}
-	if manager != "" {
-		args = append(args, "-r", manager)
+	args := []string{"-p", i.dataPath("pg_wal"), "-t", fmt.Sprint(r.Timeline), "-s", r.Begin.String(), "-e", r.End.String()}
+	if r.manager != "" {
+		args = append(args, "-r", r.manager)
 	}
 	_, err = i.run(ctx, command{path: filepath.Join(bin, "pg_waldump"), args: args, env: []string{"LC_ALL=C"}, out: func(l string) {
 		if r, err := postgres.ParseWALRecord(l); err == nil {
 			each(r)
 		}
 	}})
-	if said(err, "error in WAL record at", "could not find a valid record after", "could not find file", "could not open file", "first record is after", "could not locate WAL file") {
+	if said(err, "error in WAL record at", "could not find a valid record after") {
 		return nil
 	}
 	return err
+}
+
+// filesEnd is where the segments end that follow without a gap from the range's beginning on. pg_waldump would wait for five seconds for the
+// next one to come.
+func (i *Instance) filesEnd(r walRange) postgres.LSN {
+	f := postgres.WALFileAt(r.Timeline, r.Begin, r.segSize)
+	for exists(i.dataPath("pg_wal", f.Name(r.segSize))) {
+		f.Segment++
+	}
+	return postgres.LSN(f.Segment * r.segSize)
 }
 
 // walEnd finds the end of the log in the data folder: the end of the last whole record from an LSN on, on the timeline of h and on those
@@ -49,7 +67,8 @@ func (i *Instance) walEnd(ctx context.Context, h postgres.History, from postgres
 	}
 	pos := walPosition{History: h, LSN: from}
 	for {
-		err := i.walkWAL(ctx, i.dataPath("pg_wal"), pos.History.Timeline, pos.LSN, postgres.MaxLSN, "", func(r postgres.WALRecord) {
+		rest := walRange{postgres.Stretch{Timeline: pos.History.Timeline, Begin: pos.LSN, End: postgres.MaxLSN}, c.WALSegmentSize, ""}
+		err := i.walkWAL(ctx, rest, func(r postgres.WALRecord) {
 			pos.LSN = max(pos.LSN, postgres.RecordEnd(r.LSN, r.Length, c.WALSegmentSize))
 		})
 		if err != nil {
