@@ -57,10 +57,16 @@ func (p *parser) variable(name, text string, f form) *tree {
 	if trimmed == "" {
 		return nil
 	}
+	if f == asFormat {
+		f = asList
+		if strings.Contains(text, "%(") {
+			f = asText
+		}
+	}
 	switch {
 	case f == asDict && !strings.HasPrefix(trimmed, "{") && !strings.HasPrefix(trimmed, "["):
 		return p.inline(at, "{"+trimmed+"}", f)
-	case f == asDict || f == asYAML || f == asList && strings.HasPrefix(trimmed, "["):
+	case f == asDict || f == asYAML || f == asList && (strings.Contains(trimmed, "[") || trimmed[0] == '-'):
 		return p.inline(at, trimmed, f)
 	case f == asList:
 		list := &tree{at: at, kind: isList}
@@ -74,10 +80,10 @@ func (p *parser) variable(name, text string, f form) *tree {
 	return &tree{at: at, scalar: text}
 }
 
-// inline reads YAML on one line. Where text is allowed, what is not YAML is text: a format of log lines may begin with a bracket.
+// inline reads the YAML of a variable; where text is allowed, what is not YAML is text.
 func (p *parser) inline(at Place, text string, f form) *tree {
 	quiet := &findings{}
-	wrapped := quiet.parseYAML(at.Source, []byte("v: "+text+"\n")).get("v")
+	wrapped := quiet.parseYAML(at.Source, []byte("v:\n  "+strings.ReplaceAll(text, "\n", "\n  ")+"\n")).get("v")
 	if err := quiet.err(); err != nil || wrapped == nil || f == asDict && wrapped.kind != isMap {
 		if f == asYAML {
 			return &tree{at: at, scalar: text}

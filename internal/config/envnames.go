@@ -6,10 +6,11 @@ import "strings"
 type form int
 
 const (
-	asText form = iota
-	asList      // a YAML list, or texts with commas between
-	asDict      // a YAML mapping, with or without braces
-	asYAML      // any YAML
+	asText   form = iota
+	asList        // a YAML list, or texts with commas between
+	asDict        // a YAML mapping, with or without braces
+	asYAML        // any YAML
+	asFormat      // a format of log lines: text with %(fields), or a list of fields
 )
 
 // variable is one setting that the environment can give.
@@ -20,7 +21,7 @@ type variable struct {
 
 // dcsKeys are the settings of a store's section, in the environment under each store's name (PATRONI_ETCD3_HOSTS).
 const dcsKeys = `host port url proxy srv srv_suffix use_proxies protocol cacert cert key key_password
-	verify token checks dc consistency register_service service_check_interval service_check_tls_server_name namespace context
+	verify token checks dc consistency register_service service_check_interval service_tags use_ssl set_acls service_check_tls_server_name namespace context
 	use_endpoints scope_label role_label pod_ip ports labels bypass_api_service retriable_http_codes leader_label_value follower_label_value
 	standby_leader_label_value tmp_role_label auth_data username password bootstrap_labels`
 
@@ -45,7 +46,8 @@ func environmentNames() map[string]variable {
 		add("PATRONI_"+strings.ToUpper(store)+"_", store, "hosts", asList)
 	}
 	add("PATRONI_CITUS_", "citus", "group database", asText)
-	add("PATRONI_RAFT_", "raft", "data_dir self_addr password bind_addr timeout", asText)
+	add("PATRONI_RAFT_", "raft", `data_dir self_addr password bind_addr min_timeout max_timeout connection_timeout
+		append_entries_period connection_retry_time leader_fallback_timeout`, asText)
 	add("PATRONI_RAFT_", "raft", "partner_addrs", asList)
 	addOurs(m, add)
 	return m
@@ -54,10 +56,10 @@ func environmentNames() map[string]variable {
 func addPatroni(m map[string]variable, add func(prefix, section, keys string, f form)) {
 	add("PATRONI_", "", "name namespace scope thread_pool_size thread_stack_size", asText)
 	add("PATRONI_LOG_", "log", "type level traceback_level dateformat max_queue_size dir mode file_size file_num deduplicate_heartbeat_logs", asText)
-	add("PATRONI_LOG_", "log", "format", asYAML)
+	add("PATRONI_LOG_", "log", "format", asFormat)
 	add("PATRONI_LOG_", "log", "static_fields loggers", asDict)
 	m["PATRONI_LOGLEVEL"] = variable{[]string{"log", "level"}, asText}
-	m["PATRONI_LOGFORMAT"] = variable{[]string{"log", "format"}, asText}
+	m["PATRONI_LOGFORMAT"] = variable{[]string{"log", "format"}, asFormat}
 	m["PATRONI_LOG_DATEFMT"] = variable{[]string{"log", "dateformat"}, asText}
 	add("PATRONI_RESTAPI_", "restapi", `listen connect_address certfile keyfile keyfile_password cafile ciphers verify_client
 		allowlist_include_members request_queue_size thread_pool_size server_tokens`, asText)

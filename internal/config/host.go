@@ -13,6 +13,7 @@ type Host struct {
 	Addresses []netip.Addr // of all interfaces; empty: written addresses are not checked
 	UID       int
 	Home      string // of the user
+	WorkDir   string // where relative paths begin; empty: they are refused
 	// SourceTo is the address that packets to a host would carry as their source. Nil, or an invalid result: unknown.
 	SourceTo func(host string) netip.Addr
 	// Lookup resolves a name. Nil: names are not checked.
@@ -24,6 +25,7 @@ func LocalHost() Host {
 	h := Host{UID: os.Getuid(), SourceTo: sourceTo, Lookup: lookup}
 	h.Name, _ = os.Hostname()
 	h.Home, _ = os.UserHomeDir()
+	h.WorkDir, _ = os.Getwd()
 	addrs, err := net.InterfaceAddrs()
 	if err != nil {
 		return h

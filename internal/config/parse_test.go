@@ -24,6 +24,7 @@ func testHost() config.Host {
 		Name:      "pg1",
 		Addresses: []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("fd00::1")},
 		Home:      "/root",
+		WorkDir:   "/srv",
 		SourceTo: func(host string) netip.Addr {
 			a, err := netip.ParseAddr(host)
 			switch {

@@ -54,9 +54,8 @@ func (p *parser) checkGossip(s *section, host string) {
 func (p *parser) store(s *section) {
 	st := &p.c.Store
 	st.ElectionTimeout = defaultElection
-	st.DataDir = s.textOr("data_dir", p.defaultStoreDir())
-	if !filepath.IsAbs(st.DataDir) {
-		s.bad("data_dir", "a path that begins with /")
+	if st.DataDir = p.folder(s, "data_dir"); st.DataDir == "" {
+		st.DataDir = p.defaultStoreDir()
 	}
 	st.Listen = p.storeListen(s)
 	st.ClientPort = s.port("client_port", etcdPort)

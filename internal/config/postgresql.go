@@ -31,15 +31,18 @@ func (p *parser) postgresql(s *section) {
 	p.shared(s)
 }
 
-// folder reads an absolute path without a slash at its end.
+// folder reads a path; a relative one begins where the process was started, as Patroni's do.
 func (p *parser) folder(s *section, key string) string {
 	dir := s.text(key)
 	if dir == "" {
 		return ""
 	}
-	if !filepath.IsAbs(dir) {
+	if !filepath.IsAbs(dir) && p.in.Host.WorkDir == "" {
 		s.bad(key, "a path that begins with /")
 		return ""
+	}
+	if !filepath.IsAbs(dir) {
+		dir = filepath.Join(p.in.Host.WorkDir, dir)
 	}
 	return filepath.Clean(dir)
 }

@@ -35,8 +35,8 @@ func (p *parser) patroniRaft(top *section) {
 	if dir := s.text("data_dir"); dir != "" {
 		r.give(filepath.Join(dir, "quorate"), "store", "data_dir")
 	}
-	s.known = append(s.known, "bind_addr", "timeout", "bindTimeout", "connectionTimeout", "connectionRetryTime",
-		"autoTick", "commandsQueueSize", "fullDumpFile", "journalFile", "dynamicMembershipChange", "dnsFailCacheTime", "dnsCacheTime")
+	s.known = append(s.known, "bind_addr", "min_timeout", "max_timeout", "connection_timeout", "append_entries_period",
+		"connection_retry_time", "leader_fallback_timeout")
 	s.unknown()
 }
 

@@ -1,5 +1,7 @@
 package config
 
+import "strings"
+
 // rest reads the HTTP API, which every role serves.
 func (p *parser) rest(s *section) {
 	r := &p.c.REST
@@ -14,7 +16,7 @@ func (p *parser) rest(s *section) {
 	}
 	r.Listen = joinHostPort(host, port)
 	r.ConnectAddress = p.connectAddress(s, host, port)
-	r.Authentication = basicAuth(s.sub("authentication"))
+	r.Authentication = authentication(s)
 	r.TLS = readTLS(s)
 	r.Ciphers = s.text("ciphers")
 	r.Allowlist = s.list("allowlist")
@@ -41,6 +43,20 @@ func (p *parser) connectAddress(s *section, listen string, port int) string {
 	return joinHostPort(p.c.Address, port)
 }
 
+// authentication reads the section of that name, or the older form auth: 'username:password'.
+func authentication(s *section) BasicAuth {
+	a := basicAuth(s.sub("authentication"))
+	old := s.text("auth")
+	if old == "" || a != (BasicAuth{}) {
+		return a
+	}
+	username, password, ok := strings.Cut(old, ":")
+	if !ok || username == "" || password == "" {
+		s.wrong(s.place("auth"), s.name("auth"), "text of another form", "username:password")
+	}
+	return BasicAuth{Username: username, Password: password}
+}
+
 func basicAuth(s *section) BasicAuth {
 	a := BasicAuth{Username: s.text("username"), Password: s.text("password")}
 	if s.tree != nil && (a.Username == "") != (a.Password == "") {
@@ -57,7 +73,7 @@ func basicAuth(s *section) BasicAuth {
 // ctl reads how this program calls the API of others.
 func (p *parser) ctl(s *section) {
 	p.c.CTL = CTL{
-		Authentication:  basicAuth(s.sub("authentication")),
+		Authentication:  authentication(s),
 		Insecure:        s.bool("insecure", false),
 		CACert:          s.text("cacert"),
 		CertFile:        s.text("certfile"),
