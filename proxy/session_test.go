@@ -202,6 +202,9 @@ func TestSlowClientIsEndedAtOnce(t *testing.T) {
 		_, _ = io.Copy(io.Discard, c)
 	})))
 	c := dialRouter(t, r, "primary")
+	if err := c.SetReadBuffer(16 << 10); err != nil { // else the kernel takes tens of megabytes
+		t.Fatal(err)
+	}
 	write(t, c, startup("ann", "shop"))
 	<-full
 	if err := r.Revoke(t.Context()); err != nil {
