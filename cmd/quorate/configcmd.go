@@ -112,11 +112,7 @@ func (s *session) editConfig(ctx context.Context, o editOptions) error {
 
 // warnOfCorrections says what the members would not use as it was written.
 func (s *session) warnOfCorrections(after map[string]any) {
-	profile := dynamic.OwnProfile(0)
-	if s.cfg.Etcd != nil {
-		profile = dynamic.EtcdProfile()
-	}
-	_, corrections := dynamic.Parse(after, profile)
+	_, corrections := dynamic.Parse(after, s.profile())
 	for _, c := range corrections {
 		fmt.Fprintf(s.err, "Warning: %s\n", c)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"quorate/internal/config/dynamic"
 	"quorate/internal/ctl"
 )
 
@@ -89,9 +90,24 @@ func (a *app) list(ctx context.Context, o listOptions) error {
 				return err
 			}
 			fmt.Fprint(a.out, ctl.Members(c, o.format, o.extended))
+			if o.format == ctl.Pretty || o.format == ctl.Topology {
+				s.advise(ctx, c)
+			}
 		}
 		return nil
 	})
+}
+
+// advise points out what is unwise in the cluster's configuration, beside the table and not in it: scripts read that.
+func (s *session) advise(ctx context.Context, c ctl.Cluster) {
+	shared, err := s.sharedConfig(ctx, c)
+	if err != nil {
+		return
+	}
+	d, _ := dynamic.Parse(shared, s.profile())
+	for _, line := range d.Advice(s.cfg.Etcd == nil) {
+		fmt.Fprintf(s.app.err, "Advice: %s\n", line)
+	}
 }
 
 // watchOptions say how often a command repeats itself.

@@ -72,10 +72,7 @@ func (s *session) reload(ctx context.Context, m client.Member, wait time.Duratio
 
 // loopWait is the upper bound between two looks of an agent.
 func (s *session) loopWait(ctx context.Context, c ctl.Cluster) time.Duration {
-	profile := dynamic.EtcdProfile()
-	if s.cfg.Etcd == nil {
-		profile = dynamic.OwnProfile(0)
-	}
+	profile := s.profile()
 	shared, err := s.sharedConfig(ctx, c)
 	if err != nil {
 		return profile.LoopWait

@@ -12,6 +12,7 @@ import (
 
 	"quorate/api/client"
 	"quorate/internal/config"
+	"quorate/internal/config/dynamic"
 	"quorate/internal/ctl"
 )
 
@@ -148,6 +149,15 @@ func (s *session) sharedConfig(ctx context.Context, c ctl.Cluster) (map[string]a
 		return nil, fmt.Errorf("read the configuration of cluster %s: %w", c.Name, err)
 	}
 	return decodeConfig(text)
+}
+
+// profile holds the defaults and minimums of the cluster's times. The store's election timeout is not known here, so that only its
+// members correct a ttl that is too short for it.
+func (s *session) profile() dynamic.Profile {
+	if s.cfg.Etcd != nil {
+		return dynamic.EtcdProfile()
+	}
+	return dynamic.OwnProfile(0)
 }
 
 // show prints the member list.

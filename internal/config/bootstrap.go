@@ -36,9 +36,11 @@ func (p *parser) bootstrapDCS(s *section) {
 	}
 	p.c.Bootstrap.DCS = dcs.tree.plainMap()
 	merged, misplaced := dynamic.Merge(p.c.Bootstrap.DCS, nil)
-	_, corrections := dynamic.Parse(merged, p.c.Profile())
+	d, corrections := dynamic.Parse(merged, p.c.Profile())
 	p.corrections(dcs.tree, "", "bootstrap.dcs.", append(misplaced, corrections...))
-	p.longTTL(dcs)
+	for _, advice := range d.Advice(p.c.Etcd == nil) {
+		p.warn(dcs.at, "bootstrap.dcs", "%s (before the cluster is founded: here)", advice)
+	}
 }
 
 // method reads a command that founds the cluster in place of initdb.
@@ -97,15 +99,4 @@ func optionItems(t *tree) []*tree {
 		return t.items
 	}
 	return []*tree{t}
-}
-
-// longTTL points out times that were right for etcd and are long for our own store.
-func (p *parser) longTTL(dcs *section) {
-	if p.c.Etcd != nil || !dcs.has("ttl") {
-		return
-	}
-	if ttl, err := dynamic.Int(dcs.tree.get("ttl").plain()); err == nil && ttl > 10 {
-		p.warn(dcs.place("ttl"), "bootstrap.dcs.ttl", "%d s is how long writes stop when a primary's host is lost; on Quorate's own store 3 s is enough "+
-			"(before the cluster is founded change it here, later by: quorate edit-config -s ttl=3 -s loop_wait=1 -s retry_timeout=1)", ttl)
-	}
 }
