@@ -19,7 +19,9 @@ type Sample struct {
 	// Err says why there is no answer; Status is then the last one that there was, as of StatusAt.
 	Err      error
 	Status   postgres.Status
-	StatusAt boottime.Instant // zero: there has been none since the postmaster started, or ever
+	StatusAt boottime.Instant // zero: this postmaster has not answered yet
+	// PID is the postmaster that the supervisor had at that moment, 0 for none.
+	PID int
 	// Starting says that the server refused because it is starting up, shutting down, or not consistent yet: it lives.
 	Starting bool
 	// Failures counts the looks in a row without an answer.
@@ -101,13 +103,20 @@ func (m *Monitor) look(ctx context.Context) {
 	asked := boottime.Now()
 	bounded, cancel := context.WithTimeout(ctx, m.opt.Timeout)
 	defer cancel()
+	pid, err := m.inst.opt.Supervisor.Running(bounded)
+	if err != nil {
+		pid = m.Newest().PID // the supervisor is out of reach: that says nothing about the server
+	}
 	st, err := m.ask(bounded)
 	if ctx.Err() != nil {
 		return
 	}
 	m.inst.metrics.sample(err)
 	s := m.Newest()
-	s.Asked, s.Err, s.Starting = asked, err, isStarting(err)
+	if pid != s.PID { // another postmaster, or none: what the former one said is over
+		s.Status, s.StatusAt = postgres.Status{}, 0
+	}
+	s.Asked, s.Err, s.Starting, s.PID = asked, err, isStarting(err), pid
 	if err != nil {
 		m.drop()
 		s.Failures++

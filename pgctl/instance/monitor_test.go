@@ -86,6 +86,10 @@ func TestMonitorSeesPrimaryAndStandby(t *testing.T) {
 	if s.Status.Timeline != 2 || s.Status.Received != 0 {
 		t.Errorf("promoted: %+v", s.Status)
 	}
+	b.ok(b.Stop(ctx, instance.StopOptions{}))
+	if s := nextB("the end", func(s instance.Sample) bool { return s.PID == 0 }); s.Err == nil || !s.StatusAt.IsZero() || s.Status.SystemID != "" {
+		t.Errorf("a server that has gone: %+v", s)
+	}
 	if a := s.Age(boottime.Now()); a < 0 || a > testTimeout {
 		t.Errorf("age %s", a)
 	}

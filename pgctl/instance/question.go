@@ -121,6 +121,7 @@ func (a *answer) status() postgres.Status {
 	if !a.InRecovery {
 		st.Received, st.Replayed = 0, 0 // a promoted server still tells the last ones it had
 	}
+	st.Received = max(st.Received, st.Replayed) // one that has not streamed since its start has received nothing, and has all that it replayed
 	if r := a.Receiver; r != nil {
 		st.Receiver = &postgres.Receiver{PID: r.PID, Status: r.Status, Host: r.Host, Port: r.Port, Slot: r.Slot, Timeline: r.Timeline}
 	}
