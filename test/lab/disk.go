@@ -20,6 +20,18 @@ type Disk struct {
 	image string
 }
 
+// Disk is the host's disk that is mounted on the named folder; nil if there is none.
+func (h *Host) Disk(name string) *Disk {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, d := range h.disks {
+		if d.Path == filepath.Join(h.Dir(), name) {
+			return d
+		}
+	}
+	return nil
+}
+
 // AddDisk makes an ext4 file system of the given size and mounts it on a folder of the host that belongs to owner.
 func (h *Host) AddDisk(owner, name string, megabytes int) (*Disk, error) {
 	path, err := h.MkdirFor("root", name, 0o755)
@@ -48,6 +60,24 @@ func (h *Host) AddDisk(owner, name string, megabytes int) (*Disk, error) {
 	h.disks = append(h.disks, d)
 	h.mu.Unlock()
 	return d, nil
+}
+
+// DatabaseDisk names the disk that DatabaseDir makes.
+const DatabaseDisk = "postgres"
+
+// DatabaseDir makes the folder that a host's database folder is put into; on a disk of its own if megabytes is not zero.
+func (h *Host) DatabaseDir(megabytes int) (string, error) {
+	if megabytes == 0 {
+		return h.MkdirFor("postgres", DatabaseDisk, 0o755)
+	}
+	if d := h.Disk(DatabaseDisk); d != nil {
+		return d.Path, nil
+	}
+	d, err := h.AddDisk("postgres", DatabaseDisk, megabytes)
+	if err != nil {
+		return "", err
+	}
+	return d.Path, nil
 }
 
 // ballast is the file that takes a full disk's room.

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"quorate/test/check/writer"
 	"quorate/test/lab"
 )
 
@@ -45,10 +46,11 @@ func Look(ctx context.Context, c Breakable, hosts []*lab.Host) (Scene, error) {
 
 // Fault strikes a healthy cluster once.
 type Fault struct {
-	Name   string
-	Strike func(context.Context, Scene) error
-	Mend   func(context.Context, Scene) error // what a person or a boot does afterwards; nothing if nil
-	Terms  Expectation
+	Name    string
+	Prepare func(context.Context, Scene) error // before the writers start; nothing if nil
+	Strike  func(context.Context, Scene) error
+	Mend    func(context.Context, Scene) error // what a person or a boot does afterwards; nothing if nil
+	Terms   Expectation
 }
 
 // Expectation says whether a fault may, must or must not end a term.
@@ -122,6 +124,45 @@ func Faults() []Fault {
 		{Name: "primary cut off", Terms: Failover, Strike: cut(primary), Mend: heal(primary)},
 		{Name: "replica cut off", Terms: NoFailover, Strike: cut(standby), Mend: heal(standby)},
 		{Name: "replica lost", Terms: NoFailover, Strike: powerOff(standby), Mend: boot(standby)},
+	}
+}
+
+// DiskHangs stops the primary's database disk for so long that nobody waits for it. The hosts need disks (lab.DatabaseDisk).
+func DiskHangs() Fault {
+	disk := func(s Scene) (*lab.Disk, error) {
+		if d := s.Primary.Disk(lab.DatabaseDisk); d != nil {
+			return d, nil
+		}
+		return nil, fmt.Errorf("rig: %s has no disk of its own for its database", s.Primary.Name)
+	}
+	return Fault{
+		Name: "disk hangs", Terms: Failover,
+		Strike: func(_ context.Context, s Scene) error {
+			d, err := disk(s)
+			if err != nil {
+				return err
+			}
+			return d.Hang(10 * time.Minute)
+		},
+		Mend: func(_ context.Context, s Scene) error {
+			d, err := disk(s)
+			if err != nil {
+				return err
+			}
+			return d.Thaw()
+		},
+	}
+}
+
+// PostmasterKilledAfter kills the postmaster when there is much to replay: so many megabytes of WAL since the last checkpoint. The cluster's max_wal_size and
+// checkpoint_timeout must leave room for it.
+func PostmasterKilledAfter(client *lab.Host, megabytes int) Fault {
+	return Fault{
+		Name: fmt.Sprintf("postmaster killed with %d MB of WAL", megabytes),
+		Prepare: func(ctx context.Context, s Scene) error {
+			return writer.FillWAL(ctx, s.Cluster.Target(), client.Dial, megabytes)
+		},
+		Strike: signal(unix.SIGKILL, primary, lab.Postmaster),
 	}
 }
 

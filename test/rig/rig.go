@@ -113,6 +113,19 @@ func (r *Rig) AwaitCommits(ctx context.Context, after boottime.Instant) error {
 	})
 }
 
+// AwaitAcks waits until each of the two writers behind the router has been acknowledged so many times.
+func (r *Rig) AwaitAcks(ctx context.Context, n int) error {
+	return await(ctx, fmt.Sprintf("%d commits each", n), func() bool {
+		acks := map[string]int{}
+		for _, op := range r.history.Ops() {
+			if op.Outcome == check.Acked {
+				acks[op.Writer]++
+			}
+		}
+		return acks[Kept] >= n && acks[Fresh] >= n
+	})
+}
+
 // AwaitAnswers waits until every writer inside the hosts has had some answer to an attempt that it began after the instant, be it an
 // acknowledgement or a refusal, so that a term's successor cannot be judged before its predecessor was asked.
 func (r *Rig) AwaitAnswers(ctx context.Context, after boottime.Instant) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -29,6 +30,23 @@ func Setup(ctx context.Context, target string, dial pgconn.DialFunc) error {
 	return withSession(ctx, target, dial, func(conn *pgconn.PgConn) error {
 		_, err := conn.Exec(ctx, setupSQL).ReadAll()
 		return err
+	})
+}
+
+// FillWAL makes the primary write so many megabytes of WAL after a checkpoint, for faults whose length depends on what has to be replayed. It leaves no table.
+func FillWAL(ctx context.Context, target string, dial pgconn.DialFunc, megabytes int) error {
+	// A row of 1000 bytes is a little over that in WAL; without compression of the row, which text of one letter would invite.
+	fill := fmt.Sprintf(`CREATE TABLE quorate_fill (t text STORAGE EXTERNAL);
+		CHECKPOINT;
+		INSERT INTO quorate_fill SELECT repeat('x', 1000) FROM generate_series(1, %d);
+		DROP TABLE quorate_fill`, megabytes*1000)
+	return withSession(ctx, target, dial, func(conn *pgconn.PgConn) error {
+		for _, statement := range strings.Split(fill, ";") {
+			if _, err := conn.Exec(ctx, statement).ReadAll(); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

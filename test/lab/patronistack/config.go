@@ -34,6 +34,9 @@ bootstrap:
       parameters:
         max_connections: 100
         wal_log_hints: "on"
+{{- range $key, $value := .Parameters}}
+        {{$key}}: "{{$value}}"
+{{- end}}
   initdb: [{encoding: UTF8}, {locale: C.UTF-8}, data-checksums]
 postgresql:
   listen: "*:5432"

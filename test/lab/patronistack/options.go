@@ -17,6 +17,11 @@ type Options struct {
 
 	TTL, LoopWait, RetryTimeout time.Duration // Patroni's; 30, 10 and 10 s if zero
 	Synchronous                 bool          // synchronous_mode
+
+	// DiskMB puts each host's database on a file system of its own of that size, so that it can hang; on the machine's if zero.
+	DiskMB int
+	// Parameters are PostgreSQL's, added to the cluster's configuration.
+	Parameters map[string]string
 }
 
 // The ports are those of every tutorial.

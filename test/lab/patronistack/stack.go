@@ -49,10 +49,11 @@ func Start(ctx context.Context, o Options) (*Stack, error) {
 func (s *Stack) prepare(h *lab.Host) error {
 	run, err1 := h.MkdirFor("postgres", "run", 0o755)
 	_, err2 := h.MkdirFor("postgres", "etcd", 0o700)
-	if err := errors.Join(err1, err2); err != nil {
+	database, err3 := h.DatabaseDir(s.o.DiskMB)
+	if err := errors.Join(err1, err2, err3); err != nil {
 		return err
 	}
-	m := member{Options: s.o, Host: h, Bin: s.bin, Data: filepath.Join(run, "data"), Run: run}
+	m := member{Options: s.o, Host: h, Bin: s.bin, Data: filepath.Join(database, "data"), Run: run}
 	s.members[h] = m
 	text, err := render(patroniConfig, m)
 	if err != nil {

@@ -27,6 +27,9 @@ bootstrap:
     postgresql:
       parameters:
         max_connections: 100
+{{- range $key, $value := .Parameters}}
+        {{$key}}: "{{$value}}"
+{{- end}}
       pg_hba:
       - local all all trust
       - host replication replicator all scram-sha-256

@@ -21,6 +21,11 @@ type Options struct {
 	Synchronous bool              // synchronous_mode
 	DCS         map[string]string // further keys of bootstrap.dcs
 	Expect      int               // store.expect; the number of hosts if zero
+
+	// DiskMB puts each host's database on a file system of its own of that size, so that it can hang; on the machine's if zero.
+	DiskMB int
+	// Parameters are PostgreSQL's, added to the cluster's configuration.
+	Parameters map[string]string
 }
 
 // Stack is a cluster of Quorate.
@@ -72,9 +77,9 @@ func Start(ctx context.Context, o Options) (*Stack, error) {
 
 // Configure writes a host's configuration with the given roles.
 func (s *Stack) Configure(h *lab.Host, roles string) error {
-	postgres, err1 := h.MkdirFor("postgres", "postgres", 0o755)
+	database, err1 := h.DatabaseDir(s.o.DiskMB)
 	run, err2 := h.MkdirFor("postgres", "run", 0o755)
-	m := member{Options: s.o, Host: h, Roles: roles, Data: filepath.Join(postgres, "data"), Run: run}
+	m := member{Options: s.o, Host: h, Roles: roles, Data: filepath.Join(database, "data"), Run: run}
 	s.members[h] = m
 	text, err3 := m.render()
 	return errors.Join(err1, err2, err3, os.WriteFile(configPath(h), text, 0o644))
@@ -96,16 +101,16 @@ func (s *Stack) Run(ctx context.Context, h *lab.Host, args ...string) (string, e
 	return h.Run(ctx, lab.Spec{Args: append(append([]string{s.o.Binary}, args...), "-c", configPath(h))})
 }
 
-const database = "user=postgres password=postgres database=postgres sslmode=disable"
+const credentials = "user=postgres password=postgres database=postgres sslmode=disable"
 
 // Target is the connection string for clients: the primary port of the router beside them.
 func (s *Stack) Target() string {
-	return fmt.Sprintf("host=%s port=5000 %s", s.o.Router.IP(), database)
+	return fmt.Sprintf("host=%s port=5000 %s", s.o.Router.IP(), credentials)
 }
 
 // Direct is the connection string to the host's own PostgreSQL over TCP, past all routers.
 func (s *Stack) Direct(h *lab.Host) string {
-	return fmt.Sprintf("host=%s port=5432 %s", h.IP(), database)
+	return fmt.Sprintf("host=%s port=5432 %s", h.IP(), credentials)
 }
 
 // Local is the connection string to the host's PostgreSQL over its UNIX socket.
