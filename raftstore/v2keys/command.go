@@ -6,21 +6,19 @@ import (
 	"time"
 )
 
-// Method is what a Request does.
-type Method string
-
-// The methods, by the HTTP methods that ask for them.
+// The methods of a Request, by the HTTP methods that ask for them.
 const (
-	Put    Method = "PUT"
-	Post   Method = "POST"
-	Delete Method = "DELETE"
+	Put    = "PUT"
+	Post   = "POST"
+	Delete = "DELETE"
 	// expire is the leader's own: it ends the keys whose time has come.
-	expire Method = "EXPIRE"
+	expire = "EXPIRE"
 )
 
-// Request is one change of the key space. Which conditions make it which of etcd's actions is in apply.go.
+// Request is one change of the key space. Which conditions make it which of etcd's actions is in apply.go. Its fields are those of the front end's
+// request, which therefore converts to it.
 type Request struct {
-	Method Method `json:"m"`
+	Method string `json:"m"`
 	// Path is absolute and without the /v2/keys before it.
 	Path string `json:"p"`
 	// Value is text: what is not UTF-8 in it is replaced when the request is encoded, because answers and snapshots, which are
