@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -51,21 +52,29 @@ type status struct {
 
 // Following says whether the host is a replica that streams from the present primary, by the word of both.
 func (a *API) Following(ctx context.Context, h *lab.Host) bool {
-	code, _, err := a.Call(ctx, h, http.MethodGet, "/replica", nil)
 	primary := a.Primary(ctx)
-	if err != nil || code != http.StatusOK || primary == nil {
-		return false
+	return primary != nil && a.follows(ctx, h, primary) == nil
+}
+
+// follows says why the host does not follow the primary, or nil.
+func (a *API) follows(ctx context.Context, h, primary *lab.Host) error {
+	code, body, err := a.Call(ctx, h, http.MethodGet, "/replica", nil)
+	if err != nil {
+		return err
+	}
+	if code != http.StatusOK {
+		return fmt.Errorf("%s is no replica: %d %s", h.Name, code, body)
 	}
 	var lead status
-	if a.Get(ctx, primary, "/patroni", &lead) != nil {
-		return false
+	if err := a.Get(ctx, primary, "/patroni", &lead); err != nil {
+		return err
 	}
 	for _, r := range lead.Replication {
 		if r.Addr == h.IP() && r.State == "streaming" {
-			return true
+			return nil
 		}
 	}
-	return false
+	return fmt.Errorf("%s does not stream to %s, but to %v", primary.Name, h.Name, lead.Replication)
 }
 
 // SyncStandby returns a host that the primary waits for before it acknowledges; nil when there is none.
@@ -93,25 +102,31 @@ func (a *API) AwaitHealthy(ctx context.Context) error {
 // AwaitMembers is AwaitHealthy with some hosts only.
 func (a *API) AwaitMembers(ctx context.Context, hosts []*lab.Host) error {
 	for {
-		primary := a.Primary(ctx)
-		var missing []string
-		for _, h := range hosts {
-			if h != primary && !a.Following(ctx, h) {
-				missing = append(missing, h.Name)
-			}
-		}
-		if primary != nil && missing == nil {
+		err := a.whole(ctx, hosts)
+		if err == nil {
 			return writer.Await(ctx, a.Target, a.Client.Dial)
 		}
 		select {
 		case <-ctx.Done():
-			if primary == nil {
-				return fmt.Errorf("haapi: waiting for a healthy cluster: no host is primary: %w", ctx.Err())
-			}
-			return fmt.Errorf("haapi: waiting for a healthy cluster: %s leads, %v do not follow: %w", primary.Name, missing, ctx.Err())
+			return fmt.Errorf("haapi: waiting for a healthy cluster: %w: %w", ctx.Err(), err)
 		case <-time.After(poll):
 		}
 	}
+}
+
+// whole says what keeps the hosts from being one primary and its followers, or nil.
+func (a *API) whole(ctx context.Context, hosts []*lab.Host) error {
+	primary := a.Primary(ctx)
+	if primary == nil {
+		return errors.New("nobody is primary")
+	}
+	var errs []error
+	for _, h := range hosts {
+		if h != primary {
+			errs = append(errs, a.follows(ctx, h, primary))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Switchover asks the primary to hand over to the given host, and returns when it has answered.
