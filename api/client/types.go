@@ -153,7 +153,9 @@ type Status struct {
 	SystemIdentifier string `json:"database_system_identifier"`
 	Pause            bool   `json:"pause"`
 	PendingRestart   bool   `json:"pending_restart"`
-	Patroni          struct {
+	// PostmasterStartTime changes with every start of PostgreSQL; "" while it does not answer.
+	PostmasterStartTime string `json:"postmaster_start_time"`
+	Patroni             struct {
 		Version string `json:"version"`
 		Scope   string `json:"scope"`
 		Name    string `json:"name"`

@@ -86,7 +86,7 @@ func stopIn(d time.Duration, stop func(context.Context) error) {
 }
 
 func (l *lab) startNode(name string) error {
-	n := &labNode{lab: l, name: name}
+	n := &labNode{lab: l, name: name, started: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
 	server, err := rest.New(rest.Options{
 		Backend: n, Keys: l.keys, Logger: slog.New(slog.DiscardHandler),
 		Config: rest.Config{Listen: "127.0.0.1:0", Username: "admin", Password: "hush"},
@@ -157,6 +157,7 @@ type labNode struct {
 	mu        sync.Mutex // guards the fields below
 	scheduled *rest.RestartRequest
 	creating  int // how many more times the state is shown as creating replica
+	started   time.Time
 }
 
 func (n *labNode) Status() *rest.NodeStatus {
@@ -180,7 +181,12 @@ func (n *labNode) Status() *rest.NodeStatus {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.creating > 0 {
+	s.Postgres.StartedAt = n.started
+	switch n.creating {
+	case 0:
+	case 1:
+		n.creating, n.started = 0, n.started.Add(time.Hour)
+	default:
 		n.creating--
 		s.Postgres.State = rest.StateCreatingReplica
 	}
@@ -271,7 +277,7 @@ func (n *labNode) Reinitialize(_ context.Context, r rest.ReinitRequest) error {
 	if n.creating > 0 && !r.Force {
 		return &rest.BusyError{Operation: "reinitialize"}
 	}
-	n.creating = 2
+	n.creating = 3
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -66,11 +67,8 @@ func (a *app) clientConfig() (*config.Client, error) {
 		}
 	}
 	env := a.env
-	if url := a.dcsURL; url != "" || env["DCS_URL"] != "" {
-		if url == "" {
-			url = env["DCS_URL"]
-		}
-		over, err := dcsEnv(url)
+	if a.dcsNamed() {
+		over, err := dcsEnv(cmp.Or(a.dcsURL, env["DCS_URL"]))
 		if err != nil {
 			return nil, err
 		}
@@ -84,6 +82,9 @@ func (a *app) clientConfig() (*config.Client, error) {
 	}
 	return cfg, err
 }
+
+// dcsNamed says whether a person named the store.
+func (a *app) dcsNamed() bool { return a.dcsURL != "" || a.env["DCS_URL"] != "" }
 
 // configPath is the file to read, and whether a person named it.
 func (a *app) configPath() (path string, explicit bool) {
@@ -107,29 +108,48 @@ func (a *app) configPath() (path string, explicit bool) {
 }
 
 // cluster reads the cluster from the first member that answers: of those that the configuration names, else of those that the store
-// knows.
+// knows. A person who names the store means its members.
 func (s *session) cluster(ctx context.Context) (ctl.Cluster, error) {
-	c, err := s.client.Cluster(ctx)
-	if err == nil && s.scope != "" && c.Scope != "" && c.Scope != s.scope {
-		err = fmt.Errorf("the cluster %s is not there: %s belongs to the cluster %s", s.scope, c.From, c.Scope)
+	var err error
+	if !s.dcsNamed() {
+		var c ctl.Cluster
+		if c, err = s.ask(ctx); err == nil {
+			return c, nil
+		}
 	}
+	urls, storeErr := s.discover(ctx)
+	switch {
+	case storeErr != nil && err != nil:
+		return ctl.Cluster{}, s.unreachable(err, storeErr)
+	case storeErr != nil:
+		return ctl.Cluster{}, storeErr
+	}
+	s.client.Close()
+	s.client = client.New(s.options(urls))
+	return s.ask(ctx)
+}
+
+// ask reads the cluster from the client's members.
+func (s *session) ask(ctx context.Context) (ctl.Cluster, error) {
+	c, err := s.client.Cluster(ctx)
 	if err != nil {
-		urls, storeErr := s.discover(ctx)
-		if storeErr != nil {
-			return ctl.Cluster{}, s.unreachable(err, storeErr)
-		}
-		s.client.Close()
-		s.client = client.New(s.options(urls))
-		if c, err = s.client.Cluster(ctx); err != nil {
-			return ctl.Cluster{}, err
-		}
+		return ctl.Cluster{}, err
 	}
 	out := ctl.Cluster{Cluster: c, Name: c.Scope, Initialize: "uninitialized"}
+	status, err := s.client.FirstStatus(ctx, c.URLs())
+	if err == nil {
+		if status.SystemIdentifier != "" {
+			out.Initialize = status.SystemIdentifier
+		}
+		if out.Name == "" { // Patroni before 4.1 does not tell it in /cluster
+			out.Name = status.Patroni.Scope
+		}
+	}
 	if out.Name == "" {
 		out.Name = s.scope
 	}
-	if status, err := s.client.FirstStatus(ctx, c.URLs()); err == nil && status.SystemIdentifier != "" {
-		out.Initialize = status.SystemIdentifier
+	if s.scope != "" && out.Name != s.scope {
+		return ctl.Cluster{}, fmt.Errorf("the cluster %s is not there: %s belongs to the cluster %s", s.scope, c.From, out.Name)
 	}
 	return out, nil
 }
