@@ -91,7 +91,7 @@ func (s *state) dispatch(k kind, e entry, body []byte) (outcome, error) {
 
 func (s *state) applyFounding(body []byte) error {
 	f, err := decodeFounding(body)
-	if err != nil || s.cluster != 0 {
+	if err != nil || s.cluster != f.Replaces {
 		return err
 	}
 	s.cluster = f.ClusterID

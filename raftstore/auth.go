@@ -53,17 +53,20 @@ func (s *Store) guarded(ctx context.Context, permit func(*auth.AuthInfo) error, 
 	return nil
 }
 
-// AuthInfoFromCtx tells who asks, by the token in the context's gRPC metadata; nil for nobody.
-func (s *Store) AuthInfoFromCtx(ctx context.Context) (*auth.AuthInfo, error) {
-	return s.state.auth.AuthInfoFromCtx(ctx)
-}
-
-// AuthRangePermitted says whether whoever asks may read a range; a front end asks before it starts a watch.
-func (s *Store) AuthRangePermitted(ctx context.Context, key, end []byte) error {
+// RangePermitted is nil when whoever asks in ctx may read [key, end). A front end asks before it starts a watch.
+func (s *Store) RangePermitted(ctx context.Context, key, end []byte) error {
 	return s.guarded(ctx, func(who *auth.AuthInfo) error {
 		return s.state.auth.IsRangePermitted(who, key, end)
 	}, func() error { return nil })
 }
+
+// AdminPermitted is nil when whoever asks in ctx may administer the cluster.
+func (s *Store) AdminPermitted(ctx context.Context) error {
+	return s.guarded(ctx, s.state.auth.IsAdminPermitted, func() error { return nil })
+}
+
+// WithRoot gives ctx the rights of root, for calls of this process on its own behalf.
+func (s *Store) WithRoot(ctx context.Context) context.Context { return s.state.auth.WithRoot(ctx) }
 
 // authRequest executes a request on users and roles. etcd's auth package leaves the header to us.
 func authRequest[R proto.Message](s *Store, ctx context.Context, r *pb.InternalRaftRequest, empty R,

@@ -266,3 +266,17 @@ func (c *cluster) get(i int, key string) string {
 	}
 	return string(resp.Kvs[0].Value)
 }
+
+// settle waits until all members that run have applied the same.
+func (c *cluster) settle() {
+	c.t.Helper()
+	waitFor(c.t, "all members to have applied the same", func() bool {
+		want := c.store(c.leader()).state.progress.current()
+		for _, m := range c.members {
+			if m.store != nil && m.store.state.progress.current() != want {
+				return false
+			}
+		}
+		return true
+	})
+}

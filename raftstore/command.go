@@ -16,7 +16,7 @@ const (
 	// kindTermStart is the first command of each leader. Having applied it, the leader has applied all that any leader
 	// before it committed (Raft thesis, 6.4), and only then answers reads and keep-alives.
 	kindTermStart kind = 2
-	// kindFound names the cluster and its founders. The first one in the log holds, later ones change nothing.
+	// kindFound names the cluster and its founders: see founding.
 	kindFound kind = 3
 	// kindExpire revokes a lease whose time has run out: see expiry.
 	kindExpire kind = 4
@@ -45,15 +45,18 @@ func decodeTermStart(b []byte) (termStart, error) {
 	return t, r.done("start of term")
 }
 
-// founding is the payload of kindFound.
+// founding is the payload of kindFound. It holds when the cluster's id is Replaces: 0 for one that has no id yet, another
+// one after the quorum was lost and an operator went on with the survivors.
 type founding struct {
 	ClusterID uint64
+	Replaces  uint64
 	Members   []Member
 }
 
 func (f founding) encode() []byte {
 	w := writer{byte(kindFound)}
 	w.u64(f.ClusterID)
+	w.u64(f.Replaces)
 	w.u64(uint64(len(f.Members)))
 	for _, m := range f.Members {
 		m.write(&w)
@@ -63,7 +66,7 @@ func (f founding) encode() []byte {
 
 func decodeFounding(b []byte) (founding, error) {
 	r := reader{buf: b}
-	f := founding{ClusterID: r.u64()}
+	f := founding{ClusterID: r.u64(), Replaces: r.u64()}
 	for range r.count(4) {
 		f.Members = append(f.Members, readMember(&r))
 	}

@@ -194,8 +194,7 @@ func (s *Store) askFounder(ctx context.Context, to Member, m method, body []byte
 	return decodeJSON[reply](b)
 }
 
-// found founds the cluster of a set to which all its members have promised themselves: here first, then on the others,
-// and then, on the member with the lowest id, stands for election without waiting for a timer.
+// found founds the cluster of a set to which all its members have promised themselves: here first, then on the others.
 func (s *Store) found(ctx context.Context, set *FounderSet) error {
 	if err := s.becomeFounder(set); err != nil {
 		return err
@@ -206,13 +205,22 @@ func (s *Store) found(ctx context.Context, set *FounderSet) error {
 			return fmt.Errorf("a founder answered %q", a)
 		}
 	}
-	n := s.node.Load()
-	if n != nil && set.Members[0].ID == s.identity().ID {
-		if err := n.trans.campaign(ctx); err != nil {
-			return fmt.Errorf("stand for the first election: %w", err)
-		}
-	}
 	return nil
+}
+
+// firstElection has the founder with the lowest id stand for election once the others are there, without waiting for a
+// timer. If it comes to nothing, the timers are still there.
+func (s *Store) firstElection(set *FounderSet) {
+	ctx, cancel := context.WithTimeout(s.ctx, s.opts.RequestTimeout)
+	defer cancel()
+	s.askFounders(ctx, set, methodFound, encodeJSON(set))
+	n := s.node.Load()
+	if _, leader := n.raft.LeaderWithID(); leader != "" {
+		return
+	}
+	if err := n.trans.campaign(ctx); err != nil {
+		s.log.Info("the first election waits for its timer", "error", err)
+	}
 }
 
 // becomeFounder makes this host a founding member. It may be called again after an interruption.
@@ -232,6 +240,9 @@ func (s *Store) becomeFounder(set *FounderSet) error {
 	if err := s.startRaft(set); err != nil {
 		s.fail(err)
 		return err
+	}
+	if set.Members[0].ID == s.identity().ID {
+		s.wg.Go(func() { s.firstElection(set) })
 	}
 	s.log.Info("cluster founded", "cluster", FormatID(set.clusterID()), "founders", len(set.Members))
 	return nil

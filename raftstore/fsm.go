@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"sync"
 
 	"github.com/hashicorp/raft"
 	bolt "go.etcd.io/bbolt"
@@ -67,7 +68,8 @@ func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
 	defer f.endOnPanic()
 	f.state.mu.Lock()
 	defer f.state.mu.Unlock()
-	return &fsmSnapshot{snap: f.state.be.Snapshot(), dir: f.state.dir}, nil
+	snap := f.state.be.Snapshot()
+	return &fsmSnapshot{snap: snap, dir: f.state.dir, release: sync.OnceFunc(func() { snap.Close() })}, nil
 }
 
 // Restore implements raft.FSM.
@@ -95,14 +97,16 @@ func copyToFile(path string, r io.Reader) error {
 
 // fsmSnapshot is the state at one log index.
 type fsmSnapshot struct {
-	snap backend.Snapshot
-	dir  string
+	snap    backend.Snapshot
+	dir     string
+	release func()
 }
 
 // Persist implements raft.FSMSnapshot. It writes a compacted copy: the file itself keeps every page it ever used, and
 // would be shipped whole to each new member.
 func (s *fsmSnapshot) Persist(sink raft.SnapshotSink) error {
 	path, err := compactCopy(s.snap, s.dir)
+	s.release() // raft.RecoverCluster never does, and the backend's Close waits for it
 	if err != nil {
 		return fmt.Errorf("compact snapshot: %w", err)
 	}
@@ -119,7 +123,7 @@ func (s *fsmSnapshot) Persist(sink raft.SnapshotSink) error {
 }
 
 // Release implements raft.FSMSnapshot.
-func (s *fsmSnapshot) Release() { s.snap.Close() }
+func (s *fsmSnapshot) Release() { s.release() }
 
 // compactTxBytes bounds a transaction of a compaction.
 const compactTxBytes = 1 << 20

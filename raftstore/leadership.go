@@ -153,10 +153,10 @@ func (s *Store) startTerm(ctx context.Context, n *node) (uint64, error) {
 	if s.lead.led() != term {
 		return 0, fmt.Errorf("start the term: %w", etcderrors.ErrLeaderChanged)
 	}
-	if s.state.clusterID() == 0 {
-		f := founding{ClusterID: s.identity().ClusterID}
-		if set := s.identity().Founders; set != nil {
-			f.Members = set.Members
+	if id := s.identity(); s.state.clusterID() != id.ClusterID {
+		f := founding{ClusterID: id.ClusterID, Replaces: s.state.clusterID()}
+		if id.Founders != nil && f.Replaces == 0 {
+			f.Members = id.Founders.Members
 		}
 		if _, err := s.applyLocal(ctx, n, f.encode()); err != nil {
 			return 0, fmt.Errorf("name the cluster: %w", err)

@@ -71,10 +71,7 @@ func TestLeaseTimeSurvivesTheLeader(t *testing.T) {
 	const ttl = 60
 	id := c.grant(0, ttl)
 	old := c.leader()
-	// Make time pass for the lease on every member, as if it had last been renewed 50 s ago.
-	for i := range 3 {
-		c.store(i).state.lessor.withTimes(func(lt *leaseTimes, _ time.Duration) { lt.clock += 50 * time.Second })
-	}
+	c.age(50 * time.Second)
 	next := c.others(old)
 	c.kill(old)
 	now := c.leader(next...)
@@ -87,6 +84,15 @@ func TestLeaseTimeSurvivesTheLeader(t *testing.T) {
 	}
 	if left := c.left(now, id); left < ttl-2 {
 		t.Errorf("after a renewal the lease has %d s left", left)
+	}
+}
+
+// age makes time pass for the leases on every member, once all have applied what the leader has.
+func (c *cluster) age(d time.Duration) {
+	c.t.Helper()
+	c.settle()
+	for _, m := range c.members {
+		m.store.state.lessor.withTimes(func(lt *leaseTimes, _ time.Duration) { lt.clock += d })
 	}
 }
 
@@ -104,9 +110,7 @@ func TestAcknowledgedRenewalIsNeverForgotten(t *testing.T) {
 	c := started(t, 3, nil)
 	id := c.grant(0, 60)
 	old := c.leader()
-	for i := range 3 {
-		c.store(i).state.lessor.withTimes(func(lt *leaseTimes, _ time.Duration) { lt.clock += 50 * time.Second })
-	}
+	c.age(50 * time.Second)
 	deaf, heard := c.others(old)[0], c.others(old)[1]
 	c.wires.set(true, old, deaf)
 	if _, err := c.store(old).LeaseRenew(t.Context(), id); err != nil {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/hashicorp/raft"
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/server/v3/storage/schema"
 )
@@ -44,16 +45,21 @@ func (s *Store) Status(context.Context) (*pb.StatusResponse, error) {
 		resp.Errors = append(resp.Errors, "not in a cluster yet")
 		return resp, nil
 	}
-	resp.RaftIndex = n.raft.CommitIndex()
-	for _, srv := range n.servers() {
-		if srv.ID == n.self {
-			resp.IsLearner = srv.Suffrage != 0
-		}
-	}
+	resp.RaftIndex, resp.IsLearner = n.raft.CommitIndex(), s.IsLearner()
 	if resp.Leader == 0 {
 		resp.Errors = append(resp.Errors, "no leader")
 	}
 	return resp, nil
+}
+
+// IsLearner says whether this member has no vote, as far as it knows.
+func (s *Store) IsLearner() bool {
+	n := s.node.Load()
+	if n == nil {
+		return false
+	}
+	srv, ok := n.server(s.ID())
+	return ok && srv.Suffrage != raft.Voter
 }
 
 // Defragment gives the free pages of this member's backend file back to the file system. Requests wait meanwhile.

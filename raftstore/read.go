@@ -79,7 +79,7 @@ func (s *Store) tryCatchUp(n *node) error {
 	if err := s.state.progress.wait(ctx, index); err != nil {
 		return err
 	}
-	if s.state.clusterID() == 0 {
+	if s.state.clusterID() != s.ClusterID() {
 		return etcderrors.ErrNoLeader // the founding is not applied yet
 	}
 	return nil

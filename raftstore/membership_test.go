@@ -1,0 +1,275 @@
+package raftstore
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	etcderrors "go.etcd.io/etcd/server/v3/etcdserver/errors"
+)
+
+// Hosts that start one after the other, in every order, found one cluster.
+func TestFoundingInEveryOrder(t *testing.T) {
+	for _, order := range [][]int{{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}} {
+		t.Run(fmt.Sprint(order), func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t, 3, nil)
+			for _, i := range order {
+				if c.members[order[2]].store == nil && i == order[2] {
+					for _, j := range order[:2] {
+						if c.store(j).ClusterID() != 0 {
+							t.Errorf("member %d founded without the third", j)
+						}
+					}
+				}
+				c.open(i)
+			}
+			for i := range 3 {
+				c.waitReady(i)
+			}
+			if a, b := c.store(0).ClusterID(), c.store(2).ClusterID(); a != b {
+				t.Errorf("two clusters: %x and %x", a, b)
+			}
+		})
+	}
+}
+
+// A host that is killed after its promise and before the founding takes up where it was.
+func TestFoundingSurvivesRestarts(t *testing.T) {
+	c := newCluster(t, 3, nil)
+	c.wires.set(true, 2, 0, 1) // the third answers nobody
+	c.openAll()
+	for range 3 {
+		for i := range 3 {
+			c.kill(i)
+			c.open(i)
+		}
+	}
+	c.wires.set(false, 2, 0, 1)
+	for i := range 3 {
+		c.waitReady(i)
+	}
+	c.put(0, "k", "v")
+	if got := c.get(2, "k"); got != "v" {
+		t.Errorf("read %q", got)
+	}
+}
+
+func TestRestartOfAllKeepsEverything(t *testing.T) {
+	c := started(t, 3, nil)
+	for n := range 50 {
+		c.put(n%3, fmt.Sprint("k", n%7), fmt.Sprint(n))
+	}
+	id := c.grant(0, 100)
+	c.putLeased(0, "leased", id)
+	rev, cluster := c.put(0, "last", "x").Header.Revision, c.store(0).ClusterID()
+	for i := range 3 {
+		c.kill(i)
+	}
+	c.openAll()
+	for i := range 3 {
+		c.waitReady(i)
+		h := c.store(i).Header()
+		if h.Revision != rev || h.ClusterId != cluster {
+			t.Errorf("member %d is back at revision %d of cluster %x, was %d of %x", i, h.Revision, h.ClusterId, rev, cluster)
+		}
+		if c.get(i, "leased") == "" {
+			t.Errorf("member %d lost a leased key", i)
+		}
+	}
+	if _, err := c.store(1).LeaseRenew(t.Context(), id); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOneFoundsAloneAndGrows(t *testing.T) {
+	c := started(t, 1, nil)
+	c.put(0, "k", "v")
+	for range 2 {
+		i := c.add(1)
+		c.open(i)
+		c.waitReady(i)
+		if got := c.get(i, "k"); got != "v" {
+			t.Fatalf("the host that joined reads %q", got)
+		}
+	}
+	waitFor(t, "the joiners to vote", func() bool { return len(c.store(0).node.Load().voters()) == 3 })
+	for i := range 3 {
+		if c.store(i).ClusterID() != c.store(0).ClusterID() {
+			t.Errorf("member %d is in another cluster", i)
+		}
+		waitFor(t, "names", func() bool {
+			return !slices.ContainsFunc(c.store(i).Members(), func(m *pb.Member) bool { return m.Name == "" || m.IsLearner })
+		})
+	}
+	c.kill(c.leader())
+	c.putEventually(c.leader(), "k", "w")
+}
+
+func TestMemberAddPromoteRemove(t *testing.T) {
+	c := started(t, 3, nil)
+	i := c.add(3)
+	url := "http://" + c.members[i].opts.Listen
+	resp, err := c.store(1).MemberAdd(t.Context(), &pb.MemberAddRequest{PeerURLs: []string{url}, IsLearner: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(resp.Members) != 4 || resp.Member.ID == 0 {
+		t.Fatalf("answer %v", resp)
+	}
+	if _, err := c.store(1).MemberAdd(t.Context(), &pb.MemberAddRequest{PeerURLs: []string{url}}); !errors.Is(err, ErrPeerURLExists) {
+		t.Errorf("adding it twice: %v", err)
+	}
+	promote := &pb.MemberPromoteRequest{ID: resp.Member.ID}
+	if _, err := c.store(1).MemberPromote(t.Context(), promote); !errors.Is(err, etcderrors.ErrLearnerNotReady) {
+		t.Errorf("promoting a learner that never started: %v", err)
+	}
+	c.open(i)
+	c.waitReady(i)
+	if got := c.store(i).ID(); got != resp.Member.ID {
+		t.Errorf("the host took id %x, its place has %x", got, resp.Member.ID)
+	}
+	if !c.store(i).IsLearner() {
+		t.Error("it is no learner")
+	}
+	waitFor(t, "the learner to keep up", func() bool {
+		_, err := c.store(1).MemberPromote(t.Context(), promote)
+		return err == nil
+	})
+	if _, err := c.store(1).MemberPromote(t.Context(), promote); !errors.Is(err, ErrMemberNotLearner) {
+		t.Errorf("promoting a voter: %v", err)
+	}
+	if _, err := c.store(1).MemberRemove(t.Context(), &pb.MemberRemoveRequest{ID: resp.Member.ID}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.store(1).MemberRemove(t.Context(), &pb.MemberRemoveRequest{ID: resp.Member.ID}); !errors.Is(err, ErrMemberNotFound) {
+		t.Errorf("removing it twice: %v", err)
+	}
+	if list := c.store(0).Members(); len(list) != 3 {
+		t.Errorf("members: %v", list)
+	}
+}
+
+func TestEmptiedHostComesBackAsAnother(t *testing.T) {
+	c := started(t, 3, nil)
+	c.put(0, "k", "v")
+	victim := c.others(c.leader())[0]
+	old := c.store(victim).ID()
+	c.kill(victim)
+	if err := os.RemoveAll(c.members[victim].opts.Dir); err != nil {
+		t.Fatal(err)
+	}
+	c.open(victim)
+	c.waitReady(victim)
+	if c.store(victim).ID() == old {
+		t.Fatal("a host without its votes came back under the same id")
+	}
+	if got := c.get(victim, "k"); got != "v" {
+		t.Errorf("read %q", got)
+	}
+	waitFor(t, "three voters", func() bool { return len(c.store(victim).node.Load().voters()) == 3 })
+	for _, m := range c.store(c.leader()).Members() {
+		if m.ID == old {
+			t.Error("its old self is still a member")
+		}
+	}
+}
+
+func TestMoveLeader(t *testing.T) {
+	c := started(t, 3, nil)
+	old := c.leader()
+	target := c.others(old)[1]
+	if err := c.store(target).MoveLeader(t.Context(), c.store(target).ID()); !errors.Is(err, etcderrors.ErrNotLeader) {
+		t.Errorf("asked of a follower: %v", err)
+	}
+	if err := c.store(old).MoveLeader(t.Context(), 12345); !errors.Is(err, etcderrors.ErrBadLeaderTransferee) {
+		t.Errorf("to nobody: %v", err)
+	}
+	waitFor(t, "the move", func() bool { return c.store(old).MoveLeader(t.Context(), c.store(target).ID()) == nil })
+	if now := c.leader(); now != target {
+		t.Errorf("member %d leads, want %d", now, target)
+	}
+	c.put(old, "k", "v")
+}
+
+func TestFolderOfAnotherHostIsRefused(t *testing.T) {
+	c := started(t, 1, nil)
+	c.kill(0)
+	copied := c.members[0].opts
+	copied.MachineID = "another"
+	if _, err := Open(copied); !errors.Is(err, ErrForeignFolder) {
+		t.Fatalf("opened on another machine: %v", err)
+	}
+	moved := c.members[0].opts
+	moved.Listen = "127.0.0.1:0"
+	if _, err := Open(moved); !errors.Is(err, ErrForeignFolder) {
+		t.Fatalf("opened under another address: %v", err)
+	}
+	copied.AdoptFolder = true
+	s, err := Open(copied)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := Open(c.members[0].opts); !errors.Is(err, ErrForeignFolder) {
+		t.Errorf("the original opened after the adoption: %v", err)
+	}
+}
+
+func TestFolderWithoutItsLogIsRefused(t *testing.T) {
+	c := started(t, 1, nil)
+	c.kill(0)
+	dir := c.members[0].opts.Dir
+	log, id := filepath.Join(dir, logFile), filepath.Join(dir, identityFile)
+	if err := os.Rename(log, log+".aside"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(c.members[0].opts); !errors.Is(err, ErrDisk) {
+		t.Errorf("opened without its votes: %v", err)
+	}
+	if err := errors.Join(os.Rename(log+".aside", log), os.Remove(id)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(c.members[0].opts); err == nil {
+		t.Error("opened without its identity")
+	}
+}
+
+func TestRecoverQuorumLost(t *testing.T) {
+	c := started(t, 3, nil)
+	c.put(0, "k", "v")
+	c.settle()
+	before := c.store(0).ClusterID()
+	self := c.store(0).self()
+	for i := range 3 {
+		c.kill(i)
+	}
+	if err := RecoverQuorumLost(c.members[0].opts, []Member{{ID: 99, PeerAddr: "x:1"}}); err == nil {
+		t.Error("recovered without naming itself")
+	}
+	if err := RecoverQuorumLost(c.members[0].opts, []Member{self}); err != nil {
+		t.Fatal(err)
+	}
+	c.open(0)
+	c.waitReady(0)
+	if got := c.get(0, "k"); got != "v" {
+		t.Errorf("read %q", got)
+	}
+	if now := c.store(0).Header().ClusterId; now == before || now == 0 {
+		t.Errorf("cluster id %x, was %x", now, before)
+	}
+	// Those that were given up come back by mistake: they may have a leader of their own, and do not disturb this one.
+	c.open(1, 2)
+	c.waitReady(1, 2)
+	c.put(0, "k", "survivor")
+	c.put(1, "k", "ghost")
+	if got := c.get(0, "k"); got != "survivor" {
+		t.Errorf("read %q", got)
+	}
+}
