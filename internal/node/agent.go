@@ -379,11 +379,11 @@ func (a *agent) replicationUpstream(u ha.Upstream) (postgres.Upstream, error) {
 	if err != nil || host == "" {
 		return postgres.Upstream{}, err
 	}
-	up := postgres.Upstream{Host: host, Port: port, Name: a.cfg.Name}
+	slot := ""
 	if set := a.set.Load(); set == nil || set.PostgreSQL.UseSlots {
-		up.Slot = postgres.SlotName(a.cfg.Name)
+		slot = postgres.SlotName(a.cfg.Name)
 	}
-	return up, nil
+	return a.inst.UpstreamTo(host, port, a.cfg.Name, slot), nil
 }
 
 var _ rest.Backend = (*backend)(nil)

@@ -120,7 +120,7 @@ func (d *decider) handOver() {
 	d.hold = true
 	t := d.cluster.Leader.Term
 	switch {
-	case p.Phase == Stopped && !d.opBusy() && !d.lanePending():
+	case p.Phase == Stopped && !d.opBusy():
 		lsn := uint64(0)
 		if p.Clean {
 			lsn = uint64(p.EndLSN)
@@ -138,8 +138,6 @@ func (d *decider) handOver() {
 		}
 	}
 }
-
-func (d *decider) lanePending() bool { return d.s.Busy[LaneCommit] }
 
 func (d *decider) releaseTo(h Handover, lsn uint64) {
 	k, l := d.s.Keys, d.cluster.Leader

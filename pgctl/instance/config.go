@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -83,10 +82,17 @@ func (i *Instance) reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if pid == 0 {
-		return ErrNotRunning
+	if pid == 0 || !i.listensToSignals(pid) {
+		return ErrNotRunning // it reads its configuration in a moment anyway
 	}
 	return i.opt.Supervisor.Signal(ctx, syscall.SIGHUP)
+}
+
+// listensToSignals says whether the postmaster has come so far that SIGHUP does not end it: before it writes its pid file it
+// has not installed its handlers (postmaster.c, PostmasterMain).
+func (i *Instance) listensToSignals(pid int) bool {
+	p, err := i.readPIDFile()
+	return err == nil && p.PID == pid && p.Status != ""
 }
 
 // wanted are the parameters as they shall be in force, with confMu held.
@@ -199,12 +205,12 @@ func (i *Instance) restoreMain(before []byte) error {
 // checkConfig lets PostgreSQL read the files as a start would, without starting. When it complains about a parameter, that is
 // returned with its words.
 func (i *Instance) checkConfig(ctx context.Context) (param, words string, err error) {
-	dir, _, err := i.tools(ctx)
+	program, err := i.program(ctx, "postgres")
 	if err != nil {
 		return "", "", err
 	}
 	_, err = i.run(ctx, command{
-		path: filepath.Join(dir, "postgres"), args: []string{"-D", i.opt.DataDir, "-C", "data_directory"},
+		path: program, args: []string{"-D", i.opt.DataDir, "-C", "data_directory"},
 		line: func(l string) {
 			if p := postgres.ConfigErrorParam(l); p != "" && param == "" {
 				param, words = p, l
