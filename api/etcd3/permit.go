@@ -2,38 +2,32 @@ package etcd3
 
 import "context"
 
-// permit asks the store what callers may do, as far as no Store method does so by itself.
-type permit struct {
-	ranges RangeAuthorizer // nil: everything is permitted
-	admins AdminAuthorizer // nil: see AdminAuthorizer
-	rooter RootContext     // nil: the store knows no root
-}
+// permit asks the store what callers may do, as far as no Store method does so by itself. Without an Authorizer everything
+// is permitted.
+type permit struct{ Authorizer }
 
 func newPermit(s Store) permit {
-	var p permit
-	p.ranges, _ = s.(RangeAuthorizer)
-	p.admins, _ = s.(AdminAuthorizer)
-	p.rooter, _ = s.(RootContext)
-	return p
-}
-
-func (p permit) watch(ctx context.Context, key, end []byte) error {
-	if p.ranges == nil {
-		return nil
-	}
-	return toStatus(p.ranges.AuthRangePermitted(ctx, key, end))
+	a, _ := s.(Authorizer)
+	return permit{a}
 }
 
 func (p permit) admin(ctx context.Context) error {
-	if p.admins == nil {
-		return p.watch(ctx, []byte{0}, []byte{0})
+	if p.Authorizer == nil {
+		return nil
 	}
-	return toStatus(p.admins.AuthAdminPermitted(ctx))
+	return toStatus(p.AdminPermitted(ctx))
+}
+
+func (p permit) watch(ctx context.Context, key, end []byte) error {
+	if p.Authorizer == nil {
+		return nil
+	}
+	return toStatus(p.RangePermitted(ctx, key, end))
 }
 
 func (p permit) root(ctx context.Context) context.Context {
-	if p.rooter == nil {
+	if p.Authorizer == nil {
 		return ctx
 	}
-	return p.rooter.WithRoot(ctx)
+	return p.WithRoot(ctx)
 }

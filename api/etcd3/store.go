@@ -77,25 +77,15 @@ type AuthStore interface {
 	RoleRevokePermission(ctx context.Context, r *pb.AuthRoleRevokePermissionRequest) (*pb.AuthRoleRevokePermissionResponse, error)
 }
 
-// The three interfaces below answer for requests that reach no Store method which could refuse them. A Store that keeps
-// users implements them beside AuthStore; one that does not permits everything, as an etcd without authentication.
-
-// RangeAuthorizer is asked before a watch is made.
-type RangeAuthorizer interface {
-	// AuthRangePermitted is nil when the caller in ctx may read [key, end); end as in a RangeRequest.
-	AuthRangePermitted(ctx context.Context, key, end []byte) error
-}
-
-// AdminAuthorizer is asked before the maintenance and membership calls that etcd keeps for root. Without it, who may read
-// every key passes for root.
-type AdminAuthorizer interface {
-	// AuthAdminPermitted is nil when the caller in ctx may administer the cluster.
-	AuthAdminPermitted(ctx context.Context) error
-}
-
-// RootContext makes calls of this process on its own behalf pass.
-type RootContext interface {
-	// WithRoot gives ctx the rights of root; where authentication is off it may return ctx as it is.
+// Authorizer answers for requests that reach no Store method which could refuse them: watches, and the maintenance and
+// membership calls that etcd keeps for root. A Store that keeps users implements it beside AuthStore; without it
+// everything is permitted, as in an etcd without authentication.
+type Authorizer interface {
+	// RangePermitted is nil when the caller in ctx may read [key, end); end as in a RangeRequest.
+	RangePermitted(ctx context.Context, key, end []byte) error
+	// AdminPermitted is nil when the caller in ctx may administer the cluster.
+	AdminPermitted(ctx context.Context) error
+	// WithRoot gives ctx the rights of root, for calls of this process on its own behalf.
 	WithRoot(ctx context.Context) context.Context
 }
 

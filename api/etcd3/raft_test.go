@@ -1,0 +1,245 @@
+package etcd3_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"quorate/api/etcd3"
+	"quorate/raftstore"
+)
+
+var (
+	_ etcd3.Store      = (*raftstore.Store)(nil)
+	_ etcd3.AuthStore  = (*raftstore.Store)(nil)
+	_ etcd3.Authorizer = (*raftstore.Store)(nil)
+)
+
+// raftMember is a member of a real cluster with its front end.
+type raftMember struct {
+	store  *raftstore.Store
+	server *etcd3.Server
+	addr   string
+}
+
+func (m *raftMember) stop(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := m.server.Stop(ctx); err != nil {
+		t.Errorf("stop: %v", err)
+	}
+	if err := m.store.Close(); err != nil {
+		t.Errorf("close: %v", err)
+	}
+}
+
+// startCluster founds a cluster of n members.
+func startCluster(t *testing.T, n int) []*raftMember {
+	t.Helper()
+	peers, clients := make([]net.Listener, n), make([]net.Listener, n)
+	var found []raftstore.Peer
+	for i := range n {
+		peers[i], clients[i] = listen(t), listen(t)
+		found = append(found, raftstore.Peer{PeerAddr: peers[i].Addr().String()})
+	}
+	members := make([]*raftMember, n)
+	for i := range n {
+		store, err := raftstore.Open(raftstore.Options{
+			Dir: t.TempDir(), Name: fmt.Sprintf("n%d", i), Listener: peers[i], MachineID: fmt.Sprintf("machine-%d", i),
+			ClientURLs: []string{"http://" + clients[i].Addr().String()}, Expect: n,
+			Peers: func() []raftstore.Peer { return found }, ElectionTimeout: 200 * time.Millisecond,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		server, err := etcd3.New(etcd3.Options{Store: store})
+		if err != nil {
+			t.Fatal(err)
+		}
+		go server.Serve(clients[i], nil)
+		members[i] = &raftMember{store: store, server: server, addr: clients[i].Addr().String()}
+		t.Cleanup(func() { members[i].stop(t) })
+	}
+	for _, m := range members {
+		eventually(t, "ready", func() bool { return m.store.Health() == nil })
+	}
+	return members
+}
+
+func listen(t *testing.T) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// asFrontEnd gives a member the helpers of the other tests.
+func (m *raftMember) asFrontEnd(t *testing.T) *frontEnd {
+	t.Helper()
+	conn, err := grpc.NewClient(m.addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return &frontEnd{TB: t, server: m.server, addr: m.addr, url: "http://" + m.addr, conn: conn}
+}
+
+func endpoints(members []*raftMember) (urls []string) {
+	for _, m := range members {
+		urls = append(urls, m.addr)
+	}
+	return urls
+}
+
+// Any member answers, and what one has acknowledged another shows.
+func TestClusterServesEverywhere(t *testing.T) {
+	members := startCluster(t, 3)
+	for i, m := range members {
+		f := m.asFrontEnd(t)
+		rev := f.put("k", fmt.Sprint(i))
+		next := members[(i+1)%3].asFrontEnd(t)
+		got, err := next.kv().Range(next.ctx(), &pb.RangeRequest{Key: key("k")})
+		if err != nil || string(got.Kvs[0].Value) != fmt.Sprint(i) || got.Header.Revision != rev {
+			t.Errorf("written by %d, read by the next: %v, %v", i, got, err)
+		}
+		id := f.grant(60)
+		stream, err := next.leases().LeaseKeepAlive(next.ctx())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := stream.Send(&pb.LeaseKeepAliveRequest{ID: id}); err != nil {
+			t.Fatal(err)
+		}
+		if alive, err := stream.Recv(); err != nil || alive.TTL != 60 {
+			t.Errorf("lease of %d renewed by the next: %v, %v", i, alive, err)
+		}
+	}
+	f := members[0].asFrontEnd(t)
+	f.addr = strings.Join(endpoints(members), ",")
+	for args, want := range map[string]string{
+		"endpoint health --cluster": "is healthy",
+		"member list":               "started, n1, http://",
+		"endpoint status":           "3.5.21",
+		"endpoint hashkv":           members[2].addr,
+	} {
+		if got := f.etcdctl(strings.Fields(args)...); !strings.Contains(got, want) {
+			t.Errorf("etcdctl %s: %s", args, got)
+		}
+	}
+}
+
+// A watch and a lease of etcd's own client survive the death of the member that led and served them.
+func TestClusterSurvivesItsLeader(t *testing.T) {
+	members := startCluster(t, 3)
+	leader := -1
+	eventually(t, "a leader", func() bool {
+		for i, m := range members {
+			if m.store.IsLeader() {
+				leader = i
+			}
+		}
+		return leader >= 0
+	})
+	order := append([]*raftMember{members[leader]}, append(append([]*raftMember{}, members[:leader]...), members[leader+1:]...)...)
+	c, err := clientv3.New(clientv3.Config{Endpoints: endpoints(order), Logger: zap.NewNop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
+	defer cancel()
+	l, err := c.Grant(ctx, 20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.KeepAlive(ctx, l.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Put(ctx, "held", "v", clientv3.WithLease(l.ID)); err != nil {
+		t.Fatal(err)
+	}
+	events := c.Watch(clientv3.WithRequireLeader(ctx), "k", clientv3.WithRev(1))
+	const before, after = 20, 20
+	write := func(n int) {
+		for i := 0; i < n; {
+			// A put is repeated until it is acknowledged; what is of unknown outcome may be there twice.
+			if _, err := c.Put(ctx, "k", "v"); err == nil {
+				i++
+			} else if ctx.Err() != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	write(before)
+	order[0].stop(t)
+	write(after)
+	got, last := 0, int64(0)
+	for got < before+after {
+		r := <-events
+		if err := r.Err(); err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range r.Events {
+			if e.Kv.ModRevision <= last || e.Kv.Version != int64(got+1) {
+				t.Fatalf("event %d has version %d and revision %d after %d", got, e.Kv.Version, e.Kv.ModRevision, last)
+			}
+			got, last = got+1, e.Kv.ModRevision
+		}
+	}
+	if r, err := c.Get(ctx, "held"); err != nil || len(r.Kvs) != 1 {
+		t.Errorf("the leased key: %v, %v", r, err)
+	}
+}
+
+// Users, roles and tokens, by etcdctl against several members.
+func TestClusterAuth(t *testing.T) {
+	members := startCluster(t, 3)
+	f := members[0].asFrontEnd(t)
+	for _, args := range []string{
+		"user add root:secret", "user add app:secret", "role add app", "role grant-permission --prefix app readwrite /app/",
+		"user grant-role app app", "user grant-role root root", "auth enable",
+	} {
+		f.etcdctl(strings.Fields(args)...)
+	}
+	f.addr = members[1].addr
+	f.etcdctl("--user", "app:secret", "put", "/app/k", "v")
+	if got := f.etcdctl("--user", "root:secret", "get", "/app/k"); !strings.Contains(got, "v") {
+		t.Errorf("root reads %q", got)
+	}
+	other := members[2].asFrontEnd(t)
+	_, err := other.kv().Range(other.ctx(), &pb.RangeRequest{Key: key("/app/k")})
+	wantStatus(t, err, 3, "etcdserver: user name is empty")
+	w := other.watch()
+	w.request(&pb.WatchCreateRequest{Key: key("/app/k")})
+	if r := w.next(); !r.Canceled || !strings.HasSuffix(r.CancelReason, "user name is empty") {
+		t.Errorf("a watch by nobody: %v", r)
+	}
+	_, err = other.maintenance().Defragment(other.ctx(), &pb.DefragmentRequest{})
+	wantStatus(t, err, 3, "etcdserver: user name is empty")
+	code, body := other.post("/v3/auth/authenticate", `{"name":"app","password":"wrong"}`)
+	if code != 400 || !strings.Contains(body, "etcdserver: authentication failed, invalid user ID or password") {
+		t.Errorf("a wrong password: %d %s", code, body)
+	}
+	// The node itself is not locked out of its own store, and its health is not unwell.
+	inside := pb.NewKVClient(members[2].server.Conn())
+	if _, err := inside.Range(other.ctx(), &pb.RangeRequest{Key: key("/app/k")}); err != nil {
+		t.Errorf("in process: %v", err)
+	}
+	if code, body := other.get("/health"); code != 200 {
+		t.Errorf("health: %d %s", code, body)
+	}
+	f.addr = members[2].addr
+	f.etcdctl("--user", "root:secret", "auth", "disable")
+}
