@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -43,6 +44,7 @@ type memory struct {
 	events       chan Event
 	decisions    []DecisionRecord
 	reloads      int
+	cut          atomic.Bool // a restart's context ended before the restart
 }
 
 const second = boottime.Instant(time.Second)
@@ -204,7 +206,14 @@ func (m *memory) Wake() {
 	}
 }
 
-func (m *memory) Restart(_ context.Context, r RestartRequest) error         { return m.restart(r) }
+func (m *memory) Restart(ctx context.Context, r RestartRequest) error {
+	err := m.restart(r)
+	if ctx.Err() != nil { // a real node would have given up
+		m.cut.Store(true)
+	}
+	return err
+}
+
 func (m *memory) ScheduleRestart(_ context.Context, r RestartRequest) error { return m.schedule(r) }
 func (m *memory) CancelRestart(context.Context) error                       { return m.cancel() }
 func (m *memory) Reinitialize(_ context.Context, r ReinitRequest) error     { return m.reinitialize(r) }

@@ -102,13 +102,11 @@ func codeOf(w http.ResponseWriter) int {
 	return 0
 }
 
-// long lifts the bounds of the connection for a handler that waits, and gives a context that ends with the server and not with
+// long lifts the bound on the answer for a handler that waits, and gives a context that ends with the server and not with
 // the client. The request's body must have been read.
 func (s *Server) long(w http.ResponseWriter, r *http.Request) (context.Context, context.CancelFunc) {
-	c := http.NewResponseController(w)
-	// A recorder in a test has no deadlines.
-	_ = c.SetWriteDeadline(time.Time{})
-	_ = c.SetReadDeadline(time.Time{})
+	// net/http itself lifts the read deadline once the request has been read. A recorder in a test has no deadlines.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
 	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
 	stop := context.AfterFunc(s.life, cancel)
 	return ctx, func() { stop(); cancel() }

@@ -93,8 +93,9 @@ func TestSlowClients(t *testing.T) {
 func TestLongAction(t *testing.T) {
 	const hours = 3 * time.Hour
 	var finished atomic.Bool
+	var m *memory
 	long := func() *memory {
-		m := newMemory()
+		m = newMemory()
 		finished.Store(false)
 		m.restart = func(RestartRequest) error {
 			time.Sleep(hours)
@@ -121,7 +122,7 @@ func TestLongAction(t *testing.T) {
 		synctest.Wait()
 		conn.Close()
 		time.Sleep(2 * hours)
-		if !finished.Load() {
+		if !finished.Load() || m.cut.Load() {
 			t.Error("the restart ended with its client")
 		}
 	})

@@ -1,6 +1,8 @@
 package rest
 
 import (
+	"encoding/json"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -58,6 +60,15 @@ type scheduledRestart struct {
 	PostgresVersion string `json:"postgres_version,omitempty"`
 	Pending         bool   `json:"restart_pending,omitempty"`
 	Timeout         int64  `json:"timeout,omitempty"` // seconds
+}
+
+// MarshalJSON gives the request as Patroni shows it: in the status, and in the member key as scheduled_restart.
+func (r RestartRequest) MarshalJSON() ([]byte, error) {
+	b, err := json.Marshal(r.shown())
+	if err != nil {
+		return nil, fmt.Errorf("scheduled restart: %w", err)
+	}
+	return b, nil
 }
 
 func (r *RestartRequest) shown() *scheduledRestart {

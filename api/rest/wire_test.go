@@ -88,14 +88,14 @@ func TestClusterBody(t *testing.T) {
 	m.put(m.keys.Status(), `{"optime":83886080}`)
 	m.put(m.keys.Sync(), `{"leader":"n1","quorum":1,"sync_standby":"n2"}`)
 	m.put(m.keys.Member("n2"), `{"conn_url":"postgres://[fd00::2]:5433/postgres","api_url":"http://n2:8008/patroni","state":"running","role":"replica","version":"4.1.4",`+
-		`"xlog_location":83886079,"replay_lsn":83886000,"receive_lsn":83886079,"replication_state":"streaming","timeline":2,"tags":{"nosync":true},"pending_restart":true,`+
+		`"xlog_location":83886079,"replay_lsn":83886000,"receive_lsn":83886081,"replication_state":"streaming","timeline":2,"tags":{"nosync":true},"pending_restart":true,`+
 		`"pending_restart_reason":{"a":{"old_value":"1","new_value":"2"}}}`)
 	m.put(m.keys.Member("n1"), `{"conn_url":"postgres://10.0.0.1:5432/postgres","api_url":"http://10.0.0.1:8008/patroni","state":"running","role":"primary","version":"4.1.4","timeline":2,"xlog_location":83886080}`)
 	s := newTestServer(t, m, nil)
 	want := `{"members": [{"name": "n1", "role": "leader", "state": "running", "api_url": "http://10.0.0.1:8008/patroni", "host": "10.0.0.1", "port": 5432, "timeline": 2}, ` +
 		`{"name": "n2", "role": "quorum_standby", "state": "streaming", "api_url": "http://n2:8008/patroni", "host": "fd00::2", "port": 5433, "timeline": 2, ` +
 		`"pending_restart": true, "pending_restart_reason": {"a": {"old_value": "1", "new_value": "2"}}, "tags": {"nosync": true}, ` +
-		`"receive_lag": 1, "receive_lsn": "0/4FFFFFF", "replay_lag": 80, "replay_lsn": "0/4FFFFB0", "lag": 1, "lsn": "0/4FFFFFF"}, ` +
+		`"receive_lag": 0, "receive_lsn": "0/5000001", "replay_lag": 80, "replay_lsn": "0/4FFFFB0", "lag": 1, "lsn": "0/4FFFFFF"}, ` +
 		`{"name": "n3", "role": "replica", "state": "running", "api_url": "http://10.0.0.3:8008/patroni", "host": "10.0.0.3", "port": 5432, ` +
 		`"receive_lag": "unknown", "receive_lsn": "unknown", "replay_lag": "unknown", "replay_lsn": "unknown", "lag": "unknown", "lsn": "unknown"}], ` +
 		`"pause": true, "scope": "demo"}`
@@ -132,6 +132,14 @@ func TestMemberRoles(t *testing.T) {
 		if strings.Join(got, " ") != want {
 			t.Errorf("%s: %v", config, got)
 		}
+	}
+}
+
+func TestScheduledRestartKey(t *testing.T) {
+	r := RestartRequest{Schedule: time.Date(2099, 1, 2, 3, 4, 5, 6000, time.UTC), PostgresVersion: "15.7", Timeout: time.Minute}
+	b, err := json.Marshal(r)
+	if want := `{"schedule":"2099-01-02T03:04:05.000006+00:00","postgres_version":"15.7","timeout":60}`; err != nil || string(b) != want {
+		t.Errorf("%s %v", b, err)
 	}
 }
 

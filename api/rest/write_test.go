@@ -317,6 +317,10 @@ func TestHandoverWritesKey(t *testing.T) {
 	if code, text, _ := ask(s, "DELETE", "/switchover", ""); code != 404 || text != "no switchover is scheduled" {
 		t.Errorf("deleting again: %d %s", code, text)
 	}
+	// The key holds {} now, as after every switchover.
+	if code, text, _ := ask(s, "POST", "/switchover", `{"leader":"n1","scheduled_at":"2099-01-01T12:00Z"}`); code != 202 {
+		t.Errorf("scheduling again: %d %s", code, text)
+	}
 	lost := newTestServer(t, m, func(o *Options) { o.Backend = racing{m, m.keys.Failover(), `{"leader":"n1","member":"n3"}`} })
 	if code, text, _ := ask(lost, "POST", "/switchover", `{"leader":"n1"}`); code != 503 || text != "failed to write failover key into DCS" {
 		t.Errorf("another request came first: %d %s", code, text)
