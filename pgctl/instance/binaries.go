@@ -78,7 +78,7 @@ func (i *Instance) binCandidates(major int) []string {
 }
 
 func (i *Instance) versionOf(ctx context.Context, dir string) (postgres.Version, error) {
-	path := filepath.Join(dir, "postgres")
+	path := i.inDir(dir, "postgres")
 	if _, err := os.Stat(path); err != nil {
 		return 0, err
 	}
@@ -87,6 +87,19 @@ func (i *Instance) versionOf(ctx context.Context, dir string) (postgres.Version,
 		return 0, err
 	}
 	return postgres.ParseVersion(out)
+}
+
+// program is the path of one of PostgreSQL's programs, by its usual name.
+func (i *Instance) program(ctx context.Context, name string) (string, error) {
+	dir, _, err := i.tools(ctx)
+	return i.inDir(dir, name), err
+}
+
+func (i *Instance) inDir(dir, name string) string {
+	if own := i.opt.BinName[name]; own != "" {
+		name = own
+	}
+	return filepath.Join(dir, name)
 }
 
 // Version is the version of PostgreSQL's programs.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strconv"
 
 	"quorate/pgctl/postgres"
@@ -54,7 +53,7 @@ func (i *Instance) clone(ctx context.Context, o CloneOptions) error {
 }
 
 func (i *Instance) baseBackup(ctx context.Context, o CloneOptions) error {
-	bin, _, err := i.tools(ctx)
+	program, err := i.program(ctx, "pg_basebackup")
 	if err != nil {
 		return err
 	}
@@ -73,7 +72,7 @@ func (i *Instance) baseBackup(ctx context.Context, o CloneOptions) error {
 	args = append(args, i.conf.BaseBackup...)
 	i.confMu.Unlock()
 	_, err = i.run(ctx, command{
-		path: filepath.Join(bin, "pg_basebackup"), args: args, env: []string{"PGPASSFILE=" + pass},
+		path: program, args: args, env: []string{"PGPASSFILE=" + pass},
 		line: i.progressLine("clone", "pg_basebackup"),
 	})
 	return err

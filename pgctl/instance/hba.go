@@ -69,16 +69,13 @@ func (i *Instance) DefaultHBA(v postgres.Version) []string {
 	}
 }
 
-// passFile is the password file of all connections that this host's PostgreSQL and its programs make.
-func (i *Instance) passFile() string { return i.statePath("pgpass") }
-
-// PassFile writes the password file and is its path.
+// PassFile writes the password file of all connections that this host's PostgreSQL and its programs make, and is its path.
 func (i *Instance) PassFile() (string, error) {
 	text, err := postgres.RenderPassFile(i.logins())
 	if err != nil {
 		return "", err
 	}
-	path := i.passFile()
+	path := i.opt.PassFile
 	if _, err := i.updateFile(path, []byte(text)); err != nil {
 		return "", err
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 )
 
@@ -39,7 +38,7 @@ func (i *Instance) Initdb(ctx context.Context, o InitdbOptions) (err error) {
 	if err := i.prepareEmpty(ctx, markInitdb); err != nil {
 		return err
 	}
-	bin, v, err := i.tools(ctx)
+	dir, v, err := i.tools(ctx)
 	if err != nil {
 		return err
 	}
@@ -53,7 +52,7 @@ func (i *Instance) Initdb(ctx context.Context, o InitdbOptions) (err error) {
 		args = append(args, "--pwfile="+file)
 	}
 	i.progress("initdb", "initdb", 0, 0)
-	if _, err := i.run(ctx, command{path: filepath.Join(bin, "initdb"), args: args, line: i.logLine("initdb")}); err != nil {
+	if _, err := i.run(ctx, command{path: i.inDir(dir, "initdb"), args: args, line: i.logLine("initdb")}); err != nil {
 		return errors.Join(err, i.discardHalf())
 	}
 	i.confMu.Lock()

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -127,11 +126,11 @@ func (i *Instance) inspectVersion(f *Folder) error {
 
 // ControlData reads the control file by pg_controldata.
 func (i *Instance) ControlData(ctx context.Context) (postgres.ControlData, error) {
-	dir, _, err := i.tools(ctx)
+	program, err := i.program(ctx, "pg_controldata")
 	if err != nil {
 		return postgres.ControlData{}, err
 	}
-	out, err := i.output(ctx, command{path: filepath.Join(dir, "pg_controldata"), args: []string{"-D", i.opt.DataDir}, env: []string{"LC_ALL=C"}})
+	out, err := i.output(ctx, command{path: program, args: []string{"-D", i.opt.DataDir}, env: []string{"LC_ALL=C"}})
 	if err != nil {
 		return postgres.ControlData{}, err
 	}

@@ -121,6 +121,9 @@ func (m *Monitor) look(ctx context.Context) {
 		m.drop()
 		s.Failures++
 	} else {
+		if s.StatusAt.IsZero() {
+			m.first(pid)
+		}
 		s.Status, s.StatusAt, s.Failures = st, asked, 0
 	}
 	m.note(s)
@@ -129,6 +132,18 @@ func (m *Monitor) look(ctx context.Context) {
 	m.mu.Unlock()
 	if m.opt.OnSample != nil {
 		m.opt.OnSample(s)
+	}
+}
+
+// first is called with the first answer of a postmaster, whoever started it: its end is waited for, and whatever starts the folder after
+// that shall start a standby.
+func (m *Monitor) first(pid int) {
+	if pid == 0 {
+		return
+	}
+	m.inst.watch(pid)
+	if err := m.inst.atRest(); err != nil {
+		m.log.Error("standby.signal could not be put in place", "err", err)
 	}
 }
 

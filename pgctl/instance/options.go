@@ -28,6 +28,10 @@ type Options struct {
 	DataDir string // absolute
 	// BinDir has PostgreSQL's programs. Empty: looked for in the distributions' places and in PATH, by the folder's major version.
 	BinDir string
+	// BinName are other names of programs, by the usual ones.
+	BinName map[string]string
+	// PassFile is the password file that the agent writes. Empty: pgpass in StateDir.
+	PassFile string
 	// StateDir keeps the agent's own files about the folder: markers, password file, log, WAL kept aside. Empty: DataDir + ".quorate".
 	// It must not lie in DataDir, which clones and rewinds replace.
 	StateDir string
@@ -76,6 +80,7 @@ func (o *Options) setDefaults() error {
 	}
 	o.DataDir = filepath.Clean(o.DataDir)
 	setIfEmpty(&o.StateDir, o.DataDir+".quorate")
+	setIfEmpty(&o.PassFile, filepath.Join(o.StateDir, "pgpass"))
 	setIfEmpty(&o.Listen, "*")
 	setIfEmpty(&o.ConnectHost, "127.0.0.1")
 	setIfEmpty(&o.Database, "postgres")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 
 	"quorate/pgctl/postgres"
 )
@@ -43,7 +42,7 @@ func (i *Instance) recoverCrash(ctx context.Context, c postgres.ControlData) err
 	if exists(i.dataPath(backupLabel)) || c.BackupStart != 0 {
 		return fmt.Errorf("%w: %s is a base backup whose recovery was broken off: start it as a standby, or clone it again", ErrRewindImpossible, i.opt.DataDir)
 	}
-	bin, _, err := i.tools(ctx)
+	program, err := i.program(ctx, "postgres")
 	if err != nil {
 		return err
 	}
@@ -53,7 +52,7 @@ func (i *Instance) recoverCrash(ctx context.Context, c postgres.ControlData) err
 	i.progress("rewind", "crash recovery", 0, 0)
 	// Archiving is held back: the log to be archived stays marked, for whoever archives it later.
 	_, err = i.run(ctx, command{
-		path: filepath.Join(bin, "postgres"),
+		path: program,
 		args: []string{"--single", "-D", i.opt.DataDir, "-c", "archive_command=false", "-c", "synchronous_standby_names=", "template1"},
 		line: i.logLine("postgres --single"),
 	})

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"quorate/pgctl/postgres"
 )
@@ -108,7 +107,7 @@ func (i *Instance) rewind(ctx context.Context, o RewindOptions, t postgres.Timel
 }
 
 func (i *Instance) pgRewind(ctx context.Context, o RewindOptions, v postgres.Version, more ...string) error {
-	bin, _, err := i.tools(ctx)
+	program, err := i.program(ctx, "pg_rewind")
 	if err != nil {
 		return err
 	}
@@ -128,7 +127,7 @@ func (i *Instance) pgRewind(ctx context.Context, o RewindOptions, v postgres.Ver
 		args = append(args, "--restore-target-wal")
 	}
 	_, err = i.run(ctx, command{
-		path: filepath.Join(bin, "pg_rewind"), args: append(append(args, extra...), more...), env: []string{"PGPASSFILE=" + pass},
+		path: program, args: append(append(args, extra...), more...), env: []string{"PGPASSFILE=" + pass},
 		line: i.progressLine("rewind", "pg_rewind"),
 	})
 	return err

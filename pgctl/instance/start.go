@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -15,7 +14,8 @@ import (
 // startPoll is how often a start or a promotion looks whether it is there.
 const startPoll = 10 * time.Millisecond
 
-// StartStandby starts PostgreSQL read-only on a sound folder at rest, streaming from up, or from nobody when up has no host. It
+// StartStandby starts PostgreSQL read-only on a sound folder at rest, streaming from up, or from nobody when up has no host. An upstream
+// without a user gets the account of replication. It
 // returns when connections are accepted. ErrNotReady says that the context ended before that: the postmaster lives on, since a standby
 // may wait long for what it needs to be consistent.
 func (i *Instance) StartStandby(ctx context.Context, up postgres.Upstream) (err error) {
@@ -78,7 +78,7 @@ func (i *Instance) startPrimary(ctx context.Context, names postgres.SyncNames) e
 func (i *Instance) setUpstream(up postgres.Upstream) {
 	i.confMu.Lock()
 	defer i.confMu.Unlock()
-	i.upstream = up
+	i.upstream = i.withAccount(up)
 }
 
 func (i *Instance) setNames(n postgres.SyncNames) {
@@ -118,7 +118,7 @@ func (i *Instance) start(ctx context.Context, r role) error {
 		return err
 	}
 	i.log.Info("postmaster started", "pid", pid, "standby", spec.Standby)
-	return i.awaitReady(ctx, pid, i.watch(pid), spec.LogFile, logStart)
+	return i.awaitReady(ctx, pid, r, logStart)
 }
 
 // spec is how the postmaster is started.
@@ -136,7 +136,7 @@ func (i *Instance) spec(ctx context.Context, r role, c postgres.ControlData) (Sp
 		i.log.Warn("raised for the start of a standby", "parameter", c.Name, "from", c.Was, "to", c.Is, "reason", c.Reason)
 	}
 	s := Spec{
-		Path: filepath.Join(dir, "postgres"), Args: args, Env: safeEnv(), Dir: i.opt.DataDir,
+		Path: i.inDir(dir, "postgres"), Args: args, Env: safeEnv(), Dir: i.opt.DataDir,
 		LogFile: i.LogFile(), UID: -1, GID: -1, Standby: r == roleStandby,
 	}
 	if os.Geteuid() == 0 {
@@ -167,17 +167,19 @@ func fileSize(path string) int64 {
 	return fi.Size()
 }
 
-// awaitReady waits for the line that the postmaster writes into its pid file when it accepts connections.
-func (i *Instance) awaitReady(ctx context.Context, pid int, gone <-chan struct{}, log string, logStart int64) error {
+// awaitReady waits for the line that the postmaster writes into its pid file when it accepts connections; a primary's, when it accepts
+// writes.
+func (i *Instance) awaitReady(ctx context.Context, pid int, r role, logStart int64) error {
+	gone := i.watch(pid)
 	t := time.NewTicker(startPoll)
 	defer t.Stop()
 	for {
-		if p, err := i.readPIDFile(); err == nil && p.PID == pid && p.Ready() {
+		if p, err := i.readPIDFile(); err == nil && p.PID == pid && (p.Writable() || r == roleStandby && p.Ready()) {
 			return nil
 		}
 		select {
 		case <-gone:
-			words := strings.Join(lastLines(log, logStart), " | ")
+			words := strings.Join(lastLines(i.LogFile(), logStart), " | ")
 			return fmt.Errorf("%w (%s): %s", ErrExited, i.LastExit(), words)
 		case <-ctx.Done():
 			return fmt.Errorf("%w: %w", ErrNotReady, context.Cause(ctx))
@@ -195,8 +197,10 @@ func (i *Instance) AwaitReady(ctx context.Context) error {
 	if pid == 0 {
 		return ErrNotRunning
 	}
-	err = i.awaitReady(ctx, pid, i.watch(pid), i.LogFile(), fileSize(i.LogFile()))
-	if err != nil {
+	i.confMu.Lock()
+	r := i.role
+	i.confMu.Unlock()
+	if err := i.awaitReady(ctx, pid, r, fileSize(i.LogFile())); err != nil {
 		return err
 	}
 	return i.atRest()

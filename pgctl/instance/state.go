@@ -63,6 +63,14 @@ func (i *Instance) SyncNames() postgres.SyncNames {
 func (i *Instance) UpstreamTo(host string, port int, name, slot string) postgres.Upstream {
 	return postgres.Upstream{
 		Host: host, Port: port, Name: name, Slot: slot,
-		User: i.opt.Replication.User, PassFile: i.passFile(), Extra: i.opt.Replication.Extra,
+		User: i.opt.Replication.User, PassFile: i.opt.PassFile, Extra: i.opt.Replication.Extra,
 	}
+}
+
+// withAccount fills in the account of replication where none is named.
+func (i *Instance) withAccount(up postgres.Upstream) postgres.Upstream {
+	if up.Host != "" && up.User == "" {
+		up.User, up.PassFile, up.Extra = i.opt.Replication.User, i.opt.PassFile, i.opt.Replication.Extra
+	}
+	return up
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"quorate/pgctl/postgres"
 )
@@ -25,7 +24,7 @@ type walRange struct {
 // walkWAL calls each with every record of the range that is there. That the log ends before the range does, or that nothing is there, is
 // no error.
 func (i *Instance) walkWAL(ctx context.Context, r walRange, each func(postgres.WALRecord)) error {
-	bin, _, err := i.tools(ctx)
+	program, err := i.program(ctx, "pg_waldump")
 	if err != nil {
 		return err
 	}
@@ -37,7 +36,7 @@ func (i *Instance) walkWAL(ctx context.Context, r walRange, each func(postgres.W
 	if r.manager != "" {
 		args = append(args, "-r", r.manager)
 	}
-	_, err = i.run(ctx, command{path: filepath.Join(bin, "pg_waldump"), args: args, env: []string{"LC_ALL=C"}, out: func(l string) {
+	_, err = i.run(ctx, command{path: program, args: args, env: []string{"LC_ALL=C"}, out: func(l string) {
 		if r, err := postgres.ParseWALRecord(l); err == nil {
 			each(r)
 		}

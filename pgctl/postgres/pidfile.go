@@ -25,6 +25,9 @@ type PIDFile struct {
 // Ready says whether the postmaster accepts connections: as a primary, or read-only as a standby.
 func (p PIDFile) Ready() bool { return p.Status == "ready" || p.Status == "standby" }
 
+// Writable says whether the postmaster was started as a primary, or was promoted, and accepts connections.
+func (p PIDFile) Writable() bool { return p.Status == "ready" }
+
 // ParsePIDFile reads postmaster.pid. A negative process number, which a single-user server writes, is returned as such.
 func ParsePIDFile(text string) (PIDFile, error) {
 	lines := strings.Split(text, "\n")
