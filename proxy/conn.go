@@ -21,7 +21,8 @@ type duplex interface {
 	CloseWrite() error
 }
 
-// tune makes the kernel find out that a peer is dead. A socket that refuses an option still works without it.
+// tune makes the kernel find out that a silent peer is dead. (One that owes an acknowledgement is the relay's to find out.) A socket that
+// refuses an option still works without it.
 func tune(c duplex, o TCPOptions) {
 	t, ok := c.(*net.TCPConn)
 	if !ok {
@@ -30,11 +31,6 @@ func tune(c duplex, o TCPOptions) {
 	_ = t.SetKeepAliveConfig(net.KeepAliveConfig{
 		Enable: true, Idle: o.KeepAliveIdle, Interval: o.KeepAliveInterval, Count: o.KeepAliveCount,
 	})
-	if raw, err := t.SyscallConn(); err == nil {
-		_ = raw.Control(func(fd uintptr) {
-			_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(o.UserTimeout.Milliseconds()))
-		})
-	}
 }
 
 // dial connects to a backend's address.

@@ -38,7 +38,7 @@ type TCPOptions struct {
 	KeepAliveIdle     time.Duration // silence before the first probe; 10s
 	KeepAliveInterval time.Duration // between probes; 5s
 	KeepAliveCount    int           // unanswered probes that end a session; 3
-	UserTimeout       time.Duration // for which sent bytes may stay unacknowledged, or the peer's window closed; 2m
+	UserTimeout       time.Duration // of silence while sent bytes are unacknowledged; a peer that answers and only does not read is alive; 30s
 }
 
 // ListenerOptions are one entry of proxy.listeners.
@@ -77,7 +77,7 @@ func (o Options) withDefaults() Options {
 	orDefault(&o.TCP.KeepAliveIdle, 10*time.Second)
 	orDefault(&o.TCP.KeepAliveInterval, 5*time.Second)
 	orDefault(&o.TCP.KeepAliveCount, 3)
-	orDefault(&o.TCP.UserTimeout, 2*time.Minute)
+	orDefault(&o.TCP.UserTimeout, 30*time.Second)
 	if o.Listen == nil {
 		o.Listen = (&net.ListenConfig{}).Listen
 	}

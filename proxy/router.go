@@ -87,7 +87,7 @@ func (r *Router) Start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("router: %w", err)
 	}
-	e, err := relay.New(relay.Options{Linger: r.opts.LingerTimeout})
+	e, err := relay.New(relay.Options{Linger: r.opts.LingerTimeout, Dead: r.opts.TCP.UserTimeout})
 	if err != nil {
 		return errors.Join(fmt.Errorf("router: %w", err), a.close())
 	}

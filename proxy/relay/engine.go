@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"runtime"
@@ -14,6 +15,8 @@ type Options struct {
 	Loops  int           // 0: one for each processor that the program may use
 	Linger time.Duration // for a client to close after its server has, without a byte passing; 0: 1m
 	Part   time.Duration // for a client to take its last message; 0: 1s
+	Dead   time.Duration // of silence from a peer that owes an acknowledgement, after which it is lost; 0: 30s
+	Sweep  time.Duration // between two looks for such peers; 0: 5s
 }
 
 // Cause is how a flow came to its end.
@@ -52,15 +55,9 @@ type Engine struct {
 
 // New starts the loops.
 func New(o Options) (*Engine, error) {
-	if o.Loops == 0 {
-		o.Loops = runtime.GOMAXPROCS(0)
-	}
-	if o.Linger == 0 {
-		o.Linger = time.Minute
-	}
-	if o.Part == 0 {
-		o.Part = time.Second
-	}
+	o.Loops = cmp.Or(o.Loops, runtime.GOMAXPROCS(0))
+	o.Linger, o.Part = cmp.Or(o.Linger, time.Minute), cmp.Or(o.Part, time.Second)
+	o.Dead, o.Sweep = cmp.Or(o.Dead, 30*time.Second), cmp.Or(o.Sweep, 5*time.Second)
 	e := &Engine{opts: o}
 	for range o.Loops {
 		l, err := newLoop(e)

@@ -36,6 +36,10 @@ type end struct {
 	readable bool
 	writable bool
 	ending   bool // the peer has sent its end, or the connection failed: only a read tells
+
+	owing   bool  // had not acknowledged everything at the last sweep
+	mute    bool  // had not answered to it
+	counted int64 // bytes that it had been sent by then
 }
 
 // half is one direction of a flow.
@@ -210,5 +214,6 @@ func (f *Flow) close(reset bool) {
 		_ = unix.SetsockoptLinger(f.client.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 	}
 	f.loop.drop(&f.client)
+	f.loop.flows--
 	f.owner.Closed()
 }

@@ -37,6 +37,7 @@ const (
 	orderStart orderKind = iota
 	orderEnd
 	orderTimer // the flow's timer has run out
+	orderSweep
 	orderStop
 )
 
@@ -54,7 +55,12 @@ type loop struct {
 	backlog []*Flow // used up their share of a turn and have more to do
 	pipes   pipes
 	buffers [][]byte // free ones, for what slow receivers leave
+	flows   int
 	stop    bool
+
+	sweepTimer *time.Timer
+	armed      bool // a sweep is due or running
+	swept      int  // ends looked at in this round; -1 when none runs
 
 	asleep atomic.Bool // the bell must be rung for an order
 	mu     sync.Mutex  // guards orders
@@ -62,7 +68,7 @@ type loop struct {
 }
 
 func newLoop(e *Engine) (*loop, error) {
-	l := &loop{e: e, epoll: -1, bell: -1}
+	l := &loop{e: e, epoll: -1, bell: -1, swept: -1}
 	var err error
 	if l.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("epoll_create: %w", err)
@@ -141,6 +147,12 @@ func (l *loop) run() {
 		for _, o := range l.takeOrders() {
 			l.carryOut(o)
 		}
+		if l.swept >= 0 && !l.sweep() {
+			l.swept = -1
+		}
+	}
+	if l.sweepTimer != nil {
+		l.sweepTimer.Stop()
 	}
 }
 
@@ -169,6 +181,8 @@ func (l *loop) carryOut(o order) {
 		o.flow.finish(Ended)
 	case orderTimer:
 		o.flow.timeUp()
+	case orderSweep:
+		l.swept = 0
 	case orderStop:
 		l.stop = true
 	}
@@ -176,6 +190,8 @@ func (l *loop) carryOut(o order) {
 
 // add registers a flow's sockets. What has happened on them before is reported at once.
 func (l *loop) add(f *Flow) {
+	l.flows++
+	l.armSweep()
 	for _, e := range []*end{&f.client, &f.server} {
 		l.ends = slices.Grow(l.ends, max(0, e.fd+1-len(l.ends)))
 		l.ends = l.ends[:max(len(l.ends), e.fd+1)]
@@ -203,7 +219,7 @@ func (l *loop) drop(e *end) {
 // wait returns how many events there are, none when there is something else to do.
 func (l *loop) wait() int {
 	l.pipes.reclaim()
-	if n := epollNow(l.epoll, l.events[:]); n > 0 || len(l.backlog) > 0 {
+	if n := epollNow(l.epoll, l.events[:]); n > 0 || len(l.backlog) > 0 || l.swept >= 0 {
 		return n
 	}
 	l.asleep.Store(true)

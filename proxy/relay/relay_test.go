@@ -392,23 +392,8 @@ func TestManyFlows(t *testing.T) {
 }
 
 func TestUnixSockets(t *testing.T) {
-	ends := func() (net.Conn, int) {
-		fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		file := os.NewFile(uintptr(fds[0]), "socket")
-		defer file.Close()
-		c, err := net.FileConn(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = c.SetDeadline(time.Now().Add(patience))
-		t.Cleanup(func() { _ = c.Close() })
-		return c, fds[1]
-	}
-	client, a := ends()
-	server, b := ends()
+	client, a := unixPair(t)
+	server, b := unixPair(t)
 	w := newWatcher()
 	newEngine(t, Options{}).Start(&Flow{}, w, a, b)
 	sent := make([]byte, 4<<20)
@@ -422,4 +407,22 @@ func TestUnixSockets(t *testing.T) {
 	_ = server.Close()
 	<-w.silent
 	<-w.closed
+}
+
+// unixPair is as pair, over a UNIX socket.
+func unixPair(t *testing.T) (mine net.Conn, theirs int) {
+	t.Helper()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := os.NewFile(uintptr(fds[0]), "socket")
+	defer file.Close()
+	c, err := net.FileConn(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = c.SetDeadline(time.Now().Add(patience))
+	t.Cleanup(func() { _ = c.Close() })
+	return c, fds[1]
 }

@@ -1,0 +1,100 @@
+package relay
+
+import (
+	"io"
+	"os"
+	"runtime"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// lonely moves this goroutine's thread, for good, into a network namespace of its own and returns a switch for its loopback.
+func lonely(t *testing.T) (link func(up bool)) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root for a network namespace")
+	}
+	runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		t.Skipf("no network namespaces: %v", err)
+	}
+	control, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Close(control) })
+	link = func(up bool) {
+		req, err := unix.NewIfreq("lo")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if up {
+			req.SetUint16(unix.IFF_UP)
+		}
+		if err := unix.IoctlIfreq(control, unix.SIOCSIFFLAGS, req); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link(true)
+	return link
+}
+
+func TestDeadPeerIsNoticed(t *testing.T) {
+	for name, c := range map[string]struct {
+		cause Cause
+		start func(e *Engine, w *watcher, lost, near int)
+	}{
+		"client": {ClientLost, func(e *Engine, w *watcher, lost, near int) { e.Start(&Flow{}, w, lost, near) }},
+		"server": {ServerLost, func(e *Engine, w *watcher, lost, near int) { e.Start(&Flow{}, w, near, lost) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			link := lonely(t)
+			e, w := newEngine(t, Options{Dead: 100 * time.Millisecond, Sweep: 20 * time.Millisecond}), newWatcher()
+			far, lost := pair(t)
+			mine, near := unixPair(t) // not cut with the other leg
+			c.start(e, w, lost, near)
+			say(t, mine, "heard")
+			hear(t, far, "heard")
+			link(false)
+			say(t, mine, "not heard")
+			w.expect(t, c.cause)
+		})
+	}
+}
+
+// A peer that answers but does not read is alive, however long it takes.
+func TestSlowPeerIsAlive(t *testing.T) {
+	const dead, size = 150 * time.Millisecond, 2 << 20 // longer than an acknowledgement may be delayed
+	e, w := newEngine(t, Options{Dead: dead, Sweep: 5 * time.Millisecond}), newWatcher()
+	client, a := pair(t)
+	server, b := unixPair(t)
+	if err := unix.SetsockoptInt(a, unix.SOL_SOCKET, unix.SO_SNDBUF, 64<<10); err != nil {
+		t.Fatal(err)
+	}
+	if err := client.SetReadBuffer(32 << 10); err != nil {
+		t.Fatal(err)
+	}
+	e.Start(&Flow{}, w, a, b)
+	wrote := make(chan error, 1)
+	go func() { _, err := server.Write(make([]byte, size)); wrote <- err }()
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		if d := debtOf(a); d.owing && d.silence > 3*dead {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("the client's window never closed for long: %+v", debtOf(a))
+		}
+	}
+	if _, err := io.CopyN(io.Discard, client, size); err != nil {
+		t.Fatalf("the rest did not arrive: %v", err)
+	}
+	if err := <-wrote; err != nil {
+		t.Fatal(err)
+	}
+	_ = client.Close()
+	_ = server.Close()
+	<-w.silent
+	<-w.closed
+}
