@@ -57,7 +57,7 @@ func startCluster(t *testing.T, n int) []*raftMember {
 		store, err := raftstore.Open(raftstore.Options{
 			Dir: t.TempDir(), Name: fmt.Sprintf("n%d", i), Listener: peers[i], MachineID: fmt.Sprintf("machine-%d", i),
 			ClientURLs: []string{"http://" + clients[i].Addr().String()}, Expect: n,
-			Peers: func() []raftstore.Peer { return found }, ElectionTimeout: 200 * time.Millisecond,
+			Peers: func() []raftstore.Peer { return found }, ElectionTimeout: time.Second,
 		})
 		if err != nil {
 			t.Fatal(err)
