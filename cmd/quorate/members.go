@@ -101,33 +101,37 @@ func (s *session) choose(c ctl.Cluster, sel selection) ([]client.Member, error) 
 		return nil, fmt.Errorf("%s cluster doesn't have any members", c.Name)
 	}
 	s.show(c)
-	known := namesOf(candidates)
-	switch {
-	case len(names) > 0:
-		given := len(names)
-		names = slices.DeleteFunc(slices.Clone(names), func(n string) bool { return !slices.Contains(known, n) })
+	if names, err = s.chosenNames(names, namesOf(candidates), sel); err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(candidates, func(m client.Member) bool { return !slices.Contains(names, m.Name) }), nil
+}
+
+// chosenNames are those of the members given that an action is possible for. Without any it is for all, except where that would be
+// reckless: then a person is asked.
+func (s *session) chosenNames(given, known []string, sel selection) ([]string, error) {
+	if len(given) > 0 {
+		names := slices.DeleteFunc(slices.Clone(given), func(n string) bool { return !slices.Contains(known, n) })
 		if len(names) == 0 {
 			return nil, fmt.Errorf("no %s among provided members", sel.role)
 		}
-		if len(names) < given {
+		if len(names) < len(given) {
 			fmt.Fprintf(s.err, "Warning: members that are no %s are left out\n", sel.role)
 		}
-	case sel.action != "reinitialize":
-		names = known
-	case !sel.force:
-		none := ""
-		name, err := s.prompts.ask(fmt.Sprintf("Which member do you want to %s [%s]?", sel.action, strings.Join(known, ", ")), &none)
-		if err != nil {
-			return nil, err
-		}
-		names = []string{name}
+		return names, nil
 	}
-	for _, n := range names {
-		if !slices.Contains(known, n) {
-			return nil, fmt.Errorf("%s is not a member of cluster", n)
-		}
+	if sel.action != "reinitialize" {
+		return known, nil
 	}
-	return slices.DeleteFunc(candidates, func(m client.Member) bool { return !slices.Contains(names, m.Name) }), nil
+	if sel.force {
+		return nil, nil
+	}
+	none := ""
+	name, err := s.prompts.ask(fmt.Sprintf("Which member do you want to %s [%s]?", sel.action, strings.Join(known, ", ")), &none)
+	if err == nil && !slices.Contains(known, name) {
+		err = fmt.Errorf("%s is not a member of cluster", name)
+	}
+	return []string{name}, err
 }
 
 // sure asks whether to go on with an action now.

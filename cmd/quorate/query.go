@@ -65,15 +65,7 @@ func (a *app) query(ctx context.Context, scope string, o queryOptions) error {
 			return err
 		}
 	}
-	s, err := a.connect(scope)
-	if err != nil {
-		return err
-	}
-	c, err := s.cluster(ctx)
-	if err != nil {
-		return err
-	}
-	m, err := pick(c, o.role, o.member)
+	m, err := a.memberFor(ctx, scope, o)
 	if err != nil {
 		return err
 	}
@@ -95,6 +87,19 @@ func (a *app) query(ctx context.Context, scope string, o queryOptions) error {
 		return errFailed
 	}
 	return err
+}
+
+// memberFor is the member that a query is for; nil when there is none.
+func (a *app) memberFor(ctx context.Context, scope string, o queryOptions) (*client.Member, error) {
+	s, err := a.connect(scope)
+	if err != nil {
+		return nil, err
+	}
+	c, err := s.cluster(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return pick(c, o.role, o.member)
 }
 
 // sql is the text of --command or --file.

@@ -34,7 +34,7 @@ func newRemoveCmd(a *app) *cobra.Command {
 	return c
 }
 
-// remove asks three times, since what it deletes tells nodes which data is the cluster's.
+// remove asks three times first, since what it deletes tells nodes which data is the cluster's.
 func (s *session) remove(ctx context.Context, scope string, f ctl.Format) error {
 	c, err := s.cluster(ctx)
 	if err != nil {
@@ -43,6 +43,17 @@ func (s *session) remove(ctx context.Context, scope string, f ctl.Format) error 
 	} else {
 		fmt.Fprint(s.out, ctl.Members(c, f, false))
 	}
+	if err := s.sureToRemove(ctx, scope); err != nil {
+		return err
+	}
+	return s.withStore(ctx, func(ctx context.Context, db *clientv3.Client) error {
+		_, err := db.Delete(ctx, s.prefix(scope), clientv3.WithPrefix())
+		return err
+	})
+}
+
+// sureToRemove asks for the cluster's name, for a sentence, and for the leader's name if there is one.
+func (s *session) sureToRemove(ctx context.Context, scope string) error {
 	name, err := s.prompts.ask("Please confirm the cluster name to remove", nil)
 	if err != nil {
 		return err
@@ -59,22 +70,14 @@ func (s *session) remove(ctx context.Context, scope string, f ctl.Format) error 
 		return fmt.Errorf("you did not exactly type %q", aware)
 	}
 	leader, err := s.leaderInStore(ctx, scope)
-	if err != nil {
+	if err != nil || leader == "" {
 		return err
 	}
-	if leader != "" {
-		named, err := s.prompts.ask("This cluster currently is healthy. Please specify the leader name to continue", nil)
-		if err != nil {
-			return err
-		}
-		if named != leader {
-			return errors.New("you did not specify the current leader of the cluster")
-		}
+	named, err := s.prompts.ask("This cluster currently is healthy. Please specify the leader name to continue", nil)
+	if err == nil && named != leader {
+		err = errors.New("you did not specify the current leader of the cluster")
 	}
-	return s.withStore(ctx, func(ctx context.Context, db *clientv3.Client) error {
-		_, err := db.Delete(ctx, s.prefix(scope), clientv3.WithPrefix())
-		return err
-	})
+	return err
 }
 
 // leaderInStore is who holds the leader key, by the store and not by a member: the members may be cut off.

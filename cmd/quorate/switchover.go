@@ -109,7 +109,7 @@ func (s *session) askLeader(c ctl.Cluster, h *handover) error {
 		h.leader = name
 	}
 	if h.leader != leader.Name {
-		return fmt.Errorf("Member %s is not the leader of cluster %s", h.leader, c.Name) //nolint:staticcheck // patronictl's sentence
+		return fmt.Errorf("member %s is not the leader of cluster %s", h.leader, c.Name)
 	}
 	return nil
 }
