@@ -18,6 +18,8 @@ var (
 	ErrNoLeader = errors.New("Cluster has no leader, can not reinitialize") //nolint:staticcheck // the text is Patroni's
 	// ErrIsLeader: the leader cannot be made anew.
 	ErrIsLeader = errors.New("I am the leader, can not reinitialize") //nolint:staticcheck // the text is Patroni's
+	// ErrNoPostgres: the host holds no PostgreSQL.
+	ErrNoPostgres = errors.New("this host has no PostgreSQL: its roles do not include postgres")
 	// ErrFailsafeOff: failsafe_mode is not enabled.
 	ErrFailsafeOff = errors.New("failsafe_mode is not enabled")
 	// ErrRunningAsLeader: this node is a running primary itself and lets no other one go on.

@@ -3,6 +3,7 @@ package rest
 import (
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"quorate/internal/config/dynamic"
@@ -58,8 +59,10 @@ func restartScheduled(err error) answer {
 	return failed(err)
 }
 
-// failed is the answer for an action that could not be done now.
-func failed(err error) answer { return answer{http.StatusServiceUnavailable, err.Error()} }
+// failed is the answer for an action that could not be done now. Joined errors come on one line.
+func failed(err error) answer {
+	return answer{http.StatusServiceUnavailable, strings.ReplaceAll(err.Error(), "\n", ": ")}
+}
 
 // parseRestart reads the body of a restart. Its fields are checked in the order of their names, so that a body with two mistakes always
 // gets the same answer.

@@ -135,6 +135,7 @@ func TestRestart(t *testing.T) {
 		{"POST", `{"restart_pending":true}`, nil, 503, "restart conditions are not satisfied"},
 		{"POST", ``, ErrStillStarting, 503, "postgres is still starting"},
 		{"POST", ``, ErrRestartFailed, 503, "restart failed"},
+		{"POST", ``, errors.Join(ErrRestartFailed, errors.New("no space")), 503, "restart failed: no space"},
 		{"POST", ``, &BusyError{"reinitialize"}, 503, "reinitialize already in progress"},
 		{"POST", `{"role":"master"}`, nil, 400, "PostgreSQL role should be either primary, standby_leader, or replica"},
 		{"POST", `{"postgres_version":"15"}`, nil, 400, "Invalid PostgreSQL version format: X.Y or X.Y.Z is accepted: 15"},
