@@ -48,6 +48,8 @@ type agent struct {
 	requests requests
 	opKind   atomic.Pointer[string] // the PostgreSQL operation in flight
 	progress atomic.Pointer[instance.Progress]
+	opLock   sync.Mutex // held while an operation changes PostgreSQL
+	stopped  stoppedAt
 	pledged  pledgeFile
 	seen     *seen // what the last samples said, for operations that wait for one
 	confs    chan dynamic.Config

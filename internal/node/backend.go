@@ -115,7 +115,7 @@ func (b *backend) Pledge(ctx context.Context, r rest.PledgeRequest) (rest.Pledge
 	if s.PG.Phase != ha.Running {
 		return out, b.a.pledged.raise(r.Term)
 	}
-	pos, change, err := b.a.pledge(ctx, r.Term)
+	pos, change, err := b.a.askedToPledge(ctx, r.Term)
 	if err != nil {
 		return out, err
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"sync"
 	"syscall"
 	"time"
 
@@ -33,7 +34,10 @@ func (a *agent) operate(act ha.Action, k *known) {
 	set := k.set
 	standbys := k.pg.Slots
 	go func() {
+		a.opLock.Lock() // a pledge that a peer asks for may be under way
+		a.stopped.forget(act)
 		change, err := a.operation(act, set.PostgreSQL.PgCtlTimeout, standbys)
+		a.opLock.Unlock()
 		a.progress.Store(nil)
 		after := a.after()
 		a.opKind.Store(nil)
@@ -93,6 +97,10 @@ func (a *agent) operation(act ha.Action, ctlTimeout time.Duration, slots []strin
 		return a.startStandby(act.Upstream)
 	case ha.Promote:
 		return a.promote(act)
+	case ha.Checkpoint:
+		ctx, cancel := context.WithTimeout(a.ctx, stopTimeout)
+		defer cancel()
+		return nil, a.inst.Checkpoint(ctx)
 	case ha.Stop:
 		return nil, a.stopPG(act)
 	case ha.Follow:
@@ -210,7 +218,7 @@ func (a *agent) stopPG(act ha.Stop) error {
 	if act.Mode == "immediate" {
 		mode = instance.StopImmediate
 	}
-	return a.inst.Stop(ctx, instance.StopOptions{Mode: mode, Checkpoint: act.Checkpoint, Timeout: stopTimeout})
+	return a.inst.Stop(ctx, instance.StopOptions{Mode: mode, Timeout: stopTimeout})
 }
 
 func (a *agent) followUp(u ha.Upstream) (func(*ha.PG), error) {
@@ -229,25 +237,73 @@ func (a *agent) followUp(u ha.Upstream) (func(*ha.PG), error) {
 	return func(p *ha.PG) { p.Following = u }, nil
 }
 
-// pledge stores the promise, then stops the WAL receiver, then learns how far the log goes.
+// pledge stores the promise, then stops the WAL receiver, then learns how far the log goes. While nothing has been followed
+// since the last time, the log cannot have grown, and the position is known.
 func (a *agent) pledge(ctx context.Context, t dcs.Term) (instance.Position, func(*ha.PG), error) {
 	if err := a.pledged.raise(t); err != nil {
 		return instance.Position{}, nil, fmt.Errorf("storing the pledge: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, shortTimeout)
-	defer cancel()
-	pos, err := a.inst.StopReceiver(ctx)
-	if err != nil {
-		return pos, nil, err
+	pos, ok := a.stopped.position()
+	if !ok {
+		ctx, cancel := context.WithTimeout(ctx, shortTimeout)
+		defer cancel()
+		var err error
+		if pos, err = a.inst.StopReceiver(ctx); err != nil {
+			return pos, nil, err
+		}
+		a.stopped.remember(pos)
 	}
 	return pos, func(p *ha.PG) {
 		if !p.Pledged.Covers(t) {
 			p.Pledged = t
 		}
 		p.Following, p.Streaming = ha.Upstream{}, false
-		p.Timeline, p.FlushLSN, p.ReplayLSN = pos.Timeline, pos.Flush, pos.Replay
+		p.Timeline, p.FlushLSN, p.ReplayLSN = pos.Timeline, pos.Flush, max(p.ReplayLSN, pos.Replay)
 		p.Switches = pos.History.Switches
 	}, nil
+}
+
+// askedToPledge pledges for a peer, unless an operation takes longer than the peer would wait.
+func (a *agent) askedToPledge(ctx context.Context, t dcs.Term) (instance.Position, func(*ha.PG), error) {
+	for !a.opLock.TryLock() {
+		select {
+		case <-ctx.Done():
+			return instance.Position{}, nil, ctx.Err()
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+	defer a.opLock.Unlock()
+	return a.pledge(ctx, t)
+}
+
+// stoppedAt is the position of a standby whose WAL receiver was stopped, for as long as it follows nobody.
+type stoppedAt struct {
+	mu    sync.Mutex
+	pos   instance.Position
+	known bool
+}
+
+func (s *stoppedAt) position() (instance.Position, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.pos, s.known
+}
+
+func (s *stoppedAt) remember(p instance.Position) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pos, s.known = p, true
+}
+
+// forget is called before every operation: only those that leave the log alone keep the position.
+func (s *stoppedAt) forget(act ha.Action) {
+	switch act.(type) {
+	case ha.Pledge, ha.CheckWAL, ha.SetSlots:
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.known = false
 }
 
 func (a *agent) checkWAL(u ha.Upstream) func(*ha.PG) {

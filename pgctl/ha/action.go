@@ -79,11 +79,13 @@ type Promote struct {
 	Names postgres.SyncNames
 }
 
+// Checkpoint writes a checkpoint while the server goes on, so that the shutdown's own is short.
+type Checkpoint struct{}
+
 // Stop stops PostgreSQL. Mode is fast or immediate.
 type Stop struct {
-	Mode       string
-	Checkpoint bool // before it, so that the shutdown's own checkpoint is short
-	Why        string
+	Mode string
+	Why  string
 }
 
 // Follow points a running standby at an upstream.
@@ -141,6 +143,7 @@ func (Initdb) Lane() Lane       { return LanePG }
 func (StartPrimary) Lane() Lane { return LanePG }
 func (StartStandby) Lane() Lane { return LanePG }
 func (Promote) Lane() Lane      { return LanePG }
+func (Checkpoint) Lane() Lane   { return LanePG }
 func (Stop) Lane() Lane         { return LanePG }
 func (Follow) Lane() Lane       { return LanePG }
 func (Pledge) Lane() Lane       { return LanePG }
@@ -169,6 +172,7 @@ func (a StartPrimary) String() string {
 }
 func (a StartStandby) String() string { return "start as standby of " + orNobody(a.Upstream.Name) }
 func (a Promote) String() string      { return fmt.Sprintf("promote for term %s", a.Term) }
+func (Checkpoint) String() string     { return "checkpoint" }
 func (a Stop) String() string         { return fmt.Sprintf("stop (%s): %s", a.Mode, a.Why) }
 func (a Follow) String() string       { return "follow " + orNobody(a.Upstream.Name) }
 func (a Pledge) String() string       { return fmt.Sprintf("pledge: nothing from terms up to %s", a.Term) }

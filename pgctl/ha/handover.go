@@ -23,7 +23,7 @@ func (d *decider) askedToHandOver() bool {
 	if to == "" {
 		return d.clearFailover(why)
 	}
-	d.mem.Handover = Handover{Term: d.cluster.Leader.Term, To: to, Reason: "switchover", Since: d.s.Now, Asked: f}
+	d.mem.Handover = Handover{Term: d.cluster.Leader.Term, To: to, Reason: "switchover", Since: d.s.Now}
 	d.handOver()
 	return true
 }
@@ -115,37 +115,44 @@ const handoverPatience = 30 * time.Second
 // handOver gives the lead to somebody in order: checkpoint, fast shutdown (which ends only when the attached standbys have
 // everything, the shutdown checkpoint included), release with the end of the WAL, and no waiting for any lease.
 func (d *decider) handOver() {
-	h, p := d.mem.Handover, &d.s.PG
+	p := &d.s.PG
+	h := &d.mem.Handover
 	d.because(CodeHandover, "manual failover: demoting myself, handing over to %s", orAny(h.To))
-	d.hold = true
-	t := d.cluster.Leader.Term
+	d.hold = h.Stage == stageStop
+	d.arm(d.cluster.Leader.Term)
 	switch {
 	case p.Phase == Stopped && !d.opBusy():
 		lsn := uint64(0)
 		if p.Clean {
 			lsn = uint64(p.EndLSN)
 		}
-		d.releaseTo(h, lsn)
+		d.releaseTo(*h, lsn)
 	case d.opBusy():
-		d.arm(t)
-		if d.s.Now.Sub(h.Since) > handoverPatience {
+		if h.Stage == stageStop && d.s.Now.Sub(h.Since) > handoverPatience {
 			d.do(FenceNow{Why: "the shutdown for a handover does not end"})
 		}
+	case h.Stage == stageNone:
+		if d.do(Checkpoint{}) {
+			h.Stage = stageCheckpoint
+		}
 	default:
-		d.arm(t)
-		if !d.do(Stop{Mode: "fast", Checkpoint: true, Why: h.Reason}) {
-			return
+		if d.do(Stop{Mode: "fast", Why: h.Reason}) {
+			h.Stage, h.Since, d.hold = stageStop, d.s.Now, true
 		}
 	}
 }
+
+// The stages of a handover. While the checkpoint is written the primary serves as before.
+const (
+	stageNone = iota
+	stageCheckpoint
+	stageStop
+)
 
 func (d *decider) releaseTo(h Handover, lsn uint64) {
 	k, l := d.s.Keys, d.cluster.Leader
 	r := dcs.Released{Term: l.Term, From: d.s.Self.Name, To: h.To, LSN: lsn}
 	ops := []dcs.Op{dcs.Delete(k.Leader()), dcs.Put(k.Released(), dcs.Encode(r), 0)}
-	if !h.Asked.IsZero() {
-		ops = append(ops, dcs.Put(k.Failover(), "{}", 0))
-	}
 	d.commit("hand the lead over to "+orAny(h.To), dcs.Txn{If: d.mine(), Then: ops})
 }
 

@@ -20,7 +20,7 @@ func (d *decider) noLeader() {
 		d.do(FenceNow{Why: d.reason.Text})
 	case d.opBusy():
 		d.because(CodeWaiting, "an operation is in progress; there is no leader")
-		if !d.s.Busy[LanePeers] {
+		if !d.justHanded() {
 			d.ask()
 		}
 	case p.Folder == FolderBad:
@@ -136,13 +136,10 @@ func (d *decider) oldLeaderMayLive() bool {
 
 // handedOver serves the member that the lead was handed to: with all of the old primary's WAL it lacks nothing, and asks nobody.
 func (d *decider) handedOver() bool {
+	if !d.justHanded() {
+		return false
+	}
 	r := d.cluster.Released
-	if r == nil || r.To == "" || r.LSN == 0 || !d.mem.Term.IsZero() && !r.Term.Covers(d.mem.Term) {
-		return false
-	}
-	if d.s.Now.Sub(d.mem.GoneAt) > handedPatience {
-		return false
-	}
 	d.within(20 * time.Millisecond)
 	if r.To != d.s.Self.Name {
 		d.because(CodeWaiting, "the lead was handed to %s", r.To)
@@ -153,6 +150,13 @@ func (d *decider) handedOver() bool {
 		d.acquire()
 	}
 	return true
+}
+
+// justHanded says whether the last term ended by a handover a moment ago.
+func (d *decider) justHanded() bool {
+	r := d.cluster.Released
+	return r != nil && r.To != "" && r.LSN != 0 && (d.mem.Term.IsZero() || r.Term.Covers(d.mem.Term)) &&
+		d.s.Now.Sub(d.mem.GoneAt) <= handedPatience
 }
 
 // ask asks everybody that could know better. Only those whose lease lives are waited for, except at a cold start, where the
@@ -245,7 +249,7 @@ func (d *decider) acquire() {
 		t.If = append(t.If, dcs.Absent(k.Unfenced()))
 	}
 	t.Then = append(t.Then, d.takeoverSync()...)
-	if !c.Failover.IsZero() && c.Failover.ScheduledAt == "" {
+	if f := c.Failover; !f.IsZero() && (f.ScheduledAt == "" || c.Released != nil && c.Released.From == f.Leader) {
 		t.Then = append(t.Then, dcs.Put(k.Failover(), "{}", 0))
 	}
 	d.because(CodeRacing, "acquiring the leader key")

@@ -224,7 +224,7 @@ type Handover struct {
 	To     string // the candidate
 	Reason string
 	Since  boottime.Instant
-	Asked  dcs.Failover // what asked for it, to be cleared
+	Stage  int
 }
 
 // Timing is what follows from the ttl in force.

@@ -20,9 +20,9 @@
 // # What the invariant needs from outside
 //
 //   - Commits wait for a flush: synchronous_commit is on or remote_apply. A session that lowers it has no promise.
-//   - State.InEffect is what the backends really use. Every walsender must have reloaded: until then it releases commits by the
-//     old list. Next waits for the rows of pg_stat_replication to agree as far as they can show it.
-//   - State.Since was read after InEffect was seen.
+//   - State.Since says from where on State.InEffect is what all processes use. A walsender that has not reloaded releases commits by
+//     the old list, and until the checkpointer has reloaded the change from no names to some has no effect at all. Next also waits
+//     for the rows of pg_stat_replication to agree, as far as they can show it.
 //   - State.Key was read back from the store after the last write whose outcome is known, and writes compare its revision.
 //   - A primary that lost its lease acknowledges nothing more (the fence), or cannot (the standbys' pledges).
 package syncset

@@ -51,6 +51,8 @@ type world struct {
 	nodes  [maxNodes]nodeState
 	names  list // in effect
 	asked  list
+	former [2]list // names that some process may still work by
+	unsure uint8   // how many of former there are; with any, the leader knows no Since
 	key    skey
 	doubt  bool // a write of the key had no answer
 	late   skey // what that write would make of the key, if it still arrives
@@ -130,8 +132,11 @@ func (k skey) key() Key {
 func (w *world) state() State {
 	s := State{
 		Mode: w.mode, Strict: w.strict, NodeCount: int(w.count), Leader: "a",
-		InEffect: w.names.syncNames(), Asked: w.asked.syncNames(), Since: 1,
+		InEffect: w.names.syncNames(), Asked: w.asked.syncNames(),
 		KeyExists: w.key.there, KeyInDoubt: w.doubt,
+	}
+	if w.unsure == 0 {
+		s.Since = 1
 	}
 	if w.key.there {
 		s.Key = w.key.key()
@@ -165,15 +170,22 @@ func (w *world) standby(i int) Standby {
 
 // commit lets commits be acknowledged by every set of standbys that is just large enough.
 func (w *world) commit() {
+	w.commitBy(w.names)
+	for _, l := range w.former[:w.unsure] {
+		w.commitBy(l)
+	}
+	w.forget()
+}
+
+func (w *world) commitBy(l list) {
 	for set := range mask(1) << w.n {
-		if set.has(0) || w.names.block || set&^w.names.of != 0 {
+		if set.has(0) || l.block || set&^l.of != 0 {
 			continue
 		}
-		if w.names.of == 0 || bits.OnesCount8(uint8(set)) == int(w.names.num) {
+		if l.of == 0 || bits.OnesCount8(uint8(set)) == int(l.num) {
 			w.held |= 1 << (set | 1)
 		}
 	}
-	w.forget()
 }
 
 // forget drops the commits that are on more nodes than another: whoever has the other has these.
@@ -220,10 +232,20 @@ func (w *world) catchUp(i int) {
 	w.commit()
 }
 
-// takeEffect is PostgreSQL's reload.
+// takeEffect is PostgreSQL's reload, in all processes.
 func (w *world) takeEffect() {
+	if w.names != w.asked || w.unsure > 0 {
+		w.names, w.former, w.unsure, w.caught = w.asked, [2]list{}, 0, 0
+		w.commit()
+	}
+}
+
+// showEffect is PostgreSQL's reload in those processes that one can ask.
+func (w *world) showEffect() {
 	if w.names != w.asked {
+		w.former[w.unsure] = w.names
 		w.names, w.caught = w.asked, 0
+		w.unsure++
 		w.commit()
 	}
 }
@@ -248,7 +270,7 @@ func (w *world) takeOver(x int, set mask, old nodeState, p planner) {
 		s.Standbys[i].Alive = s.Standbys[i].Streaming
 	}
 	t, _ := p.initial(s)
-	w.names, w.caught = listOf(t.Names), 0
+	w.names, w.former, w.unsure, w.caught = listOf(t.Names), [2]list{}, 0, 0
 	w.asked = w.names
 	w.setKey(skey{})
 	if t.Key != nil {

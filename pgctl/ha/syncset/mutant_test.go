@@ -28,9 +28,10 @@ func mutants() map[string]planner {
 				s.Standbys[i].FlushLSN = s.Since
 			}
 		}),
-		"believes that names are in effect at once": blind(func(s *State) { s.InEffect = s.Asked }),
-		"forgets names that are not in effect yet":  blind(func(s *State) { s.Asked = s.InEffect }),
-		"forgets a write of unknown outcome":        blind(func(s *State) { s.KeyInDoubt = false }),
+		"takes names that it sees for those that hold": blind(func(s *State) { s.Since = 1 }),
+		"believes that names are in effect at once":    blind(func(s *State) { s.InEffect = s.Asked }),
+		"forgets names that are not in effect yet":     blind(func(s *State) { s.Asked = s.InEffect }),
+		"forgets a write of unknown outcome":           blind(func(s *State) { s.KeyInDoubt = false }),
 		"changes the names before the key": wrong(func(s State, step Step) Step {
 			if k, ok := step.(WriteKey); ok && len(k.Key.Voters) == 0 && len(s.Key.Voters) > 0 {
 				return SetNames{}

@@ -56,9 +56,12 @@ func (v *view) switchOff() (Step, string) {
 	return nil, "synchronous_mode is off"
 }
 
-// mend handles names that somebody else has changed: what they let through may be on no voter, so only the leader may be elected
-// until the voters have caught up.
+// mend handles names that somebody else has changed, and voters whose name another walsender bears too: what is let through may be
+// on no voter, so only the leader may be elected until the voters have caught up.
 func (v *view) mend() (Step, string) {
+	if i := slices.IndexFunc(v.Key.Voters, v.clash); i >= 0 {
+		return v.onlyLeader(), fmt.Sprintf("the name %s is not one standby's alone", v.Key.Voters[i])
+	}
 	if len(v.Key.Voters) == 0 || v.keeps(v.InEffect, v.Key) && v.keeps(v.Asked, v.Key) {
 		return nil, ""
 	}
@@ -112,7 +115,10 @@ func (v *view) towards(t target) (Step, string) {
 	if v.KeyExists && sameKey(v.Key, t.key) || !v.keeps(v.InEffect, t.key) {
 		return nil, ""
 	}
-	if v.lacking(t.key) > t.key.Quorum {
+	switch {
+	case v.Since == 0 && len(t.key.Voters) > 0:
+		return Wait{t.key.Voters}, "it is not known yet from where on synchronous_standby_names is in effect"
+	case v.lacking(t.key) > t.key.Quorum:
 		late := v.late(t.key)
 		return Wait{late}, "standbys have still to flush what was acknowledged without them: " + strings.Join(late, ", ")
 	}

@@ -67,8 +67,10 @@ type State struct {
 	// InEffect is what PostgreSQL uses now, and Asked what its configuration says: what a reload that is still under way, or a
 	// restart, brings into effect. They are equal at rest.
 	InEffect, Asked Names
-	// Since is the leader's own flush position, read after InEffect was first seen to be in effect. A standby that has flushed
-	// up to it has every commit that earlier names let through. 0: not known yet, and then nobody has.
+	// Since is the leader's own flush position, read after InEffect was known to be in effect in every process that lets commits
+	// through: the walsenders, and the checkpointer, which holds the flag that makes backends wait at all (syncrep.c). That a
+	// session shows the new value proves neither. A standby that has flushed up to Since has every commit that earlier names let
+	// through. 0: not known, or not any more; then nobody counts as caught up, and no voter is named.
 	Since postgres.LSN
 	// Configured is what the user's own parameters say. It is used in mode Off.
 	Configured Names

@@ -18,16 +18,32 @@ func newView(s State) *view {
 	if !s.KeyExists {
 		s.Key = Key{}
 	}
-	v := &view{State: s, given: given, byName: map[string]Standby{}, double: map[string]bool{}}
-	seen := map[string]bool{strings.ToLower(s.Leader): true}
+	v := &view{State: s, given: given, byName: map[string]Standby{}}
 	for _, st := range s.Standbys {
-		// PostgreSQL compares the names without regard to case.
-		low := strings.ToLower(st.Name)
-		v.double[low] = seen[low]
-		seen[low] = true
 		v.byName[st.Name] = st
 	}
+	v.double = doubles(s)
 	return v
+}
+
+// doubles finds the names that more than one entry bears, or that are written in more than one way: PostgreSQL compares them
+// without regard to case. The name * and the placeholder are nobody's.
+func doubles(s State) map[string]bool {
+	out, spelling := map[string]bool{"*": true, Placeholder: true}, map[string]string{strings.ToLower(s.Leader): s.Leader}
+	for _, st := range s.Standbys {
+		low := strings.ToLower(st.Name)
+		_, seen := spelling[low]
+		out[low] = out[low] || seen
+		spelling[low] = st.Name
+	}
+	for _, name := range append([]string{s.Key.Leader}, s.Key.Voters...) {
+		low := strings.ToLower(name)
+		if other, seen := spelling[low]; seen && other != name {
+			out[low] = true
+		}
+		spelling[low] = name
+	}
+	return out
 }
 
 func (v *view) standby(name string) (Standby, bool) {
