@@ -11,6 +11,9 @@ import (
 
 // CloneOptions say where to copy a data folder from.
 type CloneOptions struct {
+	// Methods are tried in order; none: pg_basebackup.
+	Methods []Method
+	// Host is the server to copy from. Empty: only methods that need none.
 	Host string
 	Port int
 	Name string // this member's name, as the source sees it
@@ -20,7 +23,7 @@ type CloneOptions struct {
 	SystemID string
 }
 
-// Clone copies the data folder of a running server into a missing or empty folder by pg_basebackup, and leaves it at rest, ready for
+// Clone copies the data folder of a running server into a missing or empty folder, by pg_basebackup or the methods given, and leaves it at rest, ready for
 // StartStandby. A copy that is broken off, by whatever, is never mistaken for a whole one: its marker stands until it is finished.
 func (i *Instance) Clone(ctx context.Context, o CloneOptions) (err error) {
 	done, err := i.begin("clone")
@@ -32,17 +35,13 @@ func (i *Instance) Clone(ctx context.Context, o CloneOptions) (err error) {
 }
 
 func (i *Instance) clone(ctx context.Context, o CloneOptions) error {
-	src, err := i.ReadSource(ctx, o.Host, o.Port)
-	if err != nil {
+	if err := i.checkSource(ctx, o); err != nil {
 		return err
 	}
-	if o.SystemID != "" && src.SystemID != o.SystemID {
-		return fmt.Errorf("%w: %s:%d is of %s, this cluster is %s", ErrNotSameCluster, o.Host, o.Port, src.SystemID, o.SystemID)
-	}
-	if err := i.prepareEmpty(ctx, markClone); err != nil {
+	if err := i.prepareEmpty(ctx, markClone, o.methods()[0].KeepData); err != nil {
 		return err
 	}
-	if err := i.baseBackup(ctx, o); err != nil {
+	if err := i.fill(ctx, o); err != nil {
 		return errors.Join(err, i.discardHalf())
 	}
 	// The source's own settings come along; writeConfig replaces them, and takes what pg_basebackup or ALTER SYSTEM left out of the way.
@@ -50,6 +49,21 @@ func (i *Instance) clone(ctx context.Context, o CloneOptions) error {
 		return err
 	}
 	return i.finishFresh(ctx)
+}
+
+// checkSource makes sure that there is a server to copy from, and that it is of the cluster.
+func (i *Instance) checkSource(ctx context.Context, o CloneOptions) error {
+	if o.Host == "" {
+		return nil
+	}
+	src, err := i.ReadSource(ctx, o.Host, o.Port)
+	if err != nil {
+		return err
+	}
+	if o.SystemID != "" && src.SystemID != o.SystemID {
+		return fmt.Errorf("%w: %s:%d is of %s, this cluster is %s", ErrNotSameCluster, o.Host, o.Port, src.SystemID, o.SystemID)
+	}
+	return nil
 }
 
 func (i *Instance) baseBackup(ctx context.Context, o CloneOptions) error {

@@ -104,6 +104,9 @@ func (i *Instance) wanted(v postgres.Version) postgres.Params {
 			p[name] = value
 		}
 	}
+	if i.restoring != nil {
+		maps.Copy(p, i.restoring.params)
+	}
 	p["listen_addresses"] = i.opt.Listen
 	p["port"] = strconv.Itoa(i.opt.Port)
 	p["cluster_name"] = i.opt.ClusterName
@@ -257,6 +260,9 @@ var recoveryNames = append([]string{
 }, postgres.Reserved...)
 
 func (i *Instance) cleanAutoConf() error {
+	if i.restoring != nil && i.restoring.keepAuto {
+		return nil
+	}
 	b, err := os.ReadFile(i.dataPath(autoConfFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

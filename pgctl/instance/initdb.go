@@ -35,7 +35,7 @@ func (i *Instance) Initdb(ctx context.Context, o InitdbOptions) (err error) {
 			}
 		}
 	}
-	if err := i.prepareEmpty(ctx, markInitdb); err != nil {
+	if err := i.prepareEmpty(ctx, markInitdb, false); err != nil {
 		return err
 	}
 	dir, v, err := i.tools(ctx)
@@ -66,8 +66,9 @@ func (i *Instance) Initdb(ctx context.Context, o InitdbOptions) (err error) {
 	return i.finishFresh(ctx)
 }
 
-// prepareEmpty makes the folder empty and puts the marker in front of it. It removes nothing but what a marker says is half done.
-func (i *Instance) prepareEmpty(ctx context.Context, op string) error {
+// prepareEmpty makes the folder empty and puts the marker in front of it. It removes nothing but what a marker says is half done, and that
+// not when it can be used.
+func (i *Instance) prepareEmpty(ctx context.Context, op string, keepData bool) error {
 	if pid, err := i.opt.Supervisor.Running(ctx); err != nil || pid != 0 {
 		return orError(err, ErrRunning)
 	}
@@ -79,7 +80,7 @@ func (i *Instance) prepareEmpty(ctx context.Context, op string) error {
 	if !f.Empty && !half {
 		return fmt.Errorf("%s: %w", i.opt.DataDir, orError(f.Err, ErrHasData))
 	}
-	if !f.Empty {
+	if !f.Empty && !keepData {
 		if err := i.wipe(); err != nil {
 			return err
 		}

@@ -38,6 +38,8 @@ type Instance struct {
 	raised   []postgres.Correction
 	dropped  map[string]string // parameters that PostgreSQL refused, with its words
 
+	restoring *restoring // nil but for a bootstrap from a copy
+
 	bins binaries
 
 	stateMu       sync.Mutex

@@ -55,12 +55,8 @@ func (i *Instance) Reclone(ctx context.Context, o RecloneOptions) (r LossReport,
 	if pid := i.postmasterPID(); pid != 0 {
 		return r, fmt.Errorf("%w as process %d", ErrRunning, pid)
 	}
-	src, err := i.ReadSource(ctx, o.Clone.Host, o.Clone.Port)
-	if err != nil {
+	if err := i.checkSource(ctx, o.Clone); err != nil {
 		return r, err // the old folder is all there is as long as nobody has a copy to give
-	}
-	if o.Clone.SystemID != "" && o.Clone.SystemID != src.SystemID {
-		return r, fmt.Errorf("%w: %s:%d is of %s, this cluster is %s", ErrNotSameCluster, o.Clone.Host, o.Clone.Port, src.SystemID, o.Clone.SystemID)
 	}
 	if r, err = i.replaceFolder(ctx, o); err != nil {
 		return r, err
@@ -79,6 +75,9 @@ func (i *Instance) replaceFolder(ctx context.Context, o RecloneOptions) (r LossR
 		return r, f.Err // whatever it is, it is not ours to remove
 	}
 	if o.Keep == KeepNothing {
+		if o.Clone.methods()[0].KeepData {
+			return r, i.mark(markClone)
+		}
 		return r, i.markAndWipe()
 	}
 	r.At = time.Now().UTC()

@@ -62,17 +62,49 @@ func (i *Instance) startPrimary(ctx context.Context, names postgres.SyncNames) e
 	if err := i.notAtRest(); err != nil {
 		return err
 	}
+	restoring := exists(i.dataPath(recoverySignal))
 	err := i.start(ctx, rolePrimary)
+	if err == nil && restoring {
+		err = i.awaitPrimary(ctx)
+	}
 	if errors.Is(err, ErrNotReady) {
 		// It may not have looked for the signal yet.
 		i.wg.Go(func() {
-			if err := i.AwaitReady(i.life); err == nil {
-				i.log.Info("the primary has become ready")
+			err := i.AwaitReady(i.life)
+			if err == nil {
+				err = i.awaitPrimary(i.life)
+			}
+			if err != nil {
+				return // it has ended, and the folder is at rest
+			}
+			i.log.Info("the primary has become ready")
+			if err := i.restored(i.life); err != nil {
+				i.log.Warn("the settings of the recovery stay until the next reload", "err", err)
 			}
 		})
 		return err
 	}
+	if err == nil {
+		err = i.restored(ctx)
+	}
 	return errors.Join(err, i.atRest())
+}
+
+// awaitPrimary waits for the end of a recovery during which connections are accepted already.
+func (i *Instance) awaitPrimary(ctx context.Context) error {
+	s, err := i.local(ctx, appName, nil)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	err = s.poll(ctx, func() (bool, error) {
+		standby, err := s.inRecovery(ctx)
+		return !standby, err
+	})
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("%w: %w", ErrNotReady, err)
+	}
+	return err
 }
 
 func (i *Instance) setUpstream(up postgres.Upstream) {
@@ -118,7 +150,7 @@ func (i *Instance) start(ctx context.Context, r role) error {
 		return err
 	}
 	i.log.Info("postmaster started", "pid", pid, "standby", spec.Standby)
-	return i.awaitReady(ctx, pid, r, logStart)
+	return i.awaitReady(ctx, pid, logStart)
 }
 
 // spec is how the postmaster is started.
@@ -167,14 +199,13 @@ func fileSize(path string) int64 {
 	return fi.Size()
 }
 
-// awaitReady waits for the line that the postmaster writes into its pid file when it accepts connections; a primary's, when it accepts
-// writes.
-func (i *Instance) awaitReady(ctx context.Context, pid int, r role, logStart int64) error {
+// awaitReady waits for the line that the postmaster writes into its pid file when it accepts connections.
+func (i *Instance) awaitReady(ctx context.Context, pid int, logStart int64) error {
 	gone := i.watch(pid)
 	t := time.NewTicker(startPoll)
 	defer t.Stop()
 	for {
-		if p, err := i.readPIDFile(); err == nil && p.PID == pid && (p.Writable() || r == roleStandby && p.Ready()) {
+		if p, err := i.readPIDFile(); err == nil && p.PID == pid && p.Ready() {
 			return nil
 		}
 		select {
@@ -197,10 +228,7 @@ func (i *Instance) AwaitReady(ctx context.Context) error {
 	if pid == 0 {
 		return ErrNotRunning
 	}
-	i.confMu.Lock()
-	r := i.role
-	i.confMu.Unlock()
-	if err := i.awaitReady(ctx, pid, r, fileSize(i.LogFile())); err != nil {
+	if err := i.awaitReady(ctx, pid, fileSize(i.LogFile())); err != nil {
 		return err
 	}
 	return i.atRest()

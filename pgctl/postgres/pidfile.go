@@ -19,14 +19,11 @@ type PIDFile struct {
 	Port      int
 	SocketDir string
 	Listen    string // the first listen address, "*" for all
-	Status    string // starting, stopping, ready, standby
+	Status    string // starting, stopping, ready, or standby: a standby that accepts no connections
 }
 
-// Ready says whether the postmaster accepts connections: as a primary, or read-only as a standby.
-func (p PIDFile) Ready() bool { return p.Status == "ready" || p.Status == "standby" }
-
-// Writable says whether the postmaster was started as a primary, or was promoted, and accepts connections.
-func (p PIDFile) Writable() bool { return p.Status == "ready" }
+// Ready says whether the postmaster accepts connections, be it for reads alone.
+func (p PIDFile) Ready() bool { return p.Status == "ready" }
 
 // ParsePIDFile reads postmaster.pid. A negative process number, which a single-user server writes, is returned as such.
 func ParsePIDFile(text string) (PIDFile, error) {
