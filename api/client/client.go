@@ -90,8 +90,14 @@ type Reply struct {
 	Body []byte
 }
 
-// Text is the body as a person reads it.
-func (r Reply) Text() string { return string(bytes.TrimSpace(r.Body)) }
+// Text is the body as a person reads it: of an error of /v1 its message.
+func (r Reply) Text() string {
+	var problem struct{ Error struct{ Message string } }
+	if json.Unmarshal(r.Body, &problem) == nil && problem.Error.Message != "" {
+		return problem.Error.Message
+	}
+	return string(bytes.TrimSpace(r.Body))
+}
 
 // Do sends one request to one member. body is sent as JSON unless it is nil. An answer of any code is no error.
 func (c *Client) Do(ctx context.Context, memberURL, method, path string, body any) (Reply, error) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"quorate/internal/boottime"
 	"quorate/internal/dcsclient"
 	"quorate/internal/solostore"
+	"quorate/proxy"
 	"quorate/raftstore/dcs"
 )
 
@@ -87,8 +89,12 @@ func stopIn(d time.Duration, stop func(context.Context) error) {
 
 func (l *lab) startNode(name string) error {
 	n := &labNode{lab: l, name: name, started: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	router, err := l.startRouter(name)
+	if err != nil {
+		return err
+	}
 	server, err := rest.New(rest.Options{
-		Backend: n, Keys: l.keys, Logger: slog.New(slog.DiscardHandler),
+		Backend: n, Keys: l.keys, Router: router, Logger: slog.New(slog.DiscardHandler),
 		Config: rest.Config{Listen: "127.0.0.1:0", Username: "admin", Password: "hush"},
 	})
 	if err != nil {
@@ -100,6 +106,50 @@ func (l *lab) startNode(name string) error {
 	l.stops = append(l.stops, func() { stopIn(10*time.Second, server.Stop) })
 	n.url = "http://" + server.Addr().String()
 	l.nodes = append(l.nodes, n)
+	return nil
+}
+
+// startRouter gives pg2 a router, which knows the other two.
+func (l *lab) startRouter(name string) (rest.Router, error) {
+	if name != "pg2" {
+		return nil, nil
+	}
+	r, err := proxy.New(proxy.Options{Listeners: []proxy.ListenerOptions{
+		{Name: "primary", Listen: "127.0.0.1:0", Rule: proxy.Rule{Target: proxy.TargetPrimary}},
+	}})
+	if err != nil {
+		return nil, err
+	}
+	if err := r.Start(context.Background()); err != nil {
+		return nil, err
+	}
+	l.stops = append(l.stops, func() { stopIn(10*time.Second, r.Stop) })
+	r.Publish(proxy.Table{
+		Scope: "demo", Term: proxy.Term{Cluster: 1, Rev: 4}, ValidUntil: boottime.Now().Add(time.Hour),
+		Backends: []proxy.Backend{
+			{Name: "pg1", Addr: "10.0.0.1:5432", Role: proxy.RolePrimary, Running: true, LagBytes: -1},
+			{Name: "pg3", Addr: "10.0.0.3:5432", Role: proxy.RoleReplica, Sync: true, LagBytes: 7},
+		},
+	})
+	return labRouter{r}, nil
+}
+
+// labRouter is a router as the API takes one.
+type labRouter struct{ *proxy.Router }
+
+func (r labRouter) Status() any   { return r.Router.Status() }
+func (r labRouter) Sessions() any { return r.Router.Sessions() }
+
+func (r labRouter) Kill(id string) error {
+	n, err := strconv.ParseUint(id, 10, 64)
+	if err != nil {
+		return rest.ErrNoSession
+	}
+	if err := r.Router.Kill(n); errors.Is(err, proxy.ErrNoSession) {
+		return rest.ErrNoSession
+	} else if err != nil {
+		return err
+	}
 	return nil
 }
 
@@ -283,7 +333,19 @@ func (n *labNode) Reinitialize(_ context.Context, r rest.ReinitRequest) error {
 
 func (n *labNode) Reload(context.Context) error { return nil }
 
-func (n *labNode) Decisions() []rest.DecisionRecord             { return nil }
+func (n *labNode) Decisions() []rest.DecisionRecord {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	switch n.name {
+	case "pg1":
+		return []rest.DecisionRecord{{At: at.Add(time.Second), Reason: "promoted", Text: "took the lead", Actions: []string{"acquire", "promote"}}}
+	case "pg2":
+		return []rest.DecisionRecord{
+			{At: at, Reason: "race", Text: "the leader has gone"}, {At: at.Add(2 * time.Second), Reason: "follow", Text: "follows pg1", Actions: []string{"follow"}},
+		}
+	}
+	return nil
+}
+
 func (n *labNode) Events(ctx context.Context) <-chan rest.Event { return make(chan rest.Event) }
 
 func (n *labNode) Failsafe(context.Context, rest.FailsafeRequest) (uint64, error) {
