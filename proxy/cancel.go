@@ -49,24 +49,12 @@ func (r *Router) cancelTargets(l *listener, key string) (addrs []string) {
 	}
 	q := Query{Table: r.table, Now: boottime.Now(), Rule: l.opts.Rule}
 	for _, b := range r.table.Backends {
-		if mayHave(q, b) {
+		if mayServe(q, b) { // lag and load say nothing about sessions that exist
 			addrs = append(addrs, b.Addr)
 		}
 	}
 	slices.Sort(addrs)
 	return slices.Compact(addrs)
-}
-
-// mayHave says whether a session of the listener may run on b: by its target, its fallback, or an earlier choice of balance.
-// Lag and load say nothing about sessions that exist.
-func mayHave(q Query, b Backend) bool {
-	if !b.Running {
-		return false
-	}
-	if b.Role == RolePrimary && (q.Rule.FallbackToPrimary || q.Rule.Target == TargetPrimary || q.Rule.Target == TargetPrimaryOrReplica) {
-		return true
-	}
-	return serves(q, b)
 }
 
 func (r *Router) sendCancel(ctx context.Context, addr string, packet []byte) error {

@@ -71,6 +71,7 @@ func (r *Router) install(t *Table, now boottime.Instant) {
 	}
 	for _, l := range r.listeners {
 		l.lagging = Laggards(t, l.opts.Rule, l.lagging)
+		l.refresh(t, now)
 		l.queue.wakeAll()
 	}
 	if t.Expired(now) {

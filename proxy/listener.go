@@ -16,16 +16,17 @@ type listener struct {
 
 	// Guarded by the router's mu.
 	queue    queue
-	lagging  map[string]bool // kept out by this listener's lag limits
-	sessions int             // present, the ones that are being opened included
-	backends map[string]int  // the same by backend
-	clients  map[string]int  // the same by client address
+	lagging  map[string]bool   // kept out by this listener's lag limits
+	places   map[string]*place // by backend
+	clients  map[string]int    // present sessions by client address, the ones that are being opened included
+	total    tally
+	mostHeld int
 }
 
 func newListener(r *Router, o ListenerOptions) *listener {
 	return &listener{
 		r: r, opts: o, queue: queue{opts: o.Hold},
-		backends: make(map[string]int), clients: make(map[string]int),
+		places: make(map[string]*place), clients: make(map[string]int),
 	}
 }
 

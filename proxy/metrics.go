@@ -111,21 +111,14 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	m.r.mu.Lock()
 	defer m.r.mu.Unlock()
-	type pair struct{ listener, backend string }
-	in, out := make(map[pair]int64), make(map[pair]int64)
-	for _, s := range m.r.sessions {
-		p := pair{s.l.opts.Name, s.backend.Name}
-		up, down := s.flow.Counts()
-		in[p] += up
-		out[p] += down
-	}
+	live := m.r.liveBytes()
 	for _, l := range m.r.listeners {
 		gauge(m.live.held, float64(len(l.queue.waiting)), l.opts.Name)
-		for b, n := range l.backends {
-			p := pair{l.opts.Name, b}
-			gauge(m.live.sessions, float64(n), p.listener, p.backend)
-			gauge(m.live.bytes, float64(in[p]), p.listener, p.backend, "in")
-			gauge(m.live.bytes, float64(out[p]), p.listener, p.backend, "out")
+		for b, place := range l.places {
+			t := live[pair{l, b}]
+			gauge(m.live.sessions, float64(place.now), l.opts.Name, b)
+			gauge(m.live.bytes, float64(t.in), l.opts.Name, b, "in")
+			gauge(m.live.bytes, float64(t.out), l.opts.Name, b, "out")
 		}
 	}
 	if m.r.table != nil {

@@ -183,6 +183,15 @@ func serves(q Query, b Backend) bool {
 	return q.Rule.Target == TargetAny
 }
 
+// mayServe says whether b could be chosen under the rule if no other backend were to be had.
+func mayServe(q Query, b Backend) bool {
+	r := q.Rule
+	if b.Role == RolePrimary && (r.Target == TargetPrimary || r.Target == TargetPrimaryOrReplica || r.FallbackToPrimary) {
+		return b.Running && !q.Table.Term.IsZero() && !q.Table.Expired(q.Now)
+	}
+	return serves(q, b)
+}
+
 // has says whether the tags hold want, written as "key" (any value but false) or "key=value".
 func (t Tags) has(want string) bool {
 	key, value, exact := strings.Cut(want, "=")

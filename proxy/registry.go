@@ -12,7 +12,7 @@ func (r *Router) choose(l *listener, host string) (Choice, Refusal) {
 	if r.next != nil {
 		return Choice{}, RefusalNoTable // sessions of the old one are being ended
 	}
-	if o := l.opts; o.MaxSessions > 0 && l.sessions >= o.MaxSessions || o.MaxPerClient > 0 && l.clients[host] >= o.MaxPerClient {
+	if o := l.opts; o.MaxSessions > 0 && l.total.now >= o.MaxSessions || o.MaxPerClient > 0 && l.clients[host] >= o.MaxPerClient {
 		return Choice{}, RefusalLimit
 	}
 	r.turn++
@@ -25,7 +25,7 @@ func (r *Router) choose(l *listener, host string) (Choice, Refusal) {
 		Table: r.table, Now: now, StaleReads: r.opts.StaleReads,
 		Rule: l.opts.Rule, Zone: r.opts.Zone, Turn: turn, Lagging: l.lagging,
 		Suspect: func(name string) bool { return now.Before(r.suspects[name]) },
-		Full:    func(name string) bool { return l.opts.MaxPerBackend > 0 && l.backends[name] >= l.opts.MaxPerBackend },
+		Full:    func(name string) bool { return l.opts.MaxPerBackend > 0 && l.place(name).now >= l.opts.MaxPerBackend },
 		Load:    func(name string) int { return r.load(name) },
 	})
 }
@@ -33,15 +33,17 @@ func (r *Router) choose(l *listener, host string) (Choice, Refusal) {
 // load counts the sessions of every listener on one backend; called with mu held.
 func (r *Router) load(name string) (n int) {
 	for _, l := range r.listeners {
-		n += l.backends[name]
+		if p := l.places[name]; p != nil {
+			n += p.now
+		}
 	}
 	return n
 }
 
 // take counts a session that is about to be opened; called with the router's mu held.
 func (l *listener) take(backend, host string) {
-	l.sessions++
-	l.backends[backend]++
+	l.total.take()
+	l.place(backend).take()
 	l.clients[host]++
 }
 
@@ -49,16 +51,12 @@ func (l *listener) take(backend, host string) {
 func (r *Router) release(l *listener, backend, host string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	l.sessions--
-	decrement(l.backends, backend)
-	decrement(l.clients, host)
-	l.queue.wakeNext(nil)
-}
-
-func decrement(m map[string]int, key string) {
-	if m[key]--; m[key] <= 0 {
-		delete(m, key)
+	l.total.now--
+	l.place(backend).now--
+	if l.clients[host]--; l.clients[host] == 0 {
+		delete(l.clients, host)
 	}
+	l.queue.wakeNext(nil)
 }
 
 // suspicion is how long a backend that failed is left alone, if no table comes before. Tables do, several times in a lease; this is
@@ -69,6 +67,7 @@ const suspicion = time.Second
 func (r *Router) suspect(l *listener, b Backend, err error) {
 	r.mu.Lock()
 	r.suspects[b.Name] = boottime.Now().Add(suspicion)
+	l.place(b.Name).failed++
 	r.mu.Unlock()
 	r.complain("a backend failed; no new sessions to it for a moment",
 		"listener", l.opts.Name, "backend", b.Name, "address", b.Addr, "err", err)
@@ -95,6 +94,9 @@ func (r *Router) register(s *session) bool {
 func (r *Router) unregister(s *session) {
 	r.mu.Lock()
 	delete(r.sessions, s.id)
+	p := s.l.place(s.backend.Name)
+	up, down := s.flow.Counts()
+	p.in, p.out = p.in+up, p.out+down
 	if s.key != "" && r.keys[s.key] == s {
 		delete(r.keys, s.key)
 	}

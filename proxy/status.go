@@ -125,7 +125,7 @@ func (r *Router) Status() Status {
 func (l *listener) status() ListenerStatus {
 	s := ListenerStatus{
 		Name: l.opts.Name, Target: l.opts.Rule.Target, Balance: cmp.Or(l.opts.Rule.Balance, BalanceLeast),
-		Sessions: l.sessions, Held: len(l.queue.waiting),
+		Sessions: l.total.now, Held: len(l.queue.waiting),
 	}
 	if l.ln != nil {
 		s.Address = l.ln.Addr().String()
