@@ -128,9 +128,13 @@ const (
 	peers
 )
 
-// check decides in Patroni's order: address, certificate, password. Nil: the request may write.
+// check decides in Patroni's order: address, certificate, password. Before that, a browser must not write for a page of somebody
+// else's: it would send the password that it remembers for /v1/ui. Nil: the request may write.
 func (s *Server) check(r *http.Request, who audience) *denial {
 	p := s.policy.Load()
+	if err := s.origins.Check(r); err != nil {
+		return &denial{http.StatusForbidden, "Access is denied: " + err.Error()}
+	}
 	switch {
 	case !s.addressAllowed(r, p, who):
 		return &denial{http.StatusForbidden, "Access is denied"}

@@ -74,6 +74,24 @@ func TestBasicAuth(t *testing.T) {
 	}
 }
 
+func TestForeignPages(t *testing.T) {
+	s := newTestServer(t, newMemory(), nil)
+	for _, c := range []struct {
+		header, value string
+		code          int
+	}{
+		{"Sec-Fetch-Site", "cross-site", 403}, {"Sec-Fetch-Site", "same-site", 403}, {"Origin", "https://evil.example", 403},
+		{"Sec-Fetch-Site", "same-origin", 202}, {"Origin", "http://example.com", 202}, {"User-Agent", "curl", 202},
+	} {
+		if code, _, _ := ask(s, "POST", "/v1/reload", "", c.header, c.value); code != c.code {
+			t.Errorf("%s: %s gives %d", c.header, c.value, code)
+		}
+		if code, _, _ := ask(s, "GET", "/v1/cluster", "", c.header, c.value); code == 403 {
+			t.Errorf("reading with %s: %s is refused", c.header, c.value)
+		}
+	}
+}
+
 func TestAllowlist(t *testing.T) {
 	m := cluster(`{}`) // httptest's client is 192.0.2.1
 	try := func(what string, change func(*Config), path string, want int) {

@@ -34,6 +34,7 @@ type Server struct {
 	cache   statusCache
 	streams atomic.Int64 // open streams of events
 	http    *http.Server
+	origins *http.CrossOriginProtection
 
 	life context.Context // ends with the server: actions outlive their request, not their server
 	end  context.CancelFunc
@@ -50,7 +51,7 @@ func New(o Options) (*Server, error) {
 	if err := o.setDefaults(); err != nil {
 		return nil, err
 	}
-	s := &Server{opt: o, metrics: newMetrics(o.Registerer)}
+	s := &Server{opt: o, metrics: newMetrics(o.Registerer), origins: http.NewCrossOriginProtection()}
 	p, err := s.newPolicy(o.Config)
 	if err != nil {
 		return nil, err
