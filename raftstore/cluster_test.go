@@ -75,7 +75,7 @@ type member struct {
 }
 
 type cluster struct {
-	t       *testing.T
+	t       testing.TB
 	wires   *wires
 	expect  int
 	mu      sync.Mutex
@@ -83,7 +83,7 @@ type cluster struct {
 	adjust  func(i int, o *Options)
 }
 
-func testLogger(t *testing.T) *slog.Logger {
+func testLogger(t testing.TB) *slog.Logger {
 	if os.Getenv("RAFTSTORE_LOG") == "" {
 		return slog.New(slog.DiscardHandler)
 	}
@@ -91,16 +91,16 @@ func testLogger(t *testing.T) *slog.Logger {
 }
 
 // newCluster makes n members, not yet opened, that found a cluster of n.
-func newCluster(t *testing.T, n int, adjust func(i int, o *Options)) *cluster {
+func newCluster(t testing.TB, n int, adjust func(i int, o *Options)) *cluster {
 	t.Helper()
 	c := &cluster{t: t, wires: newWires(), expect: n, adjust: adjust}
 	for range n {
 		c.add(n)
 	}
 	t.Cleanup(func() {
-		for _, m := range c.members {
+		for i, m := range c.members {
 			if m.store != nil {
-				m.store.Close()
+				c.kill(i)
 			}
 		}
 	})
@@ -181,7 +181,7 @@ func (c *cluster) kill(i int) {
 func (c *cluster) store(i int) *Store { return c.members[i].store }
 
 // waitFor polls until ok, or fails the test.
-func waitFor(t *testing.T, what string, ok func() bool) {
+func waitFor(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(30 * time.Second)
 	for !ok() {
@@ -227,7 +227,7 @@ func (c *cluster) others(i int) []int {
 }
 
 // started founds a cluster of n and waits until it serves.
-func started(t *testing.T, n int, adjust func(i int, o *Options)) *cluster {
+func started(t testing.TB, n int, adjust func(i int, o *Options)) *cluster {
 	t.Helper()
 	c := newCluster(t, n, adjust)
 	c.openAll()

@@ -13,8 +13,8 @@ import (
 const (
 	// probePeriod is how often an idle member proves that its log disk writes.
 	probePeriod = time.Second
-	// stallAfter is how long a write may hang before a leader stops its heartbeats. An election follows.
-	stallAfter = 1500 * time.Millisecond
+	// stallElections is how many election timeouts a write may hang before a leader stops its heartbeats. An election follows.
+	stallElections = 3
 	// maxPinned bounds the memory in which the store's files are locked.
 	maxPinned = 64 << 20
 )
@@ -46,7 +46,9 @@ func newDiskGuard(s *Store) *diskGuard {
 }
 
 // stalled says whether a write to the log has been hanging for too long.
-func (d *diskGuard) stalled() bool { return d.store.logs.stalledFor() > stallAfter }
+func (d *diskGuard) stalled() bool {
+	return d.store.logs.stalledFor() > stallElections*d.store.opts.ElectionTimeout
+}
 
 func (d *diskGuard) run() {
 	s := d.store

@@ -3,6 +3,7 @@ package raftstore
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -135,7 +136,11 @@ func (s *Store) takeLead(ctx context.Context, n *node) {
 			s.log.Info("this node leads", "term", term)
 			return
 		}
-		s.log.Warn("taking the lead failed", "error", err)
+		level := slog.LevelWarn
+		if nothingDone(err) {
+			level = slog.LevelDebug // leadership is already on its way to another member
+		}
+		s.log.Log(ctx, level, "taking the lead failed", "error", err)
 		select {
 		case <-time.After(10 * time.Millisecond):
 		case <-ctx.Done():

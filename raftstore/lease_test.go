@@ -141,7 +141,7 @@ func TestWatchSeesWhatHappens(t *testing.T) {
 }
 
 // readWatch takes one response and checks that its revisions only grow.
-func readWatch(t *testing.T, ws mvcc.WatchStream, last *int64) int {
+func readWatch(t testing.TB, ws mvcc.WatchStream, last *int64) int {
 	t.Helper()
 	select {
 	case r := <-ws.Chan():

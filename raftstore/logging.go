@@ -95,7 +95,8 @@ func fieldsText(fields []zapcore.Field) string {
 }
 
 func (c zapCore) Enabled(l zapcore.Level) bool {
-	return l >= zapcore.WarnLevel || c.log.Enabled(context.Background(), slog.LevelDebug)
+	// bbolt's own debugging, several lines per transaction, is beyond even ours.
+	return l >= zapcore.WarnLevel || l == zapcore.InfoLevel && c.log.Enabled(context.Background(), slog.LevelDebug)
 }
 
 func (c zapCore) With(fields []zapcore.Field) zapcore.Core {

@@ -51,6 +51,9 @@ func (s *Store) raftConfig() *raft.Config {
 	c.ElectionTimeout = s.opts.ElectionTimeout
 	c.LeaderLeaseTimeout = s.opts.ElectionTimeout / 2
 	c.CommitTimeout = commitTimeout
+	if d := s.opts.hooks.commitTimeout; d > 0 {
+		c.CommitTimeout = d
+	}
 	c.MaxAppendEntries = maxAppendEntries
 	c.BatchApplyCh = true
 	c.ShutdownOnRemove = false

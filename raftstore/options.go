@@ -94,8 +94,10 @@ type Options struct {
 type hooks struct {
 	// beforeWrite runs before each write to the log file and may block or fail.
 	beforeWrite func() error
-	// lessLog shrinks the numbers that decide when to take a snapshot.
+	// snapshotBytes replaces the size of the log at which a snapshot is taken.
 	snapshotBytes int64
+	// commitTimeout replaces the pace at which Raft itself tells followers of commits.
+	commitTimeout time.Duration
 }
 
 func (o Options) withDefaults() (Options, error) {

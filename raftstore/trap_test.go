@@ -1,0 +1,254 @@
+package raftstore
+
+import (
+	"bytes"
+	"errors"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/raft"
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+)
+
+func openTestLog(t *testing.T, path string, before func() error) (*logStore, *error) {
+	t.Helper()
+	var failed error
+	s, err := openLogStore(path, testLogger(t), func(err error) { failed = errors.Join(failed, err) }, before)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, &failed
+}
+
+// A crash between the two halves of a vote leaves the old vote whole (hashicorp/raft#661).
+func TestVoteIsAtomic(t *testing.T) {
+	path := filepath.Join(t.TempDir(), logFile)
+	vote := func(s *logStore, term uint64, who string) {
+		t.Helper()
+		if err := errors.Join(s.SetUint64(keyLastVoteTerm, term), s.Set(keyLastVoteCand, []byte(who))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check := func(s *logStore, term uint64, who string) {
+		t.Helper()
+		gotTerm, err1 := s.GetUint64(keyLastVoteTerm)
+		gotWho, err2 := s.Get(keyLastVoteCand)
+		if err1 != nil || err2 != nil || gotTerm != term || string(gotWho) != who {
+			t.Fatalf("vote is %d for %q (%v, %v), want %d for %q", gotTerm, gotWho, err1, err2, term, who)
+		}
+	}
+	s, _ := openTestLog(t, path, nil)
+	if _, err := s.Get(keyLastVoteCand); err == nil || err.Error() != "not found" {
+		t.Errorf("no vote yet: %v; Raft compares the text", err)
+	}
+	vote(s, 7, "a")
+	check(s, 7, "a")
+	if err := s.SetUint64(keyLastVoteTerm, 8); err != nil { // and here the process dies
+		t.Fatal(err)
+	}
+	if err := s.close(); err != nil {
+		t.Fatal(err)
+	}
+	s, _ = openTestLog(t, path, nil)
+	check(s, 7, "a")
+	vote(s, 8, "b")
+	check(s, 8, "b")
+	if err := s.close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// When the term cannot be saved Raft would panic; the store fails, and the goroutine ends, instead.
+func TestTermThatCannotBeSavedFailsTheStore(t *testing.T) {
+	broken := errors.New("no space left on device")
+	s, failed := openTestLog(t, filepath.Join(t.TempDir(), logFile), func() error { return broken })
+	defer s.close()
+	close(s.closing) // no pauses between the tries
+	returned := false
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		s.SetUint64(keyCurrentTerm, 5)
+		returned = true
+	})
+	wg.Wait()
+	if returned || !errors.Is(*failed, ErrDisk) || !errors.Is(*failed, broken) {
+		t.Errorf("returned %v, failed with %v", returned, *failed)
+	}
+}
+
+func TestLogSizes(t *testing.T) {
+	var l logSizes
+	for i := uint64(10); i < 20; i++ {
+		l.append(i, 100)
+	}
+	l.append(15, 7) // replaces 15 and all after it
+	if l.holds(16) || !l.holds(15) || l.tail(107) != 2 || l.tail(106) != 1 || l.after(13) != 107 {
+		t.Errorf("after a replacement: %+v", l)
+	}
+	l.delete(10, 12)
+	if l.holds(12) || !l.holds(13) || l.after(0) != 207 {
+		t.Errorf("after a deletion at the start: %+v", l)
+	}
+	l.delete(14, 15)
+	if !l.holds(13) || l.holds(14) {
+		t.Errorf("after a deletion at the end: %+v", l)
+	}
+	l.delete(1, 99)
+	l.append(50, 1)
+	if l.holds(13) || !l.holds(50) {
+		t.Errorf("after a deletion of all: %+v", l)
+	}
+}
+
+// brake is a disk that can be made to hang or to fail.
+type brake struct {
+	hang atomic.Bool
+	fail atomic.Bool
+}
+
+func (b *brake) write() error {
+	for b.hang.Load() {
+		time.Sleep(time.Millisecond)
+	}
+	if b.fail.Load() {
+		return errors.New("input/output error")
+	}
+	return nil
+}
+
+// A leader whose disk hangs gives leadership up before anybody writes (hashicorp/raft#503).
+func TestLeaderWithAHungDiskIsReplaced(t *testing.T) {
+	brakes := make([]brake, 3)
+	c := started(t, 3, func(i int, o *Options) { o.hooks.beforeWrite = brakes[i].write })
+	c.put(0, "k", "v")
+	old := c.leader()
+	brakes[old].hang.Store(true)
+	defer brakes[old].hang.Store(false)
+	now := c.leader(c.others(old)...)
+	c.put(now, "k", "w")
+	if got := c.get(now, "k"); got != "w" {
+		t.Errorf("read %q", got)
+	}
+	brakes[old].hang.Store(false)
+	waitFor(t, "the old leader to follow", func() bool {
+		resp, err := c.store(old).Range(t.Context(), &pb.RangeRequest{Key: []byte("k")})
+		return err == nil && len(resp.Kvs) == 1 && string(resp.Kvs[0].Value) == "w"
+	})
+}
+
+// A disk that fails for a while costs leadership, not the process, and nothing afterwards.
+func TestDiskErrorsPass(t *testing.T) {
+	brakes := make([]brake, 3)
+	c := started(t, 3, func(i int, o *Options) { o.hooks.beforeWrite = brakes[i].write })
+	old := c.leader()
+	brakes[old].fail.Store(true)
+	waitFor(t, "another leader", func() bool {
+		c.store(c.others(old)[0]).Put(t.Context(), &pb.PutRequest{Key: []byte("k"), Value: []byte("v")})
+		for _, i := range c.others(old) {
+			if c.store(i).IsLeader() {
+				return true
+			}
+		}
+		return false
+	})
+	brakes[old].fail.Store(false)
+	c.putEventually(c.leader(), "k", "w")
+	select {
+	case err := <-c.store(old).Failed(): // it could not save a term in time: reopen, as its owner would
+		if !errors.Is(err, ErrDisk) {
+			t.Fatal(err)
+		}
+		c.kill(old)
+		c.open(old)
+	case <-time.After(10 * time.Millisecond):
+	}
+	waitFor(t, "it to be back", func() bool { return c.store(old).Health() == nil && c.get(old, "k") == "w" })
+}
+
+// A log that conflicts with a snapshot the leader sent is put right by reopening (hashicorp/raft#697).
+func TestLogThatConflictsWithTheSnapshotIsCleared(t *testing.T) {
+	c := started(t, 3, nil)
+	for range 20 {
+		c.put(0, "k", "v")
+	}
+	follower := c.others(c.leader())[0]
+	s := c.store(follower)
+	if err := s.node.Load().raft.Snapshot().Error(); err != nil {
+		t.Fatal(err)
+	}
+	list, err := s.node.Load().snaps.List()
+	if err != nil || len(list) == 0 {
+		t.Fatal(list, err)
+	}
+	c.kill(follower)
+	logs, _ := openTestLog(t, filepath.Join(s.opts.Dir, logFile), nil)
+	if err := logs.StoreLogs([]*raft.Log{{Index: list[0].Index, Term: list[0].Term + 7, Type: raft.LogNoop}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := logs.close(); err != nil {
+		t.Fatal(err)
+	}
+	c.put(c.leader(), "k", "w")
+	c.open(follower)
+	c.waitReady(follower)
+	if got := c.get(follower, "k"); got != "w" {
+		t.Errorf("read %q", got)
+	}
+}
+
+// The store's library calls Fatal and Panic where it cannot go on. Neither may end the process.
+func TestFatalOfEtcdsPackagesEndsTheStoreOnly(t *testing.T) {
+	var said []string
+	lg := newZap(testLogger(t), func(msg string) { said = append(said, msg) })
+	for _, f := range []func(string){func(m string) { lg.Fatal(m) }, func(m string) { lg.Panic(m) }} {
+		returned := false
+		var wg sync.WaitGroup
+		wg.Go(func() { f("failed to commit tx"); returned = true })
+		wg.Wait()
+		if returned {
+			t.Error("the caller went on")
+		}
+	}
+	if len(said) != 2 {
+		t.Errorf("told of %q", said)
+	}
+}
+
+func TestGreetingIsBounded(t *testing.T) {
+	if _, err := readGreeting(bytes.NewReader([]byte{protoRPC, 255})); !errors.Is(err, errRequestOutOfBounds) {
+		t.Errorf("a greeting of 255 bytes: %v", err)
+	}
+	if _, _, _, err := readFrame(bytes.NewReader(appendFrame(nil, 1, 1, nil)[:4])); err == nil {
+		t.Error("half a frame was read")
+	}
+	huge := []byte{0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+	if _, _, _, err := readFrame(bytes.NewReader(huge)); !errors.Is(err, errRequestOutOfBounds) {
+		t.Errorf("a frame of 4 GiB: %v", err)
+	}
+}
+
+// Members of another cluster are turned away at the door, whatever they say in Raft.
+func TestStrangersAreRefused(t *testing.T) {
+	c := started(t, 1, nil)
+	s := c.store(0)
+	id := s.identity()
+	for _, g := range []greeting{
+		{Proto: protoRaft, Cluster: id.ClusterID + 1, To: id.ID},
+		{Proto: protoRaft, Cluster: 0, To: id.ID},
+		{Proto: protoRaft, Cluster: id.ClusterID, To: id.ID + 1},
+		{Proto: protoRPC, Cluster: id.ClusterID, To: id.ID + 1},
+	} {
+		if s.admitGreeting(g) == nil {
+			t.Errorf("admitted %+v", g)
+		}
+	}
+	if err := s.admitGreeting(greeting{Proto: protoRaft, Cluster: id.ClusterID, To: id.ID}); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.handle(t.Context(), methodPropose, greeting{Cluster: id.ClusterID + 1}, nil); !errors.Is(err, errNotMember) {
+		t.Errorf("a stranger's proposal: %v", err)
+	}
+}
