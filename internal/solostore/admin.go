@@ -11,9 +11,18 @@ import (
 )
 
 func (s *Store) members() []*pb.Member {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	return []*pb.Member{{
-		ID: MemberID, Name: "solo", PeerURLs: []string{"http://127.0.0.1:2380"}, ClientURLs: []string{"http://127.0.0.1:2379"},
+		ID: MemberID, Name: "solo", PeerURLs: []string{"http://127.0.0.1:2380"}, ClientURLs: slices.Clone(s.clientURLs),
 	}}
+}
+
+// SetClientURLs says where the member's clients find it; at first that is http://127.0.0.1:2379.
+func (s *Store) SetClientURLs(urls ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clientURLs = urls
 }
 
 // MemberList implements the store interface.

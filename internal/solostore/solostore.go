@@ -46,6 +46,8 @@ type Store struct {
 	fail    error
 	closed  bool
 	nextID  int64
+
+	clientURLs []string
 }
 
 // Open makes an empty store in a folder. Leases may be as short as a second.
@@ -57,6 +59,7 @@ func Open(dir string) (*Store, error) {
 	conf.MmapSize = 64 << 20
 	s := &Store{
 		log: log, done: make(chan struct{}), changed: make(chan struct{}), leader: MemberID, term: 2, nextID: 1,
+		clientURLs: []string{"http://127.0.0.1:2379"},
 	}
 	s.backend = backend.New(conf)
 	tx := s.backend.BatchTx()
