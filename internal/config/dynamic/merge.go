@@ -22,7 +22,10 @@ func Merge(shared, local map[string]any) (map[string]any, []Correction) {
 	var out []Correction
 	r := &reader{path: "postgresql", out: &out}
 	section := map[string]any{}
-	fromShared, _ := shared["postgresql"].(map[string]any)
+	fromShared, ok := shared["postgresql"].(map[string]any)
+	if found := shared["postgresql"]; found != nil && !ok {
+		out = append(out, Correction{Setting: "postgresql", Found: Quote(found), Reason: "expected a mapping"})
+	}
 	for _, key := range SortedKeys(fromShared) {
 		if slices.Contains(localOnly, key) {
 			r.misplaced(key, Quote(fromShared[key]), "it belongs into each member's own file")

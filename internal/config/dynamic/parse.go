@@ -97,6 +97,7 @@ func (c *Config) slots(r *reader) {
 				s.wrong(name, Quote(s.raw[name]), "", err.Error())
 				continue
 			}
+			s.strangers(name, s.raw[name], slotFields)
 			c.Slots[name] = slot
 		}
 	}
@@ -107,6 +108,7 @@ func (c *Config) slots(r *reader) {
 			r.wrong(fmt.Sprintf("%s[%d]", key, i), Quote(v), "", err.Error())
 			continue
 		}
+		r.strangers(fmt.Sprintf("%s[%d]", key, i), v, matcherFields)
 		c.IgnoreSlots = append(c.IgnoreSlots, m)
 	}
 }

@@ -2,6 +2,7 @@ package dynamic
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 )
 
@@ -13,6 +14,9 @@ func parseSlot(name string, v any) (Slot, error) {
 	m, ok := v.(map[string]any)
 	if v != nil && !ok {
 		return Slot{}, errors.New("expected a mapping with type, database and plugin")
+	}
+	if err := textFields(m); err != nil {
+		return Slot{}, err
 	}
 	s := Slot{
 		Type:        SlotType(Text(m["type"])),
@@ -52,10 +56,39 @@ func checkSlotName(name string) error {
 	return nil
 }
 
+// The fields of a slot and of a matcher. A field that is not known is reported and otherwise ignored: a slot that is kept, or left
+// alone, too much costs disk; one that is dropped costs a replica.
+var (
+	slotFields    = []string{"type", "database", "plugin", "cluster_type", "failover"}
+	matcherFields = []string{"name", "type", "database", "plugin"}
+)
+
+// textFields refuses values that are no text.
+func textFields(m map[string]any) error {
+	for _, key := range SortedKeys(m) {
+		switch m[key].(type) {
+		case map[string]any, []any:
+			return fmt.Errorf("expected text in %s", key)
+		}
+	}
+	return nil
+}
+
+// strangers reports the fields of v that are not known.
+func (r *reader) strangers(name string, v any, known []string) {
+	if m, ok := v.(map[string]any); ok {
+		sub := reader{path: r.name(name), raw: m, known: known, out: r.out}
+		sub.unknown()
+	}
+}
+
 func parseMatcher(v any) (SlotMatcher, error) {
 	m, ok := v.(map[string]any)
 	if !ok {
 		return SlotMatcher{}, errors.New("expected a mapping with name, type, database or plugin")
+	}
+	if err := textFields(m); err != nil {
+		return SlotMatcher{}, err
 	}
 	s := SlotMatcher{
 		Name:     Text(m["name"]),
