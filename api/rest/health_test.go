@@ -1,7 +1,6 @@
 package rest
 
 import (
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -338,7 +337,7 @@ func FuzzHealth(f *testing.F) {
 			}
 		}
 		if Health(in) == 200 && !in.leads() && s.Postgres.Role != RoleReplica && !strings.Contains(path, "health") && !in.blind() {
-			t.Fatal(fmt.Sprintf("%q?%q answers 200 on a node that neither leads nor replicates", path, query))
+			t.Fatalf("%q?%q answers 200 on a node that neither leads nor replicates", path, query)
 		}
 	})
 }

@@ -33,12 +33,12 @@ func versionNumber(v string) (int, error) {
 	for _, p := range parts {
 		n, err := strconv.Atoi(strings.TrimSpace(p))
 		if err != nil || n < 0 || n > 99 {
-			return 0, fmt.Errorf("Invalid PostgreSQL version: %s", v) //nolint:staticcheck // the text is Patroni's
+			return 0, patroniText("Invalid PostgreSQL version: " + v)
 		}
 		numbers = append(numbers, n)
 	}
 	if len(numbers) < 2 || len(numbers) == 2 && numbers[0] < 10 || len(numbers) > 3 {
-		return 0, fmt.Errorf("Invalid PostgreSQL version format: X.Y or X.Y.Z is accepted: %s", v) //nolint:staticcheck // ditto
+		return 0, patroniText("Invalid PostgreSQL version format: X.Y or X.Y.Z is accepted: " + v)
 	}
 	if len(numbers) == 2 {
 		numbers = []int{numbers[0], 0, numbers[1]}

@@ -33,8 +33,10 @@ func Decrypt(text []byte, password string) ([]byte, error) {
 				return nil, err
 			}
 			return encode("PRIVATE KEY", der), nil
-		case x509.IsEncryptedPEMBlock(block): //nolint:staticcheck // deprecated because it is weak, and still in people's files
-			der, err := x509.DecryptPEMBlock(block, []byte(password)) //nolint:staticcheck // ditto
+		//lint:ignore SA1019 deprecated because it is weak, and still in people's files
+		case x509.IsEncryptedPEMBlock(block):
+			//lint:ignore SA1019 ditto
+			der, err := x509.DecryptPEMBlock(block, []byte(password))
 			if err != nil {
 				return nil, fmt.Errorf("%w: %w", ErrPassword, err)
 			}
