@@ -67,20 +67,10 @@ func (s *Server) handover(w http.ResponseWriter, r *http.Request, action string,
 func parseHandover(action string, body map[string]any, cfg dynamic.Config, now time.Time) (handover, *answer) {
 	h := handover{action: action}
 	bad := func(text string) (handover, *answer) { return h, &answer{http.StatusBadRequest, text} }
-	fields := map[string]string{}
-	for _, key := range []string{"leader", "candidate", "member", "scheduled_at"} {
-		text, ok := textOf(body, key)
-		if !ok {
-			return bad(key + " must be text")
-		}
-		fields[key] = text
-	}
-	h.leader, h.candidate = fields["leader"], fields["candidate"]
-	if h.candidate == "" {
-		h.candidate = fields["member"]
-	}
-	at := fields["scheduled_at"]
+	at, wrong := h.read(body)
 	switch {
+	case wrong != "":
+		return bad(wrong + " must be text")
 	case action == "failover" && h.candidate == "":
 		return bad("Failover could be performed only to a specific candidate")
 	case action == "switchover" && h.leader == "":
@@ -97,16 +87,33 @@ func parseHandover(action string, body map[string]any, cfg dynamic.Config, now t
 			return h, &answer{code, why}
 		}
 	}
-	if cfg.Pause && h.candidate == "" {
-		return bad("Switchover is possible only to a specific candidate in a paused state")
-	}
 	if h.leader != "" { // a failover from a named leader is a switchover
 		h.action = "switchover"
 	}
-	if h.leader == h.candidate {
+	switch {
+	case cfg.Pause && h.candidate == "":
+		return bad("Switchover is possible only to a specific candidate in a paused state")
+	case h.leader == h.candidate:
 		return bad("Switchover target and source are the same")
 	}
 	return h, nil
+}
+
+// read takes the fields over; wrong names one that is no text.
+func (h *handover) read(body map[string]any) (at, wrong string) {
+	for _, f := range []struct {
+		key  string
+		into *string
+	}{{"leader", &h.leader}, {"member", &h.candidate}, {"candidate", &h.candidate}, {"scheduled_at", &at}} {
+		text, ok := textOf(body, f.key)
+		if !ok {
+			return "", f.key
+		}
+		if text != "" { // candidate wins over member, its older name
+			*f.into = text
+		}
+	}
+	return at, ""
 }
 
 // impossible says why nobody could take over now; "" when somebody can.
