@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"quorate/api/client"
 	"quorate/internal/ctl"
 )
 
@@ -46,16 +47,26 @@ func (a *app) why(ctx context.Context, args []string, last int, f ctl.Format) er
 	if err != nil {
 		return err
 	}
-	var all []ctl.MemberDecision
-	var now []string
-	answered := false
-	for _, m := range c.Members {
-		if len(names) > 0 && !slices.Contains(names, m.Name) {
-			continue
-		}
+	members := slices.DeleteFunc(slices.Clone(c.Members), func(m client.Member) bool {
+		return len(names) > 0 && !slices.Contains(names, m.Name)
+	})
+	all, now, answered := s.decisions(ctx, members)
+	if !answered {
+		return errFailed
+	}
+	fmt.Fprint(a.out, ctl.Decisions(all, last, time.Local).Render(f))
+	if f == ctl.Pretty {
+		fmt.Fprint(a.out, now)
+	}
+	return nil
+}
+
+// decisions asks the members; now is why each does what it does at present.
+func (s *session) decisions(ctx context.Context, members []client.Member) (all []ctl.MemberDecision, now string, answered bool) {
+	for _, m := range members {
 		w, err := s.client.Why(ctx, m.APIURL)
 		if err != nil {
-			fmt.Fprintf(a.err, "Warning: %s: %v\n", m.Name, err)
+			fmt.Fprintf(s.app.err, "Warning: %s: %v\n", m.Name, err)
 			continue
 		}
 		answered = true
@@ -63,17 +74,8 @@ func (a *app) why(ctx context.Context, args []string, last int, f ctl.Format) er
 			all = append(all, ctl.MemberDecision{Member: m.Name, Decision: d})
 		}
 		if w.Now != "" {
-			now = append(now, fmt.Sprintf(" %s now: %s", m.Name, w.Now))
+			now += fmt.Sprintf(" %s now: %s\n", m.Name, w.Now)
 		}
 	}
-	if !answered {
-		return errFailed
-	}
-	fmt.Fprint(a.out, ctl.Decisions(all, last, time.Local).Render(f))
-	if f == ctl.Pretty {
-		for _, line := range now {
-			fmt.Fprintln(a.out, line)
-		}
-	}
-	return nil
+	return all, now, answered
 }
