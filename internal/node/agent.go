@@ -264,6 +264,7 @@ func (a *agent) start(ctx context.Context) error {
 	a.tasks.Go(func() { a.mon.Run(a.ctx) })
 	a.tasks.Go(a.followFence)
 	a.tasks.Go(a.applyConfigs)
+	a.tasks.Go(a.probe)
 	a.tasks.Go(func() { a.watch.run(a.ctx) })
 	a.refresh(ctx)
 	a.tasks.Go(func() { a.loop.serve(a.ctx) })

@@ -81,7 +81,7 @@ func (d *decider) primary() {
 	}
 	d.because(CodeLeading, "no action. I am (%s), the leader with the lock", d.s.Self.Name)
 	d.arm(l.Term)
-	if silent := d.s.Now.Sub(d.s.PG.SampleAt); silent > hungAfter && !d.opBusy() && d.couldTakeOver() {
+	if silent := d.silence(); silent > hungAfter && !d.opBusy() && d.couldTakeOver() {
 		d.because(CodeFailingOver, "PostgreSQL has not answered for %s: fencing it to let another take over", silent.Round(time.Second))
 		d.do(FenceNow{Why: "PostgreSQL hangs"})
 		return
@@ -99,6 +99,16 @@ func (d *decider) primary() {
 		d.slots()
 	}
 	d.status()
+}
+
+// silence is how long PostgreSQL has not answered: to the monitor, or to somebody who wants to connect.
+func (d *decider) silence() time.Duration {
+	p := &d.s.PG
+	last := p.SampleAt
+	if p.AcceptsAt != 0 && p.AcceptsAt.After(p.PhaseSince) {
+		last = min(last, p.AcceptsAt)
+	}
+	return d.s.Now.Sub(last)
 }
 
 // arm tells the fence the deadline whenever a later one is known. Only a term that this process took, or that the fence holds

@@ -96,6 +96,7 @@ type PG struct {
 	PhaseSince boottime.Instant
 	InRecovery bool
 	SampleAt   boottime.Instant // when the newest good sample was asked for
+	AcceptsAt  boottime.Instant // when it last took a new connection; zero: not asked since it runs
 	SystemID   string
 	Timeline   postgres.Timeline
 	FlushLSN   postgres.LSN // a primary's own, a standby's received

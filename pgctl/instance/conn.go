@@ -179,3 +179,6 @@ func sqlState(err error) string {
 	}
 	return ""
 }
+
+// SocketDir is the folder of the server's UNIX socket.
+func (i *Instance) SocketDir() string { return i.opt.SocketDir }
