@@ -83,8 +83,9 @@ func (i *Instance) baseBackup(ctx context.Context, o CloneOptions) error {
 		args = append(args, "--slot="+o.Slot)
 	}
 	i.confMu.Lock()
-	args = append(args, i.conf.BaseBackup...)
+	extra := i.conf.BaseBackup
 	i.confMu.Unlock()
+	args = append(args, i.withWALDir(extra)...)
 	_, err = i.run(ctx, command{
 		path: program, args: args, env: []string{"PGPASSFILE=" + pass},
 		line: i.progressLine("clone", "pg_basebackup"),

@@ -107,6 +107,9 @@ func (i *Instance) wanted(v postgres.Version) postgres.Params {
 	if i.restoring != nil {
 		maps.Copy(p, i.restoring.params)
 	}
+	if i.cut && v.RestoreCommandReloads() {
+		p["restore_command"] = ""
+	}
 	p["listen_addresses"] = i.opt.Listen
 	p["port"] = strconv.Itoa(i.opt.Port)
 	p["cluster_name"] = i.opt.ClusterName
@@ -157,6 +160,9 @@ func (i *Instance) rewrite(ctx context.Context) error {
 	}
 	i.confMu.Lock()
 	defer i.confMu.Unlock()
+	if err := i.cleanAutoConf(); err != nil {
+		return err
+	}
 	if _, err := i.writeMain(v); err != nil {
 		return err
 	}

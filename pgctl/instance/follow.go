@@ -61,11 +61,7 @@ func (i *Instance) StopReceiver(ctx context.Context) (p Position, err error) {
 	if err != nil {
 		return p, err
 	}
-	i.setUpstream(postgres.Upstream{})
-	if err := i.rewrite(ctx); err != nil {
-		return p, err
-	}
-	if err := s.awaitSetting(ctx, "primary_conninfo", ""); err != nil {
+	if err := i.cutOff(ctx, s); err != nil {
 		return p, err
 	}
 	after, err := i.awaitNoReceiver(ctx, s, before)
@@ -73,6 +69,27 @@ func (i *Instance) StopReceiver(ctx context.Context) (p Position, err error) {
 		return p, err
 	}
 	return i.position(ctx, s, after)
+}
+
+// cutOff takes upstream and archive out of the configuration: what an old primary still archives could lead past the point where the new
+// one's history begins.
+func (i *Instance) cutOff(ctx context.Context, s *session) error {
+	v, err := i.Version(ctx)
+	if err != nil {
+		return err
+	}
+	i.confMu.Lock()
+	i.upstream, i.cut = postgres.Upstream{}, true
+	i.confMu.Unlock()
+	if err := i.rewrite(ctx); err != nil {
+		return err
+	}
+	if v.RestoreCommandReloads() {
+		if err := s.awaitSetting(ctx, "restore_command", ""); err != nil {
+			return err
+		}
+	}
+	return s.awaitSetting(ctx, "primary_conninfo", "")
 }
 
 func orError(err, other error) error {

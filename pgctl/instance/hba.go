@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/user"
-	"strconv"
 
 	"quorate/pgctl/postgres"
 )
@@ -36,10 +34,7 @@ func (i *Instance) writeHBA(v postgres.Version) error {
 // ownHBA lets the agent in through the socket when the user's lines say nothing about it. It comes last, so that it changes nothing for
 // anybody who is named before.
 func (i *Instance) ownHBA(v postgres.Version) []string {
-	method := "scram-sha-256"
-	if !v.AtLeast(14) {
-		method = "md5" // takes SCRAM passwords, too, and the md5 ones that were the default before 14
-	}
+	method := passwordMethod(i.conf.Params, v)
 	if i.opt.Superuser.Password == "" {
 		method = "peer"
 	}
@@ -51,12 +46,19 @@ func (i *Instance) ownHBA(v postgres.Version) []string {
 	}
 }
 
+// passwordMethod is the method for passwords as they are stored. The method md5 takes those stored for SCRAM, too.
+func passwordMethod(p postgres.Params, v postgres.Version) string {
+	if !v.AtLeast(14) || p["password_encryption"] == "md5" {
+		return "md5"
+	}
+	return "scram-sha-256"
+}
+
 // DefaultHBA are the lines for a new cluster whose configuration has none: passwords for everybody, and the agent itself.
 func (i *Instance) DefaultHBA(v postgres.Version) []string {
-	method := "scram-sha-256"
-	if !v.AtLeast(14) {
-		method = "md5"
-	}
+	i.confMu.Lock()
+	method := passwordMethod(i.conf.Params, v)
+	i.confMu.Unlock()
 	repl := postgres.QuoteHBA(i.opt.Replication.User)
 	return []string{
 		"local all all peer",
@@ -93,13 +95,4 @@ func (i *Instance) logins() []postgres.Login {
 		}
 	}
 	return out
-}
-
-// osUser is the name of the user that runs PostgreSQL.
-func (i *Instance) osUser() string {
-	u, err := user.LookupId(strconv.Itoa(i.opt.UID))
-	if err != nil {
-		return ""
-	}
-	return u.Username
 }

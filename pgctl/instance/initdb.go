@@ -42,7 +42,7 @@ func (i *Instance) Initdb(ctx context.Context, o InitdbOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	args := append([]string{"-D", i.opt.DataDir, "--username=" + i.opt.Superuser.User}, o.Args...)
+	args := append([]string{"-D", i.opt.DataDir, "--username=" + i.opt.Superuser.User}, i.withWALDir(o.Args)...)
 	if pw := i.opt.Superuser.Password; pw != "" {
 		file := i.statePath("pwfile")
 		if err := i.writeFile(file, []byte(pw+"\n")); err != nil {
@@ -55,12 +55,12 @@ func (i *Instance) Initdb(ctx context.Context, o InitdbOptions) (err error) {
 	if _, err := i.run(ctx, command{path: i.inDir(dir, "initdb"), args: args, line: i.logLine("initdb")}); err != nil {
 		return errors.Join(err, i.discardHalf())
 	}
+	if o.HBA == nil {
+		o.HBA = i.DefaultHBA(v)
+	}
 	i.confMu.Lock()
 	if i.conf.HBA == nil {
 		i.conf.HBA = o.HBA
-		if o.HBA == nil {
-			i.conf.HBA = i.DefaultHBA(v)
-		}
 	}
 	i.confMu.Unlock()
 	return i.finishFresh(ctx)

@@ -39,6 +39,8 @@ type Instance struct {
 	dropped  map[string]string // parameters that PostgreSQL refused, with its words
 
 	restoring *restoring // nil but for a bootstrap from a copy
+	cut       bool       // the standby takes nothing in, from the archive neither
+	walDir    string     // where pg_wal pointed to before it was wiped
 
 	bins binaries
 

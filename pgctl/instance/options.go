@@ -49,6 +49,7 @@ type Options struct {
 
 	// UID and GID run PostgreSQL when the agent is root; ignored otherwise. 0: the data folder's owner, else the user postgres.
 	UID, GID int
+	groups   []uint32 // that user's further ones: ssl-cert, for one, may read the server's key
 
 	Supervisor Supervisor
 	Logger     *slog.Logger          // nil: discarded
@@ -103,7 +104,30 @@ func (o *Options) setDefaults() error {
 	if rel, err := filepath.Rel(o.DataDir, o.StateDir); err == nil && filepath.IsLocal(rel) {
 		return fmt.Errorf("the state folder %s lies in the data folder %s, which clones and rewinds replace", o.StateDir, o.DataDir)
 	}
-	return o.setRunAs()
+	if err := o.setRunAs(); err != nil {
+		return err
+	}
+	o.groups = groupsOf(o.UID)
+	return nil
+}
+
+// groupsOf are the groups of a user by the system's databases; none for one that is not in them.
+func groupsOf(uid int) []uint32 {
+	u, err := user.LookupId(strconv.Itoa(uid))
+	if err != nil {
+		return nil
+	}
+	ids, err := u.GroupIds()
+	if err != nil {
+		return nil
+	}
+	var out []uint32
+	for _, id := range ids {
+		if n, err := strconv.ParseUint(id, 10, 32); err == nil {
+			out = append(out, uint32(n))
+		}
+	}
+	return out
 }
 
 func setIfEmpty(s *string, v string) {

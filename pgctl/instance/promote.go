@@ -40,6 +40,9 @@ func (i *Instance) Promote(ctx context.Context, names postgres.SyncNames) (p Pro
 	if !standby {
 		return p, ErrNotStandby
 	}
+	if err := i.openArchive(ctx); err != nil {
+		return p, err
+	}
 	if err := i.applyNames(ctx, s, names); err != nil {
 		return p, fmt.Errorf("synchronous_standby_names: %w", err)
 	}
@@ -57,6 +60,19 @@ func (i *Instance) Promote(ctx context.Context, names postgres.SyncNames) (p Pro
 	p.Took = time.Since(began)
 	p.History, err = i.promoted(ctx, s)
 	return p, err
+}
+
+// openArchive gives a standby that was cut off its restore_command back: a promotion looks in the archive for a timeline number that is
+// not taken.
+func (i *Instance) openArchive(ctx context.Context) error {
+	i.confMu.Lock()
+	needed := i.cut && i.conf.Recovery["restore_command"] != ""
+	i.cut = false
+	i.confMu.Unlock()
+	if !needed {
+		return nil
+	}
+	return i.rewrite(ctx)
 }
 
 // signalPromotion is what pg_ctl promote does: a file, then a signal that makes the startup process look for it.

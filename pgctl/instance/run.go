@@ -79,7 +79,7 @@ func (i *Instance) credential() *syscall.Credential {
 	if os.Geteuid() != 0 {
 		return nil
 	}
-	return &syscall.Credential{Uid: uint32(i.opt.UID), Gid: uint32(i.opt.GID)}
+	return &syscall.Credential{Uid: uint32(i.opt.UID), Gid: uint32(i.opt.GID), Groups: i.opt.groups}
 }
 
 // toolError is a program's failure with its last words.

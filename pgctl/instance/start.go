@@ -110,7 +110,7 @@ func (i *Instance) awaitPrimary(ctx context.Context) error {
 func (i *Instance) setUpstream(up postgres.Upstream) {
 	i.confMu.Lock()
 	defer i.confMu.Unlock()
-	i.upstream = i.withAccount(up)
+	i.upstream, i.cut = i.withAccount(up), false
 }
 
 func (i *Instance) setNames(n postgres.SyncNames) {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -21,6 +22,9 @@ func (i *Instance) wipe() error {
 	outside = append(outside, spaces...)
 	if link, err := os.Readlink(i.dataPath("pg_wal")); err == nil && filepath.IsAbs(link) {
 		outside = append(outside, link)
+		i.confMu.Lock()
+		i.walDir = link
+		i.confMu.Unlock()
 	}
 	for _, dir := range outside {
 		if err := removeContents(dir); err != nil {
@@ -28,6 +32,16 @@ func (i *Instance) wipe() error {
 		}
 	}
 	return removeContents(i.opt.DataDir)
+}
+
+// withWALDir adds to the arguments of initdb or pg_basebackup where the log lay before, unless they say themselves.
+func (i *Instance) withWALDir(args []string) []string {
+	i.confMu.Lock()
+	defer i.confMu.Unlock()
+	if i.walDir == "" || slices.ContainsFunc(args, func(a string) bool { return strings.HasPrefix(a, "--waldir") }) {
+		return args
+	}
+	return append(slices.Clone(args), "--waldir="+i.walDir)
 }
 
 // tablespaces are the folders of this version's files outside of the data folder.
