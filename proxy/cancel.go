@@ -18,7 +18,7 @@ const (
 // cancelQuery passes a cancel request to the server that issued its key. For a key that this router has not seen pass, it
 // asks every backend of the listener: those that did not issue it ignore it. It returns when the servers have closed, which is when
 // libpq's PQcancel may.
-func (r *Router) cancelQuery(l *listener, p start) {
+func (r *Router) cancelQuery(l *listener, p start, greeting []byte) {
 	addrs := r.cancelTargets(l, p.key)
 	r.metrics.cancels.WithLabelValues(l.opts.Name).Inc()
 	ctx, stop := context.WithTimeout(r.ctx, cancelWait)
@@ -29,7 +29,7 @@ func (r *Router) cancelQuery(l *listener, p start) {
 		slots <- struct{}{}
 		sent.Go(func() {
 			defer func() { <-slots }()
-			if err := r.sendCancel(ctx, addr, p.raw); err != nil {
+			if err := r.sendCancel(ctx, addr, slices.Concat(greeting, p.raw)); err != nil {
 				r.complain("cannot pass a cancel request on", "listener", l.opts.Name, "address", addr, "err", err)
 			}
 		})
@@ -58,7 +58,7 @@ func (r *Router) cancelTargets(l *listener, key string) (addrs []string) {
 }
 
 func (r *Router) sendCancel(ctx context.Context, addr string, packet []byte) error {
-	server, err := r.dial(ctx, addr)
+	server, err := r.dial(ctx, addr, nil)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"strings"
 	"syscall"
 	"time"
@@ -33,8 +34,8 @@ func tune(c duplex, o TCPOptions) {
 	})
 }
 
-// dial connects to a backend's address.
-func (r *Router) dial(ctx context.Context, addr string) (duplex, error) {
+// dial connects to a backend's address and sends it the greeting, if there is one.
+func (r *Router) dial(ctx context.Context, addr string, greeting []byte) (duplex, error) {
 	network := "tcp"
 	if strings.HasPrefix(addr, "/") {
 		network = "unix"
@@ -49,13 +50,28 @@ func (r *Router) dial(ctx context.Context, addr string) (duplex, error) {
 		return nil, errors.Join(fmt.Errorf("connection to %s of type %T has no halves to close", addr, conn), conn.Close())
 	}
 	tune(c, r.opts.TCP)
+	if len(greeting) > 0 {
+		if _, err := c.Write(greeting); err != nil {
+			return nil, errors.Join(err, c.Close())
+		}
+	}
 	return c, nil
 }
 
-// hostOf is a client's address without its port, as limits count it; UNIX clients count as one.
-func hostOf(a net.Addr) string {
-	if t, ok := a.(*net.TCPAddr); ok {
-		return t.IP.String()
+// addrPortOf is a TCP address; invalid for others.
+func addrPortOf(a net.Addr) netip.AddrPort {
+	t, ok := a.(*net.TCPAddr)
+	if !ok {
+		return netip.AddrPort{}
+	}
+	ap := t.AddrPort()
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+}
+
+// hostOf is a client's address as limits count it; UNIX clients count as one.
+func hostOf(a netip.AddrPort) string {
+	if a.IsValid() {
+		return a.Addr().String()
 	}
 	return "unix"
 }

@@ -17,5 +17,5 @@
 //
 // A cancel request is sent to the server that issued its key, to every backend of the listener when this router has never
 // seen the key (the session runs through another router, or is encrypted). An encrypted cancel request cannot be told from a
-// session: on a listener with one possible backend it arrives, on others as luck has it.
+// session: on a listener with one possible backend it arrives, on others only with the balance "source".
 package proxy

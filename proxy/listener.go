@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -73,7 +75,7 @@ func (l *listener) serve(conn net.Conn) {
 		return
 	}
 	tune(client, l.r.opts.TCP)
-	o := &opening{r: l.r, l: l, client: client, host: hostOf(conn.RemoteAddr()), in: startReader{conn: client}}
+	o := &opening{r: l.r, l: l, client: client, in: startReader{conn: client}}
 	s := o.run()
 	if s == nil {
 		return
@@ -83,6 +85,11 @@ func (l *listener) serve(conn net.Conn) {
 		close(s.silent)
 		l.r.forget(s, reasonClientLost)
 	}
+}
+
+// trusts says whether a peer speaks for others.
+func (l *listener) trusts(peer netip.Addr) bool {
+	return slices.ContainsFunc(l.opts.ProxyFrom, func(p netip.Prefix) bool { return p.Contains(peer) })
 }
 
 // complain logs at most once a second what strangers can cause.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 )
 
@@ -23,8 +24,9 @@ type opening struct {
 	r      *Router
 	l      *listener
 	client duplex
-	host   string
-	in     startReader // the client's bytes, until they are passed on unread
+	source netip.AddrPort // the client's; invalid for a UNIX socket
+	host   string         // the same as limits count it
+	in     startReader    // the client's bytes, until they are passed on unread
 
 	refused  []start // encryption requests that a server has answered with 'N', in order
 	packet   start   // the packet that waits for an answer
@@ -38,7 +40,7 @@ type opening struct {
 func (o *opening) run() *session {
 	// A router that stops does not wait for clients that have not said what they want.
 	defer context.AfterFunc(o.r.ctx, func() { _ = o.client.SetReadDeadline(time.Unix(1, 0)) })()
-	packet, err := o.in.next(o.r.opts.StartTimeout)
+	packet, err := o.first()
 	if err != nil {
 		o.r.rejected(o, err)
 		_ = o.client.Close()
@@ -71,6 +73,22 @@ func (o *opening) run() *session {
 	}
 }
 
+// first reads the client's first packet, and before it what a balancer says of the client.
+func (o *opening) first() (start, error) {
+	o.source = addrPortOf(o.client.RemoteAddr())
+	if o.l.trusts(o.source.Addr()) {
+		src, err := o.in.header(o.r.opts.StartTimeout)
+		if err != nil {
+			return start{}, err
+		}
+		if src.IsValid() {
+			o.source = src
+		}
+	}
+	o.host = hostOf(o.source)
+	return o.in.next(o.r.opts.StartTimeout)
+}
+
 // drop gives up a session that the client has not had a word from.
 func (o *opening) drop(s *session) {
 	_ = s.server.Close()
@@ -80,7 +98,7 @@ func (o *opening) drop(s *session) {
 
 // cancel carries out the client's cancel request. PostgreSQL closes without an answer when it is done, and so do we.
 func (o *opening) cancel() *session {
-	o.r.cancelQuery(o.l, o.packet)
+	o.r.cancelQuery(o.l, o.packet, o.greeting())
 	_ = o.client.Close()
 	return nil
 }
@@ -94,7 +112,7 @@ func (o *opening) attach() (*session, error) {
 			return nil, err
 		}
 		began := time.Now()
-		server, err := o.r.dial(o.r.ctx, choice.Backend.Addr)
+		server, err := o.r.dial(o.r.ctx, choice.Backend.Addr, o.greeting())
 		o.r.metrics.connected(choice.Backend.Name, time.Since(began), err)
 		if err != nil {
 			o.last = err.Error()
@@ -112,9 +130,25 @@ func (o *opening) attach() (*session, error) {
 	}
 }
 
+// greeting is what a connection to a backend begins with.
+func (o *opening) greeting() []byte {
+	if !o.l.opts.SendProxy {
+		return nil
+	}
+	return proxyHeader(o.source, addrPortOf(o.client.LocalAddr()))
+}
+
+// peer is the client's address for people.
+func (o *opening) peer() string {
+	if o.source.IsValid() {
+		return o.source.String()
+	}
+	return o.host
+}
+
 func (o *opening) newSession(c Choice, server duplex) *session {
 	return &session{
-		r: o.r, l: o.l, host: o.host, peer: o.client.RemoteAddr().String(), client: o.client, server: server,
+		r: o.r, l: o.l, host: o.host, peer: o.peer(), client: o.client, server: server,
 		backend: c.Backend, term: c.Term, since: time.Now(), silent: make(chan struct{}),
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -47,6 +48,9 @@ type ListenerOptions struct {
 	Listen string // "*:5000", "10.0.0.1:5000", "[::1]:5000", or the absolute path of a UNIX socket
 	Rule   Rule
 	Hold   HoldOptions
+
+	ProxyFrom []netip.Prefix // peers that begin with a PROXY header (version 1 or 2), all of them: balancers in front of the router
+	SendProxy bool           // begin connections to backends with a PROXY header, version 2; PostgreSQL itself does not understand it
 
 	MaxSessions   int // sessions of this listener; 0: no limit. Clients over a limit wait as under Hold.
 	MaxPerBackend int // sessions of this listener on one backend; 0: no limit

@@ -29,6 +29,7 @@ const (
 	BalanceLeast   Balance = "leastconn"
 	BalanceRound   Balance = "roundrobin"
 	BalanceRandom  Balance = "random"
+	BalanceSource  Balance = "source"  // one client address, one backend, as long as the same backends serve: encrypted cancel requests arrive
 	BalanceNearest Balance = "nearest" // least connections among those of the router's zone, then among the others
 )
 
@@ -54,9 +55,9 @@ func (r Rule) Validate() error {
 		return fmt.Errorf("target: found %q, expected primary, replica, sync, any, primary-or-replica or tag", r.Target)
 	}
 	switch r.Balance {
-	case "", BalanceLeast, BalanceRound, BalanceRandom, BalanceNearest:
+	case "", BalanceLeast, BalanceRound, BalanceRandom, BalanceSource, BalanceNearest:
 	default:
-		return fmt.Errorf("balance: found %q, expected leastconn, roundrobin, random or nearest", r.Balance)
+		return fmt.Errorf("balance: found %q, expected leastconn, roundrobin, random, source or nearest", r.Balance)
 	}
 	if r.MaxLagBytes < 0 || r.MaxLagTime < 0 {
 		return fmt.Errorf("maximum lag: found a negative value, expected 0 (no limit) or more")
@@ -84,7 +85,7 @@ type Query struct {
 	StaleReads time.Duration // how long an expired table still serves replicas
 	Rule       Rule
 	Zone       string                 // the router's own
-	Turn       uint64                 // a counter for round robin, a random number for random
+	Turn       uint64                 // a counter for round robin, a random number for random, the client's hash for source
 	Lagging    map[string]bool        // by Laggards
 	Suspect    func(name string) bool // failed a connect since the table came
 	Full       func(name string) bool // has reached its session limit
@@ -206,6 +207,8 @@ func balance(q Query, fit []Backend) Backend {
 	switch q.Rule.Balance {
 	case BalanceRound, BalanceRandom:
 		return fit[q.Turn%uint64(len(fit))]
+	case BalanceSource:
+		return rendezvous(q.Turn, fit)
 	case BalanceNearest:
 		var near []Backend
 		for _, b := range fit {
@@ -218,6 +221,23 @@ func balance(q Query, fit []Backend) Backend {
 		}
 	}
 	return least(q, fit)
+}
+
+// rendezvous is the backend with the highest score for the client: when one comes or goes, no client of the others moves.
+func rendezvous(client uint64, fit []Backend) (best Backend) {
+	top := uint64(0)
+	for _, b := range fit {
+		h := client
+		for _, c := range []byte(b.Name) {
+			h = (h ^ uint64(c)) * 1099511628211 // FNV-1a, continued from the client's hash
+		}
+		h ^= h >> 32 // its high bits depend little on the last letter, by which names often differ
+		h *= 0x9e3779b97f4a7c15
+		if h >= top {
+			top, best = h, b
+		}
+	}
+	return best
 }
 
 // least is the backend with the fewest sessions; equals take turns.

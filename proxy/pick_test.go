@@ -173,3 +173,29 @@ func TestTableValidate(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// With the balance "source" a client stays where it is when another backend comes or goes, and clients spread.
+func TestBalanceSource(t *testing.T) {
+	table := &Table{Term: Term{1, 1}, ValidUntil: pickNow.Add(time.Second)}
+	for _, n := range []string{"node1", "node2", "node3"} {
+		table.Backends = append(table.Backends, Backend{Name: n, Role: RoleReplica, Running: true})
+	}
+	q := pickQuery(table, Rule{Target: TargetReplica, Balance: BalanceSource})
+	where, clients := map[string]int{}, 3000
+	for client := range clients {
+		q.Turn = uint64(client) * 0x100000001b3
+		all, _ := Pick(q)
+		where[all.Backend.Name]++
+		q.Suspect = func(n string) bool { return n == "node2" }
+		fewer, _ := Pick(q)
+		q.Suspect = func(string) bool { return false }
+		if all.Backend.Name != "node2" && fewer.Backend.Name != all.Backend.Name {
+			t.Fatalf("client %d moved from %s to %s when node2 went", client, all.Backend.Name, fewer.Backend.Name)
+		}
+	}
+	for n, c := range where {
+		if c < clients/5 || c > clients/2 {
+			t.Errorf("%d of %d clients are on %s", c, clients, n)
+		}
+	}
+}

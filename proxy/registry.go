@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"hash/fnv"
 	"math/rand/v2"
 	"time"
 
@@ -15,10 +16,18 @@ func (r *Router) choose(l *listener, host string) (Choice, Refusal) {
 	if o := l.opts; o.MaxSessions > 0 && l.total.now >= o.MaxSessions || o.MaxPerClient > 0 && l.clients[host] >= o.MaxPerClient {
 		return Choice{}, RefusalLimit
 	}
+	if r.present() >= r.capacity {
+		return Choice{}, RefusalLimit
+	}
 	r.turn++
 	turn := r.turn
-	if l.opts.Rule.Balance == BalanceRandom {
+	switch l.opts.Rule.Balance {
+	case BalanceRandom:
 		turn = rand.Uint64()
+	case BalanceSource:
+		h := fnv.New64a()
+		_, _ = h.Write([]byte(host))
+		turn = h.Sum64()
 	}
 	now := boottime.Now()
 	return Pick(Query{
@@ -28,6 +37,14 @@ func (r *Router) choose(l *listener, host string) (Choice, Refusal) {
 		Full:    func(name string) bool { return l.opts.MaxPerBackend > 0 && l.place(name).now >= l.opts.MaxPerBackend },
 		Load:    func(name string) int { return r.load(name) },
 	})
+}
+
+// present counts the sessions of all listeners; called with mu held.
+func (r *Router) present() (n int) {
+	for _, l := range r.listeners {
+		n += l.total.now
+	}
+	return n
 }
 
 // load counts the sessions of every listener on one backend; called with mu held.

@@ -28,13 +28,14 @@ var (
 //
 // All methods are safe for concurrent use.
 type Router struct {
-	opts    Options
-	log     *slog.Logger
-	quiet   *throttle // for what strangers can make the router log
-	metrics *metrics
-	alarm   *alarm
-	engine  *relay.Engine
-	wake    chan struct{} // a table waits in next
+	opts     Options
+	capacity int // sessions that the process has descriptors for
+	log      *slog.Logger
+	quiet    *throttle // for what strangers can make the router log
+	metrics  *metrics
+	alarm    *alarm
+	engine   *relay.Engine
+	wake     chan struct{} // a table waits in next
 
 	ctx      context.Context // ends when the router must not start anything any more
 	cancel   context.CancelCauseFunc
@@ -63,10 +64,18 @@ func New(opts Options) (*Router, error) {
 	if err := opts.validate(); err != nil {
 		return nil, fmt.Errorf("router: %w", err)
 	}
+	descriptors, err := descriptorLimit()
+	if err != nil {
+		return nil, fmt.Errorf("router: %w", err)
+	}
+	capacity, err := opts.capacity(descriptors)
+	if err != nil {
+		return nil, fmt.Errorf("router: %w", err)
+	}
 	opts = opts.withDefaults()
 	ctx, cancel := context.WithCancelCause(context.Background())
 	r := &Router{
-		opts: opts, log: opts.Logger.With("component", "proxy"), quiet: newThrottle(time.Second),
+		opts: opts, capacity: capacity, log: opts.Logger.With("component", "proxy"), quiet: newThrottle(time.Second),
 		wake: make(chan struct{}, 1), ctx: ctx, cancel: cancel,
 		suspects: make(map[string]boottime.Instant), sessions: make(map[uint64]*session), keys: make(map[string]*session),
 		applied: make(chan struct{}),
@@ -74,7 +83,6 @@ func New(opts Options) (*Router, error) {
 	for _, o := range opts.Listeners {
 		r.listeners = append(r.listeners, newListener(r, o))
 	}
-	var err error
 	if r.metrics, err = newMetrics(r, opts.Registerer); err != nil {
 		return nil, fmt.Errorf("router: register metrics: %w", err)
 	}

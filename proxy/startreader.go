@@ -3,6 +3,7 @@ package proxy
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"time"
 )
 
@@ -32,6 +33,26 @@ func (in *startReader) next(d time.Duration) (start, error) {
 		}
 		if err := in.fill(need); err != nil {
 			return start{}, err
+		}
+	}
+}
+
+// header reads a PROXY header, within d.
+func (in *startReader) header(d time.Duration) (src netip.AddrPort, err error) {
+	if err := in.conn.SetReadDeadline(time.Now().Add(d)); err != nil {
+		return src, fmt.Errorf("read the PROXY header: %w", err)
+	}
+	for {
+		src, size, need, err := parseProxyHeader(in.buf)
+		if err != nil {
+			return src, err
+		}
+		if need == 0 {
+			in.buf = in.buf[size:]
+			return src, nil
+		}
+		if err := in.fill(need); err != nil {
+			return src, err
 		}
 	}
 }
