@@ -25,8 +25,9 @@ func forceFlag(c *cobra.Command, force *bool) {
 	c.Flags().BoolVar(force, "force", false, "do not ask for confirmation")
 }
 
+// checkRole accepts master too, which scripts from before Patroni 4 say for primary.
 func checkRole(role string) error {
-	if !slices.Contains(roleChoices, role) {
+	if role != "master" && !slices.Contains(roleChoices, role) {
 		return fmt.Errorf("unknown role %q: expected one of %s", role, strings.Join(roleChoices, ", "))
 	}
 	return nil
@@ -43,7 +44,7 @@ func withRole(c ctl.Cluster, role string) []client.Member {
 			fits = true
 		case "leader":
 			fits = m.IsLeader()
-		case "primary":
+		case "primary", "master":
 			fits = m.IsLeader() && !standbyLeader
 		case "standby-leader":
 			fits = standbyLeader

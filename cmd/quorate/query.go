@@ -174,7 +174,7 @@ func checkRecovery(ctx context.Context, conn *pgconn.PgConn, role string) error 
 		return sqlError(err)
 	}
 	inRecovery := string(results[0].Rows[0][0]) == "t"
-	if inRecovery == (role == "primary") {
+	if inRecovery == (role == "primary" || role == "master") {
 		return errors.New(noConnection(queryOptions{role: role}))
 	}
 	return nil

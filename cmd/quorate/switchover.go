@@ -34,6 +34,8 @@ func newSwitchoverCmd(a *app) *cobra.Command {
 	}
 	c.Flags().StringVar(&h.leader, "leader", "", "the present leader")
 	c.Flags().StringVar(&h.leader, "primary", "", "the same as --leader")
+	c.Flags().StringVar(&h.leader, "master", "", "the same as --leader, by the name that it had before Patroni 4")
+	_ = c.Flags().MarkHidden("master")
 	c.Flags().StringVar(&h.candidate, "candidate", "", "who takes over; any that can, if not given")
 	c.Flags().StringVar(&h.scheduled, "scheduled", "", "when: ISO 8601, or now")
 	forceFlag(c, &h.force)
