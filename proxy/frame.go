@@ -10,6 +10,8 @@ type framer struct {
 	left int     // bytes of the message's body still to come
 	lost bool    // the stream was not followed throughout: nothing is known any more
 
+	status byte // of the last ReadyForQuery: 'I' idle, 'T' in a transaction, 'E' in a failed one
+
 	key   []byte // BackendKeyData's body as far as it came
 	ready bool   // the first ReadyForQuery has passed: no key will come
 }
@@ -35,6 +37,9 @@ func (f *framer) body(p []byte) []byte {
 	if f.head[0] == 'K' && !f.ready && len(f.key)+k <= 4+maxCancelKey {
 		f.key = append(f.key, p[:k]...)
 	}
+	if f.head[0] == 'Z' && k > 0 {
+		f.status = p[k-1]
+	}
 	f.left -= k
 	return p[k:]
 }
@@ -57,6 +62,9 @@ func (f *framer) lose() { f.lost = true }
 
 // between says whether the stream stands between two messages.
 func (f *framer) between() bool { return !f.lost && f.n == 0 && f.left == 0 }
+
+// idle says whether the server's last word was that it waits for the next statement, with no transaction open.
+func (f *framer) idle() bool { return f.between() && f.head[0] == 'Z' && f.status == 'I' }
 
 // cancelKey is the key that a cancel request for this session carries: process id and secret. It is known once the whole
 // message has passed.

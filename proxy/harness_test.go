@@ -22,6 +22,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // patienceOfTests bounds every wait of these tests; reaching it is a failure.
 const patienceOfTests = 10 * time.Second
 
+// commit makes a server answer that it is idle.
+const commit = "commit"
+
 // server is a PostgreSQL as far as a router can see: start-up packets, framed answers, cancel requests. What follows the
 // start-up is echoed, framed as messages of type 'D'.
 type server struct {
@@ -147,7 +150,10 @@ func (s *server) echo(c net.Conn, framed bool) {
 			return
 		}
 		p := buf[:n]
-		if framed {
+		switch {
+		case framed && string(p) == commit:
+			p = message('Z', []byte{'I'})
+		case framed:
 			p = message('D', p)
 		}
 		if _, err := c.Write(p); err != nil {

@@ -30,8 +30,14 @@ func (r *Router) choose(l *listener, host string) (Choice, Refusal) {
 		turn = h.Sum64()
 	}
 	now := boottime.Now()
+	table := r.table
+	if table != nil && !r.draining.IsZero() && table.Term == r.draining {
+		withdrawn := *table
+		withdrawn.Term = Term{}
+		table = &withdrawn
+	}
 	return Pick(Query{
-		Table: r.table, Now: now, StaleReads: r.opts.StaleReads,
+		Table: table, Now: now, StaleReads: r.opts.StaleReads,
 		Rule: l.opts.Rule, Zone: r.opts.Zone, Turn: turn, Lagging: l.lagging,
 		Suspect: func(name string) bool { return now.Before(r.suspects[name]) },
 		Full:    func(name string) bool { return l.opts.MaxPerBackend > 0 && l.place(name).now >= l.opts.MaxPerBackend },

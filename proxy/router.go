@@ -50,6 +50,7 @@ type Router struct {
 	nextNo    uint64 // counts the published tables
 	table     *Table // in use
 	tableNo   uint64 // its number
+	draining  Term   // no session is started under it
 	tableAt   boottime.Instant
 	suspects  map[string]boottime.Instant // backends that failed since the table came, and until when they are left alone
 	sessions  map[uint64]*session

@@ -60,6 +60,8 @@ type session struct {
 	frames    framer
 	who       atomic.Pointer[identity] // nil where the startup message was not visible
 
+	idleAt atomic.Int64 // how many bytes the client had sent when the server last said that no transaction is open; -1 if it has spoken since
+
 	flow relay.Flow
 
 	mu      sync.Mutex // guards why and relayed
@@ -122,6 +124,11 @@ func (s *session) Seen(p []byte) {
 	}
 	had := s.frames.ready
 	s.frames.feed(p)
+	s.idleAt.Store(-1)
+	if s.frames.idle() {
+		up, _ := s.flow.Counts()
+		s.idleAt.Store(up)
+	}
 	if had {
 		return
 	}
@@ -131,7 +138,16 @@ func (s *session) Seen(p []byte) {
 }
 
 // Unseen implements relay.Owner.
-func (s *session) Unseen() { s.frames.lose() }
+func (s *session) Unseen() {
+	s.frames.lose()
+	s.idleAt.Store(-1)
+}
+
+// idle says whether a plain session stands between two transactions: the server is ready, and the client has sent nothing since.
+func (s *session) idle() bool {
+	up, _ := s.flow.Counts()
+	return s.idleAt.Load() == up
+}
 
 // Parting implements relay.Owner: a plain client is told why its session ends, where that cannot be mistaken for the server's data.
 func (s *session) Parting() []byte {

@@ -1,0 +1,68 @@
+package proxy
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// drainLook is how often a drain looks for sessions that have become idle. Only drains do; nothing else here polls.
+const drainLook = 5 * time.Millisecond
+
+// Drain prepares a planned change of the primary: no session is started there any more (clients wait), and each of its sessions
+// is ended as soon as it stands between two transactions, so that work in progress is not thrown away. It returns nil when
+// none is left, and ctx's cause when it ends before; what then remains is for Revoke or the next term's table. Encrypted sessions
+// cannot be looked into, and remain.
+//
+// The drain is over when a table of another term comes, or with Undrain.
+func (r *Router) Drain(ctx context.Context) error {
+	r.mu.Lock()
+	if r.table == nil || r.table.Term.IsZero() {
+		r.mu.Unlock()
+		return nil
+	}
+	term := r.table.Term
+	r.draining = term
+	r.mu.Unlock()
+	look := time.NewTicker(drainLook)
+	defer look.Stop()
+	for {
+		busy := r.endIdle(term)
+		if busy == 0 {
+			return nil
+		}
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return fmt.Errorf("router: %d sessions are still busy: %w", busy, context.Cause(ctx))
+		case <-r.ctx.Done():
+			return ErrStopped
+		}
+	}
+}
+
+// Undrain lets sessions to the primary start again: the change was called off.
+func (r *Router) Undrain() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.draining = Term{}
+	for _, l := range r.listeners {
+		l.queue.wakeAll()
+	}
+}
+
+// endIdle ends the idle sessions of a term and counts the others.
+func (r *Router) endIdle(term Term) (busy int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range r.sessions {
+		if s.term != term {
+			continue
+		}
+		busy++
+		if s.idle() {
+			s.end(reasonTerm)
+		}
+	}
+	return busy
+}
