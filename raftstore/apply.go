@@ -13,6 +13,8 @@ import (
 	"go.etcd.io/etcd/server/v3/etcdserver/txn"
 	"go.etcd.io/etcd/server/v3/lease"
 	"google.golang.org/protobuf/proto"
+
+	"quorate/raftstore/v2keys"
 )
 
 // entry is a committed command.
@@ -25,6 +27,7 @@ type entry struct {
 type outcome struct {
 	msg proto.Message
 	err error
+	v2  *v2keys.Result // of a v2 command
 }
 
 // apply executes one command. The error beside the outcome means that this replica cannot go on.
@@ -80,6 +83,8 @@ func (s *state) dispatch(k kind, e entry, body []byte) (outcome, error) {
 		}
 		s.putMember(m)
 		return outcome{}, nil
+	case kindV2:
+		return s.applyV2(body)
 	case kindMemberGone:
 		r := reader{buf: body}
 		id := r.u64()

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"go.etcd.io/etcd/server/v3/storage/backend"
+	"go.etcd.io/etcd/server/v3/storage/schema"
 )
 
 // bucket is one of our own buckets beside etcd's in the backend file. etcd's ids stay below 128.
@@ -26,12 +27,21 @@ var (
 	grantBucket backend.Bucket = bucket{id: 201, name: "quorate_grants"}
 	// memberBucket maps a member's id to its record.
 	memberBucket backend.Bucket = bucket{id: 202, name: "quorate_members"}
+	// v2Bucket holds the v2 key space as it was when the copy was taken.
+	v2Bucket backend.Bucket = bucket{id: 203, name: "quorate_v2"}
 )
 
 var (
 	appliedKey = []byte("applied")
 	clusterKey = []byte("cluster_id")
+	v2Key      = []byte("keys")
 )
+
+// ignoredInHash says what is left out when whole backends are compared: what etcd leaves out, and what is written only when
+// a copy is taken.
+func ignoredInHash(bucket, key []byte) bool {
+	return schema.DefaultIgnores(bucket, key) || string(bucket) == v2Bucket.String()
+}
 
 func u64Key(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
 

@@ -22,6 +22,8 @@ const (
 	kindExpire kind = 4
 	// kindMember puts a member's record.
 	kindMember kind = 5
+	// kindV2 changes the v2 key space: see v2keys.
+	kindV2 kind = 7
 	// kindMemberGone deletes a member's record.
 	kindMemberGone kind = 6
 )

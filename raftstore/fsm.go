@@ -68,6 +68,9 @@ func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
 	defer f.endOnPanic()
 	f.state.mu.Lock()
 	defer f.state.mu.Unlock()
+	if err := f.state.saveV2(); err != nil {
+		return nil, err
+	}
 	snap := f.state.be.Snapshot()
 	return &fsmSnapshot{snap: snap, dir: f.state.dir, release: sync.OnceFunc(func() { snap.Close() })}, nil
 }

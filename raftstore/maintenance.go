@@ -2,13 +2,13 @@ package raftstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 
 	"github.com/hashicorp/raft"
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
-	"go.etcd.io/etcd/server/v3/storage/schema"
 )
 
 // Version is the version of etcd whose behaviour the store has.
@@ -74,7 +74,7 @@ func (s *Store) Hash(context.Context) (uint32, error) {
 	s.state.mu.Lock()
 	defer s.state.mu.Unlock()
 	s.state.be.ForceCommit()
-	return s.state.be.Hash(schema.DefaultIgnores)
+	return s.state.be.Hash(ignoredInHash)
 }
 
 // HashKV is the hash of all keys up to a revision, 0 for the present one.
@@ -104,8 +104,12 @@ func (s *Store) Snapshot(context.Context) (size int64, r io.ReadCloser, err erro
 		return 0, nil, err
 	}
 	s.state.mu.Lock()
+	err = s.state.saveV2()
 	snap := s.state.be.Snapshot()
 	s.state.mu.Unlock()
+	if err != nil {
+		return 0, nil, errors.Join(err, snap.Close())
+	}
 	defer snap.Close()
 	path, err := compactCopy(snap, s.state.dir)
 	if err != nil {

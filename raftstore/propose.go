@@ -10,6 +10,8 @@ import (
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	etcderrors "go.etcd.io/etcd/server/v3/etcdserver/errors"
 	"google.golang.org/protobuf/proto"
+
+	"quorate/raftstore/v2keys"
 )
 
 // applied is what became of a proposal: what apply gave, and at which log index. From another node comes body instead of
@@ -31,6 +33,15 @@ func (s *Store) stuckTransfer() time.Duration { return 10 * s.opts.ElectionTimeo
 //
 // Of its errors, errNotLeaderRetry and ErrTooManyRequests mean that nothing was done. Any other error leaves it open.
 func (s *Store) applyLocal(ctx context.Context, n *node, cmd []byte) (applied, error) {
+	cmd, err := s.stampV2(cmd)
+	if err != nil {
+		return applied{}, err
+	}
+	return s.applyRaw(ctx, n, cmd)
+}
+
+// applyRaw is applyLocal for a command that is complete.
+func (s *Store) applyRaw(ctx context.Context, n *node, cmd []byte) (applied, error) {
 	defer s.flow.leave()
 	if !s.flow.enter() {
 		return applied{}, etcderrors.ErrTooManyRequests
@@ -192,11 +203,15 @@ func encodeApplied(a applied) ([]byte, error) {
 	}
 	w.str("")
 	var body []byte
-	if a.msg != nil {
-		var err error
-		if body, err = proto.Marshal(a.msg); err != nil {
-			return nil, fmt.Errorf("encode response: %w", err)
-		}
+	var err error
+	switch {
+	case a.v2 != nil:
+		body, err = v2keys.EncodeResult(*a.v2)
+	case a.msg != nil:
+		body, err = proto.Marshal(a.msg)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("encode response: %w", err)
 	}
 	w.bytes(body)
 	return w, nil

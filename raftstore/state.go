@@ -15,6 +15,8 @@ import (
 	"go.etcd.io/etcd/server/v3/storage/mvcc"
 	"go.etcd.io/etcd/server/v3/storage/schema"
 	"go.uber.org/zap"
+
+	"quorate/raftstore/v2keys"
 )
 
 // backendMmap is the address space set aside for the backend file. bbolt remaps when the file outgrows it, and a remap
@@ -40,6 +42,7 @@ type state struct {
 	lessor  *lessor
 	alarms  *v3alarm.AlarmStore
 	auth    auth.AuthStore
+	v2      *v2keys.Keys
 	members map[uint64]Member
 	cluster uint64
 	applied uint64 // log index
@@ -57,7 +60,7 @@ func newState(dir string, lg *zap.Logger, now func() time.Duration) (*state, err
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the backend: %w", err)
 	}
-	s := &state{lg: lg, dir: dir, now: now, members: map[uint64]Member{}, progress: newProgress()}
+	s := &state{lg: lg, dir: dir, now: now, members: map[uint64]Member{}, progress: newProgress(), v2: v2keys.New()}
 	be, err := s.open(s.path(0))
 	if err != nil {
 		return nil, err
@@ -104,6 +107,9 @@ func (s *state) load() error {
 		}
 	} else {
 		s.auth.Recover(schema.NewAuthBackend(s.lg, s.be))
+	}
+	if err := s.loadV2(); err != nil {
+		return err
 	}
 	tx := s.be.BatchTx()
 	tx.LockOutsideApply()

@@ -133,6 +133,7 @@ func (s *Store) open() (err error) {
 	}
 	s.wg.Go(s.quorum.run)
 	s.wg.Go(s.leaseLoop)
+	s.wg.Go(s.v2Loop)
 	s.wg.Go(s.housekeeping)
 	s.wg.Go(s.disk.run)
 	return nil
