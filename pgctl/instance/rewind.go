@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"quorate/pgctl/postgres"
 )
@@ -45,6 +46,10 @@ func (i *Instance) Rewind(ctx context.Context, o RewindOptions) (r LossReport, e
 	if err != nil || !w.Diverged {
 		return r, err
 	}
+	if w.History.Timeline == w.Source.Timeline {
+		return r, fmt.Errorf("%w: both servers call their timeline %d, although it began at %s here and at %s there, and pg_rewind compares the numbers alone",
+			ErrRewindImpossible, w.Source.Timeline, w.History.Begin(), w.Source.History.Begin())
+	}
 	if r, err = i.assess(ctx, w, c); err != nil {
 		return r, err
 	}
@@ -56,7 +61,7 @@ func (i *Instance) Rewind(ctx context.Context, o RewindOptions) (r LossReport, e
 	if err := i.recoverCrash(ctx, c); err != nil {
 		return r, err
 	}
-	if err := i.rewind(ctx, o, w.Source.Timeline); err != nil {
+	if err := i.rewind(ctx, o, w, c.WALSegmentSize); err != nil {
 		return r, err
 	}
 	i.lost(r)
@@ -71,14 +76,14 @@ func (i *Instance) lost(r LossReport) {
 }
 
 // rewind runs pg_rewind, first without changing anything: whatever it finds wrong then leaves the folder as it is.
-func (i *Instance) rewind(ctx context.Context, o RewindOptions, t postgres.Timeline) error {
+func (i *Instance) rewind(ctx context.Context, o RewindOptions, w WALCheck, segSize uint64) error {
 	v, err := i.Version(ctx)
 	if err != nil {
 		return err
 	}
 	if v.RewindNeedsCheckpoint() {
 		i.progress("rewind", "wait for the source's checkpoint", 0, 0)
-		if err := i.awaitSourceCheckpoint(ctx, o.Host, o.Port, t); err != nil {
+		if err := i.awaitSourceCheckpoint(ctx, o.Host, o.Port, w.Source.Timeline); err != nil {
 			return err
 		}
 	}
@@ -90,14 +95,18 @@ func (i *Instance) rewind(ctx context.Context, o RewindOptions, t postgres.Timel
 		return err
 	}
 	i.progress("rewind", "dry run", 0, 0)
-	if err := i.pgRewind(ctx, o, v, "--dry-run"); err != nil {
+	needed, err := i.pgRewind(ctx, o, v, "--dry-run")
+	if err != nil {
 		return errors.Join(err, i.putBack())
+	}
+	if !needed {
+		return errors.Join(i.dropDivergent(w, segSize), i.putBack())
 	}
 	if err := i.mark(markRewind); err != nil {
 		return err
 	}
 	i.progress("rewind", "rewind", 0, 0)
-	if err := i.pgRewind(ctx, o, v); err != nil {
+	if _, err := i.pgRewind(ctx, o, v); err != nil {
 		return fmt.Errorf("the folder is half rewound: %w", err)
 	}
 	if err := i.restoreConfigFiles(saved); err != nil {
@@ -106,14 +115,33 @@ func (i *Instance) rewind(ctx context.Context, o RewindOptions, t postgres.Timel
 	return i.putBack()
 }
 
-func (i *Instance) pgRewind(ctx context.Context, o RewindOptions, v postgres.Version, more ...string) error {
-	program, err := i.program(ctx, "pg_rewind")
+// dropDivergent removes the divergent log from pg_wal. pg_rewind leaves it there when none of it has been replayed, but a start would
+// replay it. It has been kept aside; the part of the fork's segment that is needed comes from the source again.
+func (i *Instance) dropDivergent(w WALCheck, segSize uint64) error {
+	names, _, err := i.divergentFiles(w, segSize)
 	if err != nil {
 		return err
 	}
+	for _, n := range names {
+		if strings.HasSuffix(n, ".history") {
+			continue
+		}
+		if err := os.Remove(i.dataPath("pg_wal", n)); err != nil {
+			return err
+		}
+	}
+	return syncDir(i.dataPath("pg_wal"))
+}
+
+// pgRewind runs the program, and says whether it found something to do.
+func (i *Instance) pgRewind(ctx context.Context, o RewindOptions, v postgres.Version, more ...string) (needed bool, err error) {
+	program, err := i.program(ctx, "pg_rewind")
+	if err != nil {
+		return false, err
+	}
 	pass, err := i.PassFile()
 	if err != nil {
-		return err
+		return false, err
 	}
 	i.confMu.Lock()
 	restore := i.conf.Recovery["restore_command"] != ""
@@ -126,11 +154,16 @@ func (i *Instance) pgRewind(ctx context.Context, o RewindOptions, v postgres.Ver
 	if restore && v.RewindRestoresWAL() {
 		args = append(args, "--restore-target-wal")
 	}
+	needed = true
+	log := i.progressLine("rewind", "pg_rewind")
 	_, err = i.run(ctx, command{
 		path: program, args: append(append(args, extra...), more...), env: []string{"PGPASSFILE=" + pass},
-		line: i.progressLine("rewind", "pg_rewind"),
+		line: func(l string) {
+			needed = needed && !strings.Contains(l, "no rewind required")
+			log(l)
+		},
 	})
-	return err
+	return needed, err
 }
 
 // configFiles are files that pg_rewind replaces by the source's, although they are this member's own.
