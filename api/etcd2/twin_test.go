@@ -67,7 +67,7 @@ func TestAgainstEtcd(t *testing.T) {
 		t.Fatal(err)
 	}
 	rng := rand.New(rand.NewPCG(20261123, 1))
-	for i := range 1500 {
+	for i := range 600 {
 		method, path, form := draw(rng, offset)
 		if updatesDirectory(t, f, path, form(0)) {
 			continue
