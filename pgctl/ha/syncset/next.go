@@ -62,7 +62,7 @@ func (v *view) mend() (Step, string) {
 	if i := slices.IndexFunc(v.Key.Voters, v.clash); i >= 0 {
 		return v.onlyLeader(), fmt.Sprintf("the name %s is not one standby's alone", v.Key.Voters[i])
 	}
-	if len(v.Key.Voters) == 0 || v.keeps(v.InEffect, v.Key) && v.keeps(v.Asked, v.Key) {
+	if len(v.Key.Voters) == 0 || keeps(v.InEffect, v.Key) && keeps(v.Asked, v.Key) {
 		return nil, ""
 	}
 	return v.onlyLeader(), fmt.Sprintf("synchronous_standby_names '%s' does not keep what the sync key promises (%s)", v.InEffect, v.Key)
@@ -109,10 +109,10 @@ func (v *view) reached(t target) bool {
 
 // towards takes the straight step, if there is one. It gives no reason if there is none.
 func (v *view) towards(t target) (Step, string) {
-	if !sameNames(v.InEffect, t.names) && v.keeps(t.names, v.Key) {
+	if !sameNames(v.InEffect, t.names) && keeps(t.names, v.Key) {
 		return SetNames{t.names}, v.whyNames(t)
 	}
-	if v.KeyExists && sameKey(v.Key, t.key) || !v.keeps(v.InEffect, t.key) {
+	if v.KeyExists && sameKey(v.Key, t.key) || !keeps(v.InEffect, t.key) {
 		return nil, ""
 	}
 	switch {

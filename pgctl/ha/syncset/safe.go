@@ -8,8 +8,8 @@ import (
 )
 
 // holders is how many of voters hold each commit that was acknowledged under n: all when n lets none through. A name outside
-// voters may have confirmed in place of a voter; so may the bearer of a name that two walsenders share.
-func (v *view) holders(n Names, voters []string) int {
+// voters may have confirmed in place of a voter.
+func holders(n Names, voters []string) int {
 	if n.IsZero() {
 		return 0
 	}
@@ -19,7 +19,7 @@ func (v *view) holders(n Names, voters []string) int {
 		case name == "*":
 			return 0
 		case name == Placeholder:
-		case slices.Contains(voters, name) && !v.clash(name):
+		case slices.Contains(voters, name):
 			inside++
 		default:
 			outside++
@@ -32,8 +32,8 @@ func (v *view) holders(n Names, voters []string) int {
 }
 
 // keeps says whether the commits that n lets through keep the promise of k.
-func (v *view) keeps(n Names, k Key) bool {
-	return len(k.Voters)-v.holders(n, k.Voters) <= k.Quorum
+func keeps(n Names, k Key) bool {
+	return len(k.Voters)-holders(n, k.Voters) <= k.Quorum
 }
 
 // lacking is how many of k's voters may lack some commit that was acknowledged before the names now in effect: those that have
@@ -53,10 +53,10 @@ func (v *view) lacking(k Key) int {
 }
 
 // caughtUp says whether a standby has every commit that was acknowledged before the names now in effect. One that is in these
-// names must also have been taken in by its walsender: until then it shows async.
+// names must also have been taken in by its walsender: until then it shows async. Since is known here.
 func (v *view) caughtUp(name string) bool {
 	s, ok := v.standby(name)
-	if !ok || !s.Streaming || v.clash(name) || v.Since == 0 || s.FlushLSN < v.Since {
+	if !ok || !s.Streaming || v.clash(name) || s.FlushLSN < v.Since {
 		return false
 	}
 	return !slices.Contains(v.InEffect.Names, name) || s.SyncState != "" && s.SyncState != "async"
