@@ -159,6 +159,7 @@ func (s *Store) clearSpaceAlarm() {
 	if len(alarms) == 0 || s.opts.QuotaBytes < 0 {
 		return
 	}
+	s.state.settleSize()
 	if _, inUse := s.state.size(); inUse > s.opts.QuotaBytes/10*clearSpaceBelow {
 		return
 	}

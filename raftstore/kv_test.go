@@ -1,0 +1,252 @@
+package raftstore
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"go.etcd.io/etcd/server/v3/auth"
+	etcderrors "go.etcd.io/etcd/server/v3/etcdserver/errors"
+	"go.etcd.io/etcd/server/v3/lease"
+	"go.etcd.io/etcd/server/v3/storage/mvcc"
+	"go.uber.org/goleak"
+	"google.golang.org/grpc/metadata"
+)
+
+// Errors of the state come out of a follower as the same values as out of the leader.
+func TestErrorsKeepTheirIdentity(t *testing.T) {
+	c := started(t, 3, nil)
+	c.put(0, "k", "v")
+	lead := c.leader()
+	for _, i := range []int{lead, c.others(lead)[0]} {
+		s, ctx := c.store(i), t.Context()
+		_, err := s.Put(ctx, &pb.PutRequest{Key: []byte("k"), Lease: 99})
+		wantErr(t, err, lease.ErrLeaseNotFound)
+		_, err = s.Put(ctx, &pb.PutRequest{Key: []byte("nokey"), IgnoreValue: true})
+		wantErr(t, err, etcderrors.ErrKeyNotFound)
+		_, err = s.Compact(ctx, &pb.CompactionRequest{Revision: 1000})
+		wantErr(t, err, mvcc.ErrFutureRev)
+		_, err = s.LeaseRevoke(ctx, &pb.LeaseRevokeRequest{ID: 99})
+		wantErr(t, err, lease.ErrLeaseNotFound)
+		_, err = s.LeaseRenew(ctx, 99)
+		wantErr(t, err, lease.ErrLeaseNotFound)
+		_, err = s.LeaseGrant(ctx, &pb.LeaseGrantRequest{TTL: lease.MaxLeaseTTL + 1})
+		wantErr(t, err, lease.ErrLeaseTTLTooLarge)
+		_, err = s.Range(ctx, &pb.RangeRequest{Key: []byte("k"), Revision: 1000})
+		wantErr(t, err, mvcc.ErrFutureRev)
+		resp, err := s.LeaseTimeToLive(ctx, &pb.LeaseTimeToLiveRequest{ID: 99})
+		if err != nil || resp.TTL != -1 {
+			t.Errorf("time to live of no lease: %v, %v", resp, err)
+		}
+	}
+}
+
+func wantErr(t *testing.T, got, want error) {
+	t.Helper()
+	if !errors.Is(got, want) {
+		t.Errorf("error %v, want %v", got, want)
+	}
+}
+
+// A member without a quorum says so at once, and never an answer that might be old.
+func TestMinorityAnswersUnavailableAtOnce(t *testing.T) {
+	c := started(t, 3, nil)
+	c.put(0, "k", "v")
+	for _, who := range []int{c.leader(), c.others(c.leader())[0]} {
+		c.wires.set(true, who, c.others(who)...)
+		s := c.store(who)
+		waitFor(t, "it to notice", func() bool { return s.Leader() == 0 })
+		_, err := s.Put(t.Context(), &pb.PutRequest{Key: []byte("k")})
+		wantErr(t, err, etcderrors.ErrNoLeader)
+		_, err = s.Range(t.Context(), &pb.RangeRequest{Key: []byte("k")})
+		wantErr(t, err, etcderrors.ErrNoLeader)
+		_, err = s.LeaseRenew(t.Context(), 1)
+		wantErr(t, err, etcderrors.ErrNoLeader)
+		wantErr(t, s.Health(), etcderrors.ErrNoLeader)
+		if _, err := s.Range(t.Context(), &pb.RangeRequest{Key: []byte("k"), Serializable: true}); err != nil {
+			t.Errorf("a serializable read: %v", err)
+		}
+		c.wires.set(false, who, c.others(who)...)
+		for i := range 3 {
+			c.waitReady(i)
+		}
+	}
+}
+
+// After a restart a member answers nothing, not even a stale read, until it has come as far as the cluster was.
+func TestRestartedMemberDoesNotGoBack(t *testing.T) {
+	c := started(t, 3, nil)
+	who := c.others(c.leader())[0]
+	c.put(who, "k", "v")
+	c.kill(who)
+	c.wires.set(true, who, c.others(who)...)
+	c.open(who)
+	if _, err := c.store(who).Range(t.Context(), &pb.RangeRequest{Key: []byte("k"), Serializable: true}); err == nil {
+		t.Error("an empty member answered a read")
+	}
+	c.wires.set(false, who, c.others(who)...)
+	waitFor(t, "a serializable read", func() bool {
+		resp, err := c.store(who).Range(t.Context(), &pb.RangeRequest{Key: []byte("k"), Serializable: true})
+		if err == nil && len(resp.Kvs) == 0 {
+			t.Fatal("it went back in time")
+		}
+		return err == nil
+	})
+}
+
+func TestQuotaRaisesAnAlarmThatClearsItself(t *testing.T) {
+	c := started(t, 3, func(_ int, o *Options) { o.QuotaBytes = 1 << 20 })
+	who := c.others(c.leader())[0]
+	big := []byte(strings.Repeat("x", 100<<10))
+	var err error
+	for n := 0; err == nil && n < 50; n++ {
+		_, err = c.store(who).Put(t.Context(), &pb.PutRequest{Key: fmt.Append(nil, "k", n), Value: big})
+	}
+	wantErr(t, err, etcderrors.ErrNoSpace)
+	waitFor(t, "the alarm", func() bool {
+		resp, err := c.store(who).Alarm(t.Context(), &pb.AlarmRequest{Action: pb.AlarmRequest_GET})
+		return err == nil && len(resp.Alarms) == 1 && resp.Alarms[0].Alarm == pb.AlarmType_NOSPACE
+	})
+	_, err = c.store(who).Put(t.Context(), &pb.PutRequest{Key: []byte("small")})
+	wantErr(t, err, etcderrors.ErrNoSpace)
+	del, err := c.store(who).DeleteRange(t.Context(), &pb.DeleteRangeRequest{Key: []byte("k"), RangeEnd: []byte("l")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.store(who).Compact(t.Context(), &pb.CompactionRequest{Revision: del.Header.Revision, Physical: true}); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "writes to be taken again", func() bool {
+		_, err := c.store(who).Put(t.Context(), &pb.PutRequest{Key: []byte("small")})
+		return err == nil
+	})
+}
+
+// tokenCtx is a context as the front end has it from a client with a token.
+func tokenCtx(ctx context.Context, token string) context.Context {
+	return metadata.NewIncomingContext(ctx, metadata.Pairs(rpctypes.TokenFieldNameGRPC, token))
+}
+
+func TestUsers(t *testing.T) {
+	c := started(t, 3, nil)
+	lead := c.leader()
+	a, b, ctx := c.store(lead), c.store(c.others(lead)[0]), t.Context()
+	must := func(_ any, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(b.RoleAdd(ctx, &pb.AuthRoleAddRequest{Name: "root"}))
+	must(b.UserAdd(ctx, &pb.AuthUserAddRequest{Name: "root", Password: "secret"}))
+	must(b.UserGrantRole(ctx, &pb.AuthUserGrantRoleRequest{User: "root", Role: "root"}))
+	must(b.UserAdd(ctx, &pb.AuthUserAddRequest{Name: "eve", Password: "pw"}))
+	must(b.AuthEnable(ctx, &pb.AuthEnableRequest{}))
+	_, err := a.Put(ctx, &pb.PutRequest{Key: []byte("k")})
+	wantErr(t, err, auth.ErrUserEmpty)
+	_, err = a.Authenticate(ctx, &pb.AuthenticateRequest{Name: "root", Password: "wrong"})
+	wantErr(t, err, auth.ErrAuthFailed)
+	login := func(name, password string) context.Context {
+		t.Helper()
+		resp, err := b.Authenticate(ctx, &pb.AuthenticateRequest{Name: name, Password: password})
+		must(resp, err)
+		return tokenCtx(ctx, resp.Token)
+	}
+	root, eve := login("root", "secret"), login("eve", "pw")
+	must(a.Put(root, &pb.PutRequest{Key: []byte("k"), Value: []byte("v")})) // a token is valid on every member
+	must(b.Range(root, &pb.RangeRequest{Key: []byte("k")}))
+	_, err = b.Range(eve, &pb.RangeRequest{Key: []byte("k")})
+	wantErr(t, err, auth.ErrPermissionDenied)
+	_, err = b.Put(eve, &pb.PutRequest{Key: []byte("k")})
+	wantErr(t, err, auth.ErrPermissionDenied)
+	wantErr(t, b.RangePermitted(eve, []byte("k"), nil), auth.ErrPermissionDenied)
+	wantErr(t, b.AdminPermitted(eve), auth.ErrPermissionDenied)
+	if err := a.AdminPermitted(root); err != nil {
+		t.Error(err)
+	}
+	if _, err := a.LeaseRenew(eve, 1); !errors.Is(err, lease.ErrLeaseNotFound) {
+		t.Errorf("a renewal needs no permission: %v", err)
+	}
+	must(a.AuthDisable(root, &pb.AuthDisableRequest{}))
+	must(b.Put(ctx, &pb.PutRequest{Key: []byte("k")}))
+}
+
+func TestCloseLeavesNothingBehind(t *testing.T) {
+	ignore := goleak.IgnoreCurrent()
+	c := started(t, 3, nil)
+	c.grant(0, 10)
+	c.put(1, "k", "v")
+	for _, m := range c.members {
+		if err := m.store.Close(); err != nil {
+			t.Error(err)
+		}
+		select {
+		case <-m.store.Done():
+		default:
+			t.Error("Done is open after Close")
+		}
+		_, err := m.store.Put(t.Context(), &pb.PutRequest{Key: []byte("k")})
+		wantErr(t, err, etcderrors.ErrStopped)
+		m.store = nil
+	}
+	goleak.VerifyNone(t, ignore)
+}
+
+// testTLS makes a pair of configurations of which both sides demand the same authority's certificate.
+func testTLS(t *testing.T) *PeerTLS {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tmpl := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "peer"}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert := tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(leaf)
+	return &PeerTLS{
+		Server: &tls.Config{Certificates: []tls.Certificate{cert}, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert},
+		Client: &tls.Config{Certificates: []tls.Certificate{cert}, RootCAs: pool},
+	}
+}
+
+func TestPeersOverTLS(t *testing.T) {
+	pair := testTLS(t)
+	c := started(t, 3, func(_ int, o *Options) { o.TLS = pair })
+	c.put(c.others(c.leader())[0], "k", "v")
+	stranger := &dialer{dial: c.members[0].opts.Dial, tls: testTLS(t).Client, timeout: time.Second}
+	conn, err := stranger.open(t.Context(), c.store(0).PeerAddr(), greeting{Proto: protoRPC})
+	if err == nil {
+		defer conn.Close()
+		r := newRPCConn(conn, time.Second)
+		_, err = r.call(t.Context(), methodHello, nil)
+	}
+	if err == nil {
+		t.Error("a stranger with another authority's certificate was answered")
+	}
+}
