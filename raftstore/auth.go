@@ -32,7 +32,7 @@ func (s *Store) authInfo(ctx context.Context, r *pb.InternalRaftRequest) (*pb.Re
 // after.
 func (s *Store) guarded(ctx context.Context, permit func(*auth.AuthInfo) error, read func() error) error {
 	if !s.state.auth.IsAuthEnabled() {
-		return read()
+		return s.state.kv.reading(read)
 	}
 	who, err := s.state.auth.AuthInfoFromCtx(ctx)
 	if err != nil {
@@ -44,7 +44,7 @@ func (s *Store) guarded(ctx context.Context, permit func(*auth.AuthInfo) error, 
 	if err := permit(who); err != nil {
 		return err
 	}
-	if err := read(); err != nil {
+	if err := s.state.kv.reading(read); err != nil {
 		return err
 	}
 	if who.Revision != 0 && who.Revision != s.state.auth.Revision() {

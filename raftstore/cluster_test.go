@@ -170,8 +170,8 @@ func (c *cluster) kill(i int) {
 	c.members[i].store = nil
 	s.closing.Do(func() {
 		s.cancel()
-		s.closeErr = s.shut()
 		close(s.done)
+		s.closeErr = s.shut()
 	})
 	if s.closeErr != nil {
 		c.t.Fatalf("kill %d: %v", i, s.closeErr)

@@ -64,7 +64,7 @@ func (s *Store) removed(n *node) bool {
 
 // boundLog keeps the log that stays behind a snapshot, and the log itself, within their bytes.
 func (s *Store) boundLog(n *node) {
-	keep := min(max(s.logs.tail(s.opts.TrailingBytes), minTrailing), maxTrailing)
+	keep := trailing(s.logs.tail(s.opts.TrailingBytes))
 	if c := n.raft.ReloadableConfig(); c.TrailingLogs != keep {
 		c.TrailingLogs = keep
 		if err := n.raft.ReloadConfig(c); err != nil {
@@ -84,6 +84,15 @@ func (s *Store) boundLog(n *node) {
 			s.log.Info("no snapshot yet", "error", err)
 		}
 	}
+}
+
+// trailing is how many entries stay behind a snapshot when the newest n fit into the bytes allowed, all if all is set. It
+// moves in steps, since Raft's goroutine wakes at each change.
+func trailing(n uint64, all bool) uint64 {
+	if all {
+		return maxTrailing
+	}
+	return min(max(n/minTrailing*minTrailing, minTrailing), maxTrailing)
 }
 
 // promoteLearners makes voters of learners that want to be and keep up, one at a time.

@@ -32,7 +32,7 @@ func (s *Store) Range(ctx context.Context, r *pb.RangeRequest) (*pb.RangeRespons
 	err := s.guarded(ctx, func(who *auth.AuthInfo) error {
 		return s.state.auth.IsRangePermitted(who, r.Key, r.RangeEnd)
 	}, func() (err error) {
-		resp, _, err = txn.Range(ctx, s.zap, s.state.kv, r, true)
+		resp, _, err = txn.Range(ctx, s.zap, s.state.kv.WatchableKV, r, true)
 		return err
 	})
 	if err != nil {
@@ -89,7 +89,7 @@ func (s *Store) txn(ctx context.Context, r *pb.TxnRequest) (resp *pb.TxnResponse
 		return nil, err
 	}
 	err = s.guarded(ctx, func(who *auth.AuthInfo) error { return s.state.permitTxn(who, r) }, func() (err error) {
-		resp, _, err = txn.Txn(ctx, s.zap, r, true, s.state.kv, s.state.lessor, false)
+		resp, _, err = txn.Txn(ctx, s.zap, r, true, s.state.kv.WatchableKV, s.state.lessor, false)
 		return err
 	})
 	return resp, err

@@ -308,5 +308,15 @@ func (s *Store) ClusterID() uint64 { return s.identity().ClusterID }
 // ElectionTimeout is Raft's election timeout.
 func (s *Store) ElectionTimeout() time.Duration { return s.opts.ElectionTimeout }
 
+// LongestElectionTimeout is the longest election timeout that any member has published. Leases shorter than several of it
+// do not survive a change of leader.
+func (s *Store) LongestElectionTimeout() time.Duration {
+	longest := s.opts.ElectionTimeout
+	for _, m := range s.state.memberList() {
+		longest = max(longest, m.Election)
+	}
+	return longest
+}
+
 // PeerAddr is the address of the peer port that the others dial.
 func (s *Store) PeerAddr() string { return s.identity().PeerAddr }

@@ -39,15 +39,15 @@ func (l *logSizes) holds(index uint64) bool {
 	return len(l.sizes) > 0 && index >= l.first && index-l.first < uint64(len(l.sizes))
 }
 
-// tail is how many of the newest entries fit into a number of bytes.
-func (l *logSizes) tail(bytes int64) (n uint64) {
+// tail is how many of the newest entries fit into a number of bytes, and whether these are all.
+func (l *logSizes) tail(bytes int64) (n uint64, all bool) {
 	for i := len(l.sizes) - 1; i >= 0; i-- {
 		if bytes -= l.sizes[i]; bytes < 0 {
-			break
+			return n, false
 		}
 		n++
 	}
-	return n
+	return n, true
 }
 
 // after is the size of all entries beyond index.

@@ -277,8 +277,8 @@ func (s *logStore) GetUint64(key []byte) (uint64, error) {
 	return binary.BigEndian.Uint64(v), nil
 }
 
-// tail is how many of the newest entries fit into a number of bytes.
-func (s *logStore) tail(bytes int64) uint64 {
+// tail is how many of the newest entries fit into a number of bytes, and whether these are all.
+func (s *logStore) tail(bytes int64) (n uint64, all bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.sizes.tail(bytes)

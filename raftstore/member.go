@@ -2,6 +2,7 @@ package raftstore
 
 import (
 	"fmt"
+	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 )
@@ -16,6 +17,9 @@ type Member struct {
 	// WantVote says that the leader promotes the member to a voter when it keeps up. False for a member that an operator
 	// added as a learner.
 	WantVote bool
+	// Election is the member's election timeout. The longest one bounds how short a lease may be: see
+	// Store.LongestElectionTimeout.
+	Election time.Duration
 }
 
 func (m Member) write(w *writer) {
@@ -25,12 +29,13 @@ func (m Member) write(w *writer) {
 	w.strs(m.PeerURLs)
 	w.strs(m.ClientURLs)
 	w.bool(m.WantVote)
+	w.u64(uint64(m.Election))
 }
 
 func readMember(r *reader) Member {
 	return Member{
 		ID: r.u64(), Name: r.str(), PeerAddr: r.str(),
-		PeerURLs: r.strs(), ClientURLs: r.strs(), WantVote: r.bool(),
+		PeerURLs: r.strs(), ClientURLs: r.strs(), WantVote: r.bool(), Election: time.Duration(r.u64()),
 	}
 }
 

@@ -34,6 +34,8 @@ type node struct {
 	ann   *announcer
 	snaps *raft.FileSnapshotStore
 	self  raft.ServerID
+	// shutdown ends Raft, once; whoever asks gets the same future.
+	shutdown func() raft.Future
 	// started says that raft is set: Raft's goroutines run, and call back, before NewRaft returns.
 	started atomic.Bool
 
@@ -99,6 +101,7 @@ func (s *Store) startRaft(founders *FounderSet) error {
 	if n.raft, err = raft.NewRaft(cfg, f, logs, s.logs, guardedSnapshots{snaps, s}, n.trans); err != nil {
 		return errors.Join(fmt.Errorf("start raft: %w", err), n.trans.Close())
 	}
+	n.shutdown = sync.OnceValue(n.raft.Shutdown)
 	n.started.Store(true)
 	s.runNode(n)
 	if !id.Started {
@@ -158,7 +161,7 @@ func (s *Store) runNode(n *node) {
 // stop ends Raft and its watchers.
 func (n *node) stop(timeout time.Duration) error {
 	n.raft.DeregisterObserver(n.observer)
-	err := bounded(timeout, "stop raft", n.raft.Shutdown().Error)
+	err := bounded(timeout, "stop raft", n.shutdown().Error)
 	err = errors.Join(err, n.trans.Close())
 	close(n.stopped)
 	n.wg.Wait()

@@ -156,6 +156,8 @@ func (s *Store) clientError(ctx context.Context, err error) error {
 		return ctx.Err()
 	case nothingDone(err):
 		return etcderrors.ErrNoLeader
+	case errors.Is(err, errLeaderMoved):
+		return etcderrors.ErrTimeoutDueToLeaderFail
 	case errors.Is(err, errConnLost):
 		return etcderrors.ErrTimeoutDueToConnectionLost
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
@@ -171,14 +173,30 @@ func (s *Store) clientError(ctx context.Context, err error) error {
 	return err
 }
 
-// askLeader sends a request to the node that this one takes for the leader.
+// askLeader sends a request to the node that this one takes for the leader, for as long as it does.
 func (s *Store) askLeader(ctx context.Context, m method, body []byte) ([]byte, error) {
-	id, addr, _ := s.leader.get()
+	id, addr, changed := s.leader.get()
 	if id == 0 || id == s.identity().ID {
 		return nil, errNotLeaderRetry
 	}
-	return s.conns.call(ctx, id, addr, m, body)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		select {
+		case <-changed:
+			cancel(errLeaderMoved)
+		case <-ctx.Done():
+		}
+	}()
+	b, err := s.conns.call(ctx, id, addr, m, body)
+	if err != nil && context.Cause(ctx) == errLeaderMoved {
+		return nil, errLeaderMoved
+	}
+	return b, err
 }
+
+// errLeaderMoved says that the leader changed while its answer was awaited: nothing is known of whether it acted.
+var errLeaderMoved = errors.New("raftstore: the leader changed while it was asked")
 
 // serving returns Raft, or the error for a store that cannot serve requests yet or any more.
 func (s *Store) serving() (*node, error) {

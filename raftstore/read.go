@@ -2,6 +2,7 @@ package raftstore
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	etcderrors "go.etcd.io/etcd/server/v3/etcdserver/errors"
@@ -45,7 +46,7 @@ func (s *Store) linearize(ctx context.Context) error {
 
 // readError: a read changes nothing, so whatever happened on the way it may be asked again.
 func readError(err error) error {
-	if err == errConnLost {
+	if errors.Is(err, errConnLost) || errors.Is(err, errLeaderMoved) {
 		return errNotSent
 	}
 	return err

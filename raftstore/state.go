@@ -38,7 +38,7 @@ type state struct {
 	mu      sync.RWMutex
 	be      backend.Backend
 	gen     int // numbers the backend files
-	kv      mvcc.WatchableKV
+	kv      *gatedKV
 	lessor  *lessor
 	alarms  *v3alarm.AlarmStore
 	auth    auth.AuthStore
@@ -68,7 +68,7 @@ func newState(dir string, lg *zap.Logger, now func() time.Duration) (*state, err
 	s.be = be
 	s.lessor = newLessor(now)
 	s.lessor.Recover(be, nil)
-	s.kv = mvcc.New(lg, be, s.lessor, mvcc.StoreConfig{})
+	s.kv = &gatedKV{WatchableKV: mvcc.New(lg, be, s.lessor, mvcc.StoreConfig{})}
 	return s, s.load()
 }
 

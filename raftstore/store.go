@@ -155,14 +155,14 @@ func (s *Store) fail(err error) {
 // stepAside gives up what a failed store must not keep: its place in Raft. Close, which the owner calls, does the rest.
 func (s *Store) stepAside() {
 	if n := s.node.Load(); n != nil {
-		n.raft.Shutdown()
+		n.shutdown()
 	}
 }
 
 // Failed delivers the reason when the store has failed for good. It delivers once.
 func (s *Store) Failed() <-chan error { return s.failed }
 
-// Done is closed when the store has stopped.
+// Done is closed when the store stops: no request succeeds from then on. Close may still be waiting for files.
 func (s *Store) Done() <-chan struct{} { return s.done }
 
 // shutTimeout bounds the wait for Raft and the file writers: one that hangs in a write never comes back.
@@ -173,8 +173,8 @@ func (s *Store) Close() error {
 	s.closing.Do(func() {
 		s.handOver()
 		s.cancel()
-		s.closeErr = s.shut()
 		close(s.done)
+		s.closeErr = s.shut()
 	})
 	return s.closeErr
 }
@@ -260,6 +260,7 @@ func (s *Store) self() Member {
 	id := s.identity()
 	return Member{
 		ID: id.ID, Name: s.opts.Name, PeerAddr: id.PeerAddr, ClientURLs: s.opts.ClientURLs, WantVote: true,
+		Election: s.opts.ElectionTimeout,
 	}
 }
 

@@ -85,8 +85,13 @@ func TestLogSizes(t *testing.T) {
 		l.append(i, 100)
 	}
 	l.append(15, 7) // replaces 15 and all after it
-	if l.holds(16) || !l.holds(15) || l.tail(107) != 2 || l.tail(106) != 1 || l.after(13) != 107 {
+	if l.holds(16) || !l.holds(15) || l.after(13) != 107 {
 		t.Errorf("after a replacement: %+v", l)
+	}
+	for bytes, want := range map[int64]uint64{6: 0, 7: 1, 106: 1, 107: 2, 506: 5, 507: 6} {
+		if n, all := l.tail(bytes); n != want || all != (want == 6) {
+			t.Errorf("%d bytes hold %d entries, %v", bytes, n, all)
+		}
 	}
 	l.delete(10, 12)
 	if l.holds(12) || !l.holds(13) || l.after(0) != 207 {
