@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience bounds every wait of the tests; reaching it is a failure.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // frontEnd is a running server over a store of one member, and ways to reach it.
 type frontEnd struct {

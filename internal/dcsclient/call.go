@@ -19,8 +19,8 @@ func (c *Etcd) bounded(ctx context.Context) (context.Context, context.CancelFunc
 
 // repeatable runs a call that may be made twice, on one host after the other until one has an answer. Each gets an equal
 // share of the time that is left.
-func (c *Etcd) repeatable(ctx context.Context, call func(context.Context, *endpoint) error) error {
-	ctx, cancel := c.bounded(ctx)
+func (c *Etcd) repeatable(caller context.Context, call func(context.Context, *endpoint) error) error {
+	ctx, cancel := c.bounded(caller)
 	defer cancel()
 	hosts := c.hosts()
 	var errs []error
@@ -38,7 +38,7 @@ func (c *Etcd) repeatable(ctx context.Context, call func(context.Context, *endpo
 			break
 		}
 	}
-	return c.unavailable(errs)
+	return c.unavailable(caller, errs)
 }
 
 func (c *Etcd) tryHost(ctx context.Context, e *endpoint, left int, call func(context.Context, *endpoint) error) error {
@@ -53,8 +53,8 @@ func (c *Etcd) tryHost(ctx context.Context, e *endpoint, left int, call func(con
 
 // once runs a call that must not be made twice. It goes to the next host only while it is certain that no store will ever
 // apply it; after that an error is ErrUnknownOutcome.
-func (c *Etcd) once(ctx context.Context, call func(context.Context, *endpoint, ...grpc.CallOption) error) error {
-	ctx, cancel := c.bounded(ctx)
+func (c *Etcd) once(caller context.Context, call func(context.Context, *endpoint, ...grpc.CallOption) error) error {
+	ctx, cancel := c.bounded(caller)
 	defer cancel()
 	hosts := c.hosts()
 	var errs []error
@@ -86,7 +86,7 @@ func (c *Etcd) once(ctx context.Context, call func(context.Context, *endpoint, .
 		}
 		errs = append(errs, fmt.Errorf("%s: %w", e.name, err))
 	}
-	return c.unavailable(errs)
+	return c.unavailable(caller, errs)
 }
 
 // connected waits for the host's connection for its share of the time.
@@ -96,9 +96,14 @@ func (c *Etcd) connected(ctx context.Context, e *endpoint, left int) bool {
 	return e.awaitReady(attempt)
 }
 
-func (c *Etcd) unavailable(errs []error) error {
+// unavailable is the error when no host could serve. When the caller has given up, errors.Is finds the end of its context
+// in it too: what gRPC says of that is a status.
+func (c *Etcd) unavailable(caller context.Context, errs []error) error {
 	if c.ctx.Err() != nil {
 		return ErrClosed
+	}
+	if err := caller.Err(); err != nil {
+		errs = append(errs, err)
 	}
 	if len(errs) == 0 {
 		return fmt.Errorf("%w: no store host is known", ErrUnavailable)

@@ -13,5 +13,6 @@
 //   - A watch that ends says why and is over; the caller lists again. Nothing is resumed behind its back.
 //
 // Files: client.go (the hosts), endpoint.go (one of them), order.go (which to ask first), call.go (failover), load.go,
-// commit.go, watch.go, lease.go and keepalive.go (the operations), token.go (authentication), translate.go (types).
+// commit.go, watch.go, lease.go, keepalive.go and discover.go (the operations), token.go (authentication), translate.go
+// (types).
 package dcsclient

@@ -32,11 +32,11 @@ type endpoint struct {
 	conn  *grpc.ClientConn
 	local bool // the connection is somebody else's to close
 
-	kv    pb.KVClient
-	lease pb.LeaseClient
-	watch pb.WatchClient
-	auth  pb.AuthClient
-	maint pb.MaintenanceClient
+	kv      pb.KVClient
+	lease   pb.LeaseClient
+	watch   pb.WatchClient
+	auth    pb.AuthClient
+	cluster pb.ClusterClient
 
 	mu       sync.Mutex // guards the fields below
 	suspect  chan struct{}
@@ -47,7 +47,7 @@ func newEndpoint(name string, conn *grpc.ClientConn, local bool) *endpoint {
 	return &endpoint{
 		name: name, conn: conn, local: local,
 		kv: pb.NewKVClient(conn), lease: pb.NewLeaseClient(conn), watch: pb.NewWatchClient(conn),
-		auth: pb.NewAuthClient(conn), maint: pb.NewMaintenanceClient(conn),
+		auth: pb.NewAuthClient(conn), cluster: pb.NewClusterClient(conn),
 		suspect: make(chan struct{}), renewals: map[int64]*renewal{},
 	}
 }

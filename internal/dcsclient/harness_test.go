@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience bounds every wait of the tests; reaching it is a failure.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // host is a store host: a front end over a store of one member, reached through a relay that can be cut.
 type host struct {

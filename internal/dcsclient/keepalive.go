@@ -33,8 +33,8 @@ type answer struct {
 
 // KeepAlive implements Client. It asks every host that owes no answer for this lease; one that owes is asked when it has
 // answered. An answer to an earlier call counts only when there is no better one.
-func (c *Etcd) KeepAlive(ctx context.Context, lease int64) (time.Duration, boottime.Instant, error) {
-	ctx, cancel := c.bounded(ctx)
+func (c *Etcd) KeepAlive(caller context.Context, lease int64) (time.Duration, boottime.Instant, error) {
+	ctx, cancel := c.bounded(caller)
 	defer cancel()
 	hosts := c.hosts()
 	answers := make(chan answer)
@@ -71,7 +71,7 @@ func (c *Etcd) KeepAlive(ctx context.Context, lease int64) (time.Duration, boott
 	if older != nil {
 		return older.ttl, older.sent, nil
 	}
-	return 0, 0, c.unavailable(errs)
+	return 0, 0, c.unavailable(caller, errs)
 }
 
 // renew asks one host, or waits for the answer that it owes, and reports the outcome until ctx ends.
