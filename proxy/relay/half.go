@@ -33,7 +33,9 @@ func (h *half) pass(f *Flow) verdict {
 		}
 		if h.over {
 			h.done = true
-			_ = unix.Shutdown(h.dst.fd, unix.SHUT_WR) // fails only when dst is lost, which shows elsewhere
+			if !f.up.done || !f.down.done { // else both sockets are closed at once
+				_ = unix.Shutdown(h.dst.fd, unix.SHUT_WR) // fails only when dst is lost, which shows elsewhere
+			}
 			return waiting
 		}
 		if !h.src.readable {

@@ -17,10 +17,6 @@ import (
 const (
 	bufferSize = 16 << 10
 	batch      = 128 // events taken at once
-
-	// shortWait is how long a loop waits in the kernel, holding its processor, before it parks. Longer than a small query
-	// takes, shorter than anything else in the process would notice.
-	shortWait = 200 * time.Microsecond
 )
 
 const interest = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET
@@ -43,11 +39,11 @@ const (
 
 // loop serves its flows on one goroutine. All but the orders is that goroutine's own.
 type loop struct {
-	e       *Engine
-	epoll   int
-	bell    int      // eventfd: rings when there is an order
-	gate    *os.File // an epoll set that holds epoll, armed only while the loop is parked; Go's poller watches it
-	gateRaw syscall.RawConn
+	e     *Engine
+	epoll int
+	file  *os.File        // epoll, as Go's own poller knows it
+	raw   syscall.RawConn // of file
+	bell  int             // eventfd: rings when there is an order
 
 	ends    []*end // by descriptor
 	events  [batch]unix.EpollEvent
@@ -68,16 +64,20 @@ type loop struct {
 }
 
 func newLoop(e *Engine) (*loop, error) {
-	l := &loop{e: e, epoll: -1, bell: -1, swept: -1}
-	var err error
-	if l.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
 		return nil, fmt.Errorf("epoll_create: %w", err)
+	}
+	// Non-blocking, or os.NewFile would not put it under Go's poller.
+	if err := unix.SetNonblock(epoll, true); err != nil {
+		return nil, errors.Join(fmt.Errorf("make an epoll set pollable: %w", err), unix.Close(epoll))
+	}
+	l := &loop{e: e, epoll: epoll, bell: -1, swept: -1, file: os.NewFile(uintptr(epoll), "epoll")}
+	if l.raw, err = l.file.SyscallConn(); err != nil {
+		return nil, errors.Join(fmt.Errorf("watch an epoll set: %w", err), l.close())
 	}
 	if l.bell, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
 		return nil, errors.Join(fmt.Errorf("eventfd: %w", err), l.close())
-	}
-	if err = l.openGate(); err != nil {
-		return nil, errors.Join(err, l.close())
 	}
 	// Edge triggered, so that nobody needs to read it: each ring is an edge.
 	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: int32(l.bell)}
@@ -87,37 +87,12 @@ func newLoop(e *Engine) (*loop, error) {
 	return l, nil
 }
 
-// openGate puts an epoll set between the loop's own and Go's poller. Without it every event of a busy loop would also wake a thread of
-// the Go scheduler; its one entry fires once for each time that it is armed.
-func (l *loop) openGate() error {
-	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
-	if err != nil {
-		return fmt.Errorf("epoll_create: %w", err)
-	}
-	if err := unix.SetNonblock(fd, true); err != nil {
-		return errors.Join(fmt.Errorf("make an epoll set pollable: %w", err), unix.Close(fd))
-	}
-	l.gate = os.NewFile(uintptr(fd), "epoll")
-	if l.gateRaw, err = l.gate.SyscallConn(); err != nil {
-		return fmt.Errorf("watch an epoll set: %w", err)
-	}
-	ev := unix.EpollEvent{Events: unix.EPOLLONESHOT} // disarmed
-	if err := unix.EpollCtl(fd, unix.EPOLL_CTL_ADD, l.epoll, &ev); err != nil {
-		return fmt.Errorf("epoll_ctl: %w", err)
-	}
-	return nil
-}
-
 // close releases what newLoop opened.
-func (l *loop) close() (err error) {
+func (l *loop) close() error {
 	l.pipes.close()
-	if l.gate != nil {
-		err = l.gate.Close()
-	}
-	for _, fd := range []int{l.epoll, l.bell} {
-		if fd >= 0 {
-			err = errors.Join(err, unix.Close(fd))
-		}
+	err := l.file.Close()
+	if l.bell >= 0 {
+		err = errors.Join(err, unix.Close(l.bell))
 	}
 	return err
 }
@@ -230,40 +205,22 @@ func (l *loop) wait() int {
 	if waiting > 0 {
 		return 0
 	}
-	if n := epollFor(l.epoll, l.events[:], shortWait); n > 0 {
-		return n
-	}
 	l.pipes.reclaimAll()
-	l.park()
-	return epollNow(l.epoll, l.events[:])
+	return l.park()
 }
 
-// park waits without a processor until epoll has an event.
-func (l *loop) park() {
-	_ = l.gateRaw.Read(func(gate uintptr) bool {
-		arm := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLONESHOT}
-		if err := unix.EpollCtl(int(gate), unix.EPOLL_CTL_MOD, l.epoll, &arm); err != nil {
-			return true
-		}
-		var one [1]unix.EpollEvent
-		return epollNow(int(gate), one[:]) > 0
+// park waits without a thread until there are events, as a goroutine that reads a socket does: an epoll set can itself be polled.
+func (l *loop) park() (n int) {
+	_ = l.raw.Read(func(uintptr) bool { // fails only when the file is closed, which is after the loop
+		n = epollNow(l.epoll, l.events[:])
+		return n > 0
 	})
+	return n
 }
 
 // epollNow looks without waiting, and without telling the scheduler: it returns at once.
 func epollNow(fd int, events []unix.EpollEvent) int {
 	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(fd), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
-	if errno != 0 {
-		return 0
-	}
-	return int(n)
-}
-
-// epollFor waits for at most d. A kernel older than 5.11 has no such call, and the loop parks at once.
-func epollFor(fd int, events []unix.EpollEvent, d time.Duration) int {
-	ts := unix.NsecToTimespec(int64(d))
-	n, _, errno := unix.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(fd), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)),
-		uintptr(unsafe.Pointer(&ts)), 0, 0)
 	if errno != 0 {
 		return 0
 	}
