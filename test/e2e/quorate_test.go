@@ -47,9 +47,13 @@ type cluster struct {
 }
 
 // newCluster makes a configured cluster on which nothing runs yet.
-func newCluster(t *testing.T, synchronous bool) *cluster {
+// The lab ends with its owner, which is the test or one above it.
+func newCluster(owner, t *testing.T, synchronous bool) *cluster {
 	t.Helper()
-	l := lab.ForTest(t)
+	if err := lab.Available(); err != nil {
+		t.Skip(err)
+	}
+	l := lab.ForTest(owner)
 	path, err := binary()
 	must(t, err)
 	if out, err := exec.Command(path, "run", "--help").CombinedOutput(); err != nil || !strings.Contains(string(out), "quorate run") {
@@ -81,57 +85,43 @@ func patience(t *testing.T) context.Context {
 
 func TestFoundsOnceInAnyOrder(t *testing.T) {
 	for _, order := range [][]int{{0, 1, 2}, {2, 0, 1}} {
-		c := newCluster(t, true)
+		c := newCluster(t, t, true)
 		must(t, c.StartHost(c.client))
 		c.start(t, c.hosts[order[0]], c.hosts[order[1]], c.hosts[order[2]])
 	}
 }
 
 func TestFaultsSynchronous(t *testing.T) {
-	c := newCluster(t, true)
-	c.start(t, append([]*lab.Host{c.client}, c.hosts...)...)
 	faults := append(rig.Faults(), rig.FenceFaults()...)
-	faults = append(faults, c.storeFaults(t)...)
+	faults = append(faults, rig.StoreFaults()...)
 	for _, order := range [][]int{{0, 1, 2}, {2, 1, 0}, {1, 2, 0}} {
 		faults = append(faults, rig.AllKilled(order))
 	}
-	for _, f := range faults {
-		t.Run(f.Name, func(t *testing.T) { c.suffer(t, f, noLoss) })
-	}
+	sufferAll(t, true, faults, func(*testing.T, *cluster) lossRule { return noLoss })
 }
 
 func TestFaultsAsynchronous(t *testing.T) {
-	c := newCluster(t, false)
-	c.start(t, append([]*lab.Host{c.client}, c.hosts...)...)
-	for _, f := range append(rig.Faults(), rig.FenceFaults()...) {
-		t.Run(f.Name, func(t *testing.T) { c.suffer(t, f, c.reportedLoss(t)) })
-	}
+	sufferAll(t, false, append(rig.Faults(), rig.FenceFaults()...), reportedLoss)
 }
 
-// storeFaults strike the store's leader wherever it is.
-func (c *cluster) storeFaults(t *testing.T) []rig.Fault {
-	var leader *lab.Host
-	find := func(ctx context.Context) *lab.Host {
-		leader = c.RaftLeader(ctx)
-		if leader == nil {
-			t.Fatal("the store names no leader")
-		}
-		return leader
-	}
-	return []rig.Fault{
-		{
-			Name:   "raft leader lost",
-			Strike: func(ctx context.Context, _ rig.Scene) error { return find(ctx).PowerOff() },
-			Mend: func(_ context.Context, _ rig.Scene) error {
-				must(t, leader.PowerOn())
-				return c.StartHost(leader)
-			},
-		},
-		{
-			Name:   "raft leader cut off",
-			Strike: func(ctx context.Context, _ rig.Scene) error { return find(ctx).Cut() },
-			Mend:   func(context.Context, rig.Scene) error { return leader.Heal() },
-		},
+// sufferAll strikes one cluster with one fault after the other: what a fault leaves behind is part of the next one's test. After a failure the others
+// go on with a new cluster.
+func sufferAll(owner *testing.T, synchronous bool, faults []rig.Fault, rule func(*testing.T, *cluster) lossRule) {
+	var c *cluster
+	for _, f := range faults {
+		owner.Run(f.Name, func(t *testing.T) {
+			if c == nil {
+				c = newCluster(owner, t, synchronous)
+				c.start(t, append([]*lab.Host{c.client}, c.hosts...)...)
+			}
+			defer func() {
+				if t.Failed() && c != nil {
+					c.lab.End(t)
+					c = nil
+				}
+			}()
+			c.suffer(t, f, rule(t, c))
+		})
 	}
 }
 
@@ -142,7 +132,7 @@ func noLoss(t *testing.T, ids check.IDs) { must(t, ids.Err(0)) }
 
 // reportedLoss demands that the nodes have reported what is gone, neither less nor more: every lost acknowledgement, and besides those nothing but attempts
 // that may have been committed and whose clients never knew.
-func (c *cluster) reportedLoss(t *testing.T) lossRule {
+func reportedLoss(t *testing.T, c *cluster) lossRule {
 	before, err := c.LostTransactions(patience(t))
 	must(t, err)
 	return func(t *testing.T, ids check.IDs) {
@@ -164,7 +154,6 @@ func (c *cluster) suffer(t *testing.T, f rig.Fault, loss lossRule) {
 	must(t, err, r.AwaitAnswers(ctx, boottime.Now()))
 	fault := boottime.Now()
 	must(t, f.Strike(ctx, scene), r.AwaitCommits(ctx, boottime.Now()))
-	t.Logf("%s", r.Outage(fault))
 	if f.Terms == rig.Failover {
 		must(t, r.AwaitTerms(ctx, 2))
 	}
@@ -176,11 +165,12 @@ func (c *cluster) suffer(t *testing.T, f rig.Fault, loss lossRule) {
 	must(t, c.AwaitHealthy(ctx), r.AwaitAnswers(ctx, boottime.Now()))
 	t.Logf("whole again %.1f s after the mend", boottime.Now().Sub(mended).Seconds())
 	v := judge(t, ctx, r)
+	t.Logf("%s", r.Outage(fault))
 	loss(t, v.IDs)
 	for _, violation := range v.Violations {
 		t.Error(violation)
 	}
 	if f.Terms == rig.NoFailover && len(v.Terms) != 1 {
-		t.Errorf("%d terms where the fault is no reason to change the primary", len(v.Terms))
+		t.Errorf("%d terms where the fault is no reason to end the primary's", len(v.Terms))
 	}
 }

@@ -28,6 +28,7 @@ type Lab struct {
 
 	mu    sync.Mutex
 	hosts []*Host
+	ended bool // End was called
 }
 
 // labs counts the labs of this process: names of one run must differ.

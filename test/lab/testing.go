@@ -25,15 +25,26 @@ func ForTest(t testing.TB) *Lab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			l.keepLogs(t)
-		}
-		if err := l.Close(); err != nil {
-			t.Errorf("closing the lab: %v", err)
-		}
-	})
+	t.Cleanup(func() { l.End(t) })
 	return l
+}
+
+// End is what the test's end does to the lab, for a test that needs another one before its end. It does nothing the second time.
+func (l *Lab) End(t testing.TB) {
+	t.Helper()
+	l.mu.Lock()
+	ended := l.ended
+	l.ended = true
+	l.mu.Unlock()
+	if ended {
+		return
+	}
+	if t.Failed() {
+		l.keepLogs(t)
+	}
+	if err := l.Close(); err != nil {
+		t.Errorf("closing the lab: %v", err)
+	}
 }
 
 // Host adds a host to a test's lab.

@@ -180,6 +180,34 @@ func FenceFaults() []Fault {
 	}
 }
 
+// storeLeader is a cluster that can say where its consensus leader is.
+type storeLeader interface {
+	RaftLeader(context.Context) *lab.Host
+}
+
+// StoreFaults strike the store's leader, wherever it is.
+func StoreFaults() []Fault {
+	var leader *lab.Host
+	strike := func(how func(*lab.Host) error) func(context.Context, Scene) error {
+		return func(ctx context.Context, s Scene) error {
+			store, ok := s.Cluster.(storeLeader)
+			if !ok {
+				return errors.New("rig: this cluster cannot say where its store's leader is")
+			}
+			if leader = store.RaftLeader(ctx); leader == nil {
+				return errors.New("rig: the store has no leader")
+			}
+			return how(leader)
+		}
+	}
+	struck := func(Scene) *lab.Host { return leader }
+	return []Fault{
+		{Name: "store leader lost", Strike: strike((*lab.Host).PowerOff), Mend: boot(struck)},
+		{Name: "store leader cut off", Strike: strike((*lab.Host).Cut), Mend: heal(struck)},
+		{Name: "store leader frozen", Strike: strike((*lab.Host).Freeze), Mend: func(context.Context, Scene) error { return leader.Thaw() }},
+	}
+}
+
 // AllKilled kills every process of every database host at once and boots the hosts in the given order, each a moment after the one before.
 func AllKilled(order []int) Fault {
 	return Fault{Name: fmt.Sprintf("all killed, started as %v", order), Strike: func(ctx context.Context, s Scene) error {
