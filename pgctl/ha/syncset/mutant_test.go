@@ -90,7 +90,7 @@ func TestSearchCatchesMutants(t *testing.T) {
 	for name, p := range mutants() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for _, sc := range []scope{late3, elect4} {
+			for _, sc := range []scope{elect3, late3, elect4} {
 				if n, err := sc.search(p, nil); err != nil {
 					t.Logf("caught after %d worlds: %v", n, err)
 					return

@@ -182,6 +182,10 @@ var (
 		nodes: 3, states: []nodeState{dead, up}, modes: []Mode{Off, On, Quorum},
 		stricts: []bool{false}, counts: []uint8{1}, lateness: true, former: 1,
 	}
+	elect3 = scope{
+		nodes: 3, states: []nodeState{dead, up}, modes: []Mode{On, Quorum},
+		stricts: []bool{false}, counts: []uint8{2, 1}, elections: true,
+	}
 	elect4 = scope{
 		nodes: 4, states: []nodeState{dead, up}, modes: []Mode{On, Quorum},
 		stricts: []bool{false}, counts: []uint8{2}, elections: true,
