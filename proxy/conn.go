@@ -22,17 +22,24 @@ type duplex interface {
 	CloseWrite() error
 }
 
-// tune makes the kernel find out that a silent peer is dead. (One that owes an acknowledgement is the relay's to find out.) A socket that
-// refuses an option still works without it.
+// tune makes the kernel find out that a silent peer is dead. (One that owes an acknowledgement is the relay's to find out.) It is done
+// for connections that have lasted a few seconds: most of those that applications open and close do not, and would pay for it.
 func tune(c duplex, o TCPOptions) {
-	t, ok := c.(*net.TCPConn)
-	if !ok {
-		return
+	if raw, err := c.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { o.keepAlive(int(fd)) })
 	}
-	_ = t.SetKeepAliveConfig(net.KeepAliveConfig{
-		Enable: true, Idle: o.KeepAliveIdle, Interval: o.KeepAliveInterval, Count: o.KeepAliveCount,
-	})
 }
+
+// keepAlive sets a socket up; one that refuses (a UNIX socket) works without.
+func (o TCPOptions) keepAlive(fd int) {
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, seconds(o.KeepAliveIdle))
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, seconds(o.KeepAliveInterval))
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPCNT, o.KeepAliveCount)
+}
+
+// seconds rounds up: the kernel's unit is one, and it refuses zero.
+func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
 
 // dial connects to a backend's address and sends it the greeting, if there is one.
 func (r *Router) dial(ctx context.Context, addr string, greeting []byte) (duplex, error) {
@@ -49,7 +56,6 @@ func (r *Router) dial(ctx context.Context, addr string, greeting []byte) (duplex
 	if !ok {
 		return nil, errors.Join(fmt.Errorf("connection to %s of type %T has no halves to close", addr, conn), conn.Close())
 	}
-	tune(c, r.opts.TCP)
 	if len(greeting) > 0 {
 		if _, err := c.Write(greeting); err != nil {
 			return nil, errors.Join(err, c.Close())

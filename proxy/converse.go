@@ -159,6 +159,8 @@ func (o *opening) firstAnswer(s *session, buf []byte) (n int, err error) {
 
 // watchedRead reads without a limit in time, for logins can take long, but not for a client that is no longer there.
 func (o *opening) watchedRead(s *session, buf []byte) (int, error) {
+	tune(s.client, o.r.opts.TCP)
+	tune(s.server, o.r.opts.TCP)
 	var hungUp error
 	stop := watchHangup(s.client, func() {
 		hungUp = errHangup

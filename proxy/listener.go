@@ -74,7 +74,6 @@ func (l *listener) serve(conn net.Conn) {
 		l.r.complain("cannot serve a client: its connection has no halves to close", "listener", l.opts.Name, "type", fmt.Sprintf("%T", conn))
 		return
 	}
-	tune(client, l.r.opts.TCP)
 	o := &opening{r: l.r, l: l, client: client, in: startReader{conn: client}}
 	s := o.run()
 	if s == nil {

@@ -187,6 +187,7 @@ func (o *opening) tryAcquire() (Choice, Refusal, error) {
 	if o.w, err = l.queue.join(len(o.packet.raw)); err != nil {
 		return Choice{}, no, fmt.Errorf("%w (%s)", err, no)
 	}
+	tune(o.client, r.opts.TCP)
 	l.mostHeld = max(l.mostHeld, len(l.queue.waiting))
 	r.metrics.holds.WithLabelValues(l.opts.Name, string(no)).Inc()
 	return Choice{}, no, nil

@@ -83,7 +83,7 @@ func (o Options) withDefaults() Options {
 	orDefault(&o.TCP.KeepAliveCount, 3)
 	orDefault(&o.TCP.UserTimeout, 30*time.Second)
 	if o.Listen == nil {
-		o.Listen = (&net.ListenConfig{}).Listen
+		o.Listen = (&net.ListenConfig{KeepAlive: -1}).Listen // see tune
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

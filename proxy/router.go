@@ -96,7 +96,7 @@ func (r *Router) Start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("router: %w", err)
 	}
-	e, err := relay.New(relay.Options{Linger: r.opts.LingerTimeout, Dead: r.opts.TCP.UserTimeout})
+	e, err := relay.New(relay.Options{Linger: r.opts.LingerTimeout, Dead: r.opts.TCP.UserTimeout, Settle: r.opts.TCP.keepAlive})
 	if err != nil {
 		return errors.Join(fmt.Errorf("router: %w", err), a.close())
 	}

@@ -37,6 +37,7 @@ type end struct {
 	writable bool
 	ending   bool // the peer has sent its end, or the connection failed: only a read tells
 
+	settled bool  // has met a sweep
 	owing   bool  // had not acknowledged everything at the last sweep
 	mute    bool  // had not answered to it
 	counted int64 // bytes that it had been sent by then

@@ -44,6 +44,10 @@ func (l *loop) sweep() (more bool) {
 // since the silence before the bytes were sent means nothing.
 func (e *end) check() {
 	f := e.flow
+	if settle := f.loop.e.opts.Settle; settle != nil && !e.settled {
+		settle(e.fd)
+	}
+	e.settled = true
 	sent, lost := &f.down, ClientLost
 	if e == &f.server {
 		sent, lost = &f.up, ServerLost

@@ -98,3 +98,24 @@ func TestSlowPeerIsAlive(t *testing.T) {
 	<-w.silent
 	<-w.closed
 }
+
+// Each socket is settled once, and only if it lives to see a sweep.
+func TestSettle(t *testing.T) {
+	settled := make(chan int, 16)
+	e, w := newEngine(t, Options{Sweep: 5 * time.Millisecond, Settle: func(fd int) { settled <- fd }}), newWatcher()
+	f, _, _ := begin(t, e, w)
+	if a, b := <-settled, <-settled; a == b {
+		t.Fatalf("socket %d was settled twice, the other not", a)
+	}
+	second := newWatcher()
+	g, _, _ := begin(t, e, second)
+	<-settled
+	<-settled // by now the first flow has met more sweeps
+	if n := len(settled); n != 0 {
+		t.Fatalf("%d calls too many", n)
+	}
+	f.End()
+	g.End()
+	w.expect(t, Ended)
+	second.expect(t, Ended)
+}
