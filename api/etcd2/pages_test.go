@@ -105,3 +105,12 @@ func (f *frontEnd) fuzz(t *testing.T, line string) {
 		t.Errorf("%q: %d %s", line, rec.Code, rec.Body)
 	}
 }
+
+// form reads parameters as they stand in a query.
+func form(text string) url.Values {
+	values, err := url.ParseQuery(text)
+	if err != nil {
+		panic(err)
+	}
+	return values
+}
