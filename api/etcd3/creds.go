@@ -30,14 +30,16 @@ func isTrusted(ctx context.Context) bool {
 }
 
 func (connCreds) ServerHandshake(conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	switch c := conn.(type) {
+	inner := conn
+	if p, ok := conn.(*peekedConn); ok {
+		inner = p.Conn
+	}
+	private := credentials.CommonAuthInfo{SecurityLevel: credentials.PrivacyAndIntegrity}
+	switch c := inner.(type) {
 	case trustedConn:
-		return c, trusted{credentials.CommonAuthInfo{SecurityLevel: credentials.PrivacyAndIntegrity}}, nil
+		return conn, trusted{private}, nil
 	case *tls.Conn:
-		return c, credentials.TLSInfo{
-			State:          c.ConnectionState(),
-			CommonAuthInfo: credentials.CommonAuthInfo{SecurityLevel: credentials.PrivacyAndIntegrity},
-		}, nil
+		return conn, credentials.TLSInfo{State: c.ConnectionState(), CommonAuthInfo: private}, nil
 	}
 	return conn, plain{}, nil
 }

@@ -18,8 +18,8 @@ const handshakeTimeout = 60 * time.Second
 // h2Preface is how every HTTP/2 connection starts (RFC 9113, section 3.4); no HTTP/1 request starts so.
 const h2Preface = "PRI * HTTP/2.0"
 
-// protocolMux accepts connections of one listener and gives each to the gRPC or to the HTTP/1 side. With TLS the protocol
-// is what ALPN settled on, without it the first bytes tell.
+// protocolMux accepts connections of one listener and gives each to the gRPC or to the HTTP/1 side. The protocol is
+// what ALPN settled on; where there is none, the first bytes tell.
 type protocolMux struct {
 	listener net.Listener
 	tls      *tls.Config
@@ -136,16 +136,24 @@ func (m *protocolMux) untrack(conn net.Conn) {
 
 // classify is the side of a connection, and the connection as that side shall have it.
 func (m *protocolMux) classify(ctx context.Context, conn net.Conn) (*handoff, net.Conn, error) {
-	if m.tls != nil {
-		secure := tls.Server(conn, m.tls)
-		if err := secure.HandshakeContext(ctx); err != nil {
-			return nil, nil, err
-		}
-		if secure.ConnectionState().NegotiatedProtocol == "h2" {
-			return m.grpc, secure, nil
-		}
+	if m.tls == nil {
+		return m.sniff(ctx, conn)
+	}
+	secure := tls.Server(conn, m.tls)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		return nil, nil, err
+	}
+	switch secure.ConnectionState().NegotiatedProtocol {
+	case "h2":
+		return m.grpc, secure, nil
+	case "http/1.1":
 		return m.http, secure, nil
 	}
+	return m.sniff(ctx, secure) // a client without ALPN
+}
+
+// sniff looks at the first bytes.
+func (m *protocolMux) sniff(ctx context.Context, conn net.Conn) (*handoff, net.Conn, error) {
 	deadline, _ := ctx.Deadline()
 	if err := conn.SetReadDeadline(deadline); err != nil {
 		return nil, nil, err

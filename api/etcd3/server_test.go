@@ -13,12 +13,15 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
 
@@ -82,6 +85,36 @@ func TestTLS(t *testing.T) {
 		}
 		resp.Body.Close()
 		tr.CloseIdleConnections()
+	}
+}
+
+// Clients that know no ALPN are told apart by what they say first.
+func TestTLSWithoutALPN(t *testing.T) {
+	f := start(t)
+	cert, pool := selfSigned(t)
+	l := listen(t)
+	go f.server.Serve(l, &tls.Config{Certificates: []tls.Certificate{cert}})
+	dial := func(context.Context, string) (net.Conn, error) {
+		return tls.Dial("tcp", l.Addr().String(), &tls.Config{RootCAs: pool})
+	}
+	conn, err := grpc.NewClient("passthrough:///"+l.Addr().String(), grpc.WithContextDialer(dial), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := pb.NewKVClient(conn).Put(f.ctx(), &pb.PutRequest{Key: key("k")}); err != nil {
+		t.Errorf("gRPC: %v", err)
+	}
+	plain, err := dial(f.ctx(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer plain.Close()
+	if _, err := io.WriteString(plain, "GET /version HTTP/1.0\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := io.ReadAll(plain); err != nil || !strings.Contains(string(answer), "etcdserver") {
+		t.Errorf("HTTP: %q, %v", answer, err)
 	}
 }
 
