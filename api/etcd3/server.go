@@ -143,7 +143,7 @@ func (s *Server) Register(r grpc.ServiceRegistrar) {
 		store: o.Store, permit: s.permit, maxTxnOps: o.MaxTxnOps, maxRequestBytes: o.MaxRequestBytes,
 	})
 	pb.RegisterWatchServer(r, &watchServer{
-		store: o.Store, permit: s.permit, metrics: s.metrics, log: s.log,
+		store: o.Store, permit: s.permit, metrics: s.metrics,
 		interval: o.ProgressInterval, maxBytes: o.MaxRequestBytes + requestOverhead,
 	})
 	pb.RegisterLeaseServer(r, &leaseServer{store: o.Store, metrics: s.metrics})

@@ -2,7 +2,6 @@ package etcd3
 
 import (
 	"context"
-	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -17,7 +16,6 @@ type watchServer struct {
 	store    Store
 	permit   permit
 	metrics  *metrics
-	log      *slog.Logger
 	interval time.Duration // of progress notices
 	maxBytes int           // of one response to a watcher that asked for fragments
 }
