@@ -17,12 +17,15 @@ import (
 // tokenTTL is how long a simple token lives without being used, as in etcd.
 const tokenTTL = 300 * time.Second
 
-func newAuthStore(lg *zap.Logger, be backend.Backend, applied func(uint64) <-chan struct{}) (auth.AuthStore, error) {
+func newAuthStore(lg *zap.Logger, be backend.Backend, applied func(uint64) <-chan struct{}, cost int) (auth.AuthStore, error) {
+	if cost == 0 {
+		cost = bcrypt.DefaultCost
+	}
 	tokens, err := auth.NewTokenProvider(zap.NewNop(), "simple", applied, tokenTTL)
 	if err != nil {
 		return nil, fmt.Errorf("make the token provider: %w", err)
 	}
-	return auth.NewAuthStore(lg, schema.NewAuthBackend(lg, be), tokens, bcrypt.DefaultCost), nil
+	return auth.NewAuthStore(lg, schema.NewAuthBackend(lg, be), tokens, cost), nil
 }
 
 // permit checks what the user may do, at the time of apply: permissions may have changed since the request came in.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	etcderrors "go.etcd.io/etcd/server/v3/etcdserver/errors"
 )
 
 // wires is the network between the members of a test: it knows who dials whom and can cut them apart.
@@ -21,10 +22,16 @@ type wires struct {
 	owner map[string]int // address -> member
 	cut   map[[2]int]bool
 	conns map[net.Conn][2]int
+	// hole is the pairs between which bytes stay on the way, with no word of it to either end.
+	hole   map[[2]int]bool
+	mended chan struct{} // closed and replaced when holes are mended
 }
 
 func newWires() *wires {
-	return &wires{owner: map[string]int{}, cut: map[[2]int]bool{}, conns: map[net.Conn][2]int{}}
+	return &wires{
+		owner: map[string]int{}, cut: map[[2]int]bool{}, conns: map[net.Conn][2]int{},
+		hole: map[[2]int]bool{}, mended: make(chan struct{}),
+	}
 }
 
 var errCut = errors.New("the wire is cut")
@@ -33,10 +40,14 @@ func (w *wires) dial(from int) func(context.Context, string) (net.Conn, error) {
 	return func(ctx context.Context, addr string) (net.Conn, error) {
 		w.mu.Lock()
 		to := w.owner[addr]
-		cut := w.cut[[2]int{from, to}]
+		cut, hole := w.cut[[2]int{from, to}], w.hole[[2]int{from, to}]
 		w.mu.Unlock()
 		if cut {
 			return nil, errCut
+		}
+		if hole {
+			<-ctx.Done()
+			return nil, ctx.Err()
 		}
 		c, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
 		if err != nil {
@@ -49,8 +60,92 @@ func (w *wires) dial(from int) func(context.Context, string) (net.Conn, error) {
 			return nil, errCut
 		}
 		w.conns[c] = [2]int{from, to}
-		return c, nil
+		return &holeConn{Conn: c, wires: w, pair: [2]int{from, to}, closed: make(chan struct{})}, nil
 	}
+}
+
+// swallow makes all bytes between a and bs stay on the way, or lets them go on.
+func (w *wires) swallow(on bool, a int, bs ...int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, b := range bs {
+		w.hole[[2]int{a, b}], w.hole[[2]int{b, a}] = on, on
+	}
+	close(w.mended)
+	w.mended = make(chan struct{})
+}
+
+// holeConn is a connection that the test may swallow. It is the dialing end, and holds back both directions.
+type holeConn struct {
+	net.Conn
+	wires  *wires
+	pair   [2]int
+	once   sync.Once
+	closed chan struct{}
+
+	mu       sync.Mutex
+	deadline time.Time
+}
+
+func (c *holeConn) pass() error {
+	for {
+		c.wires.mu.Lock()
+		swallowed, mended := c.wires.hole[c.pair], c.wires.mended
+		c.wires.mu.Unlock()
+		if !swallowed {
+			return nil
+		}
+		c.mu.Lock()
+		deadline := c.deadline
+		c.mu.Unlock()
+		wait := time.Hour
+		if !deadline.IsZero() {
+			wait = time.Until(deadline)
+		}
+		select {
+		case <-mended:
+		case <-c.closed:
+			return net.ErrClosed
+		case <-time.After(min(wait, 50*time.Millisecond)):
+			if wait <= 0 {
+				return os.ErrDeadlineExceeded
+			}
+		}
+	}
+}
+
+func (c *holeConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if perr := c.pass(); perr != nil {
+		return 0, perr
+	}
+	return n, err
+}
+
+func (c *holeConn) Write(b []byte) (int, error) {
+	if err := c.pass(); err != nil {
+		return 0, err
+	}
+	return c.Conn.Write(b)
+}
+
+func (c *holeConn) SetDeadline(t time.Time) error {
+	c.mu.Lock()
+	c.deadline = t
+	c.mu.Unlock()
+	return c.Conn.SetDeadline(t)
+}
+
+func (c *holeConn) SetWriteDeadline(t time.Time) error {
+	c.mu.Lock()
+	c.deadline = t
+	c.mu.Unlock()
+	return c.Conn.SetWriteDeadline(t)
+}
+
+func (c *holeConn) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return c.Conn.Close()
 }
 
 // set cuts or mends the wires between a and every b, both ways.
@@ -237,9 +332,22 @@ func started(t testing.TB, n int, adjust func(i int, o *Options)) *cluster {
 	return c
 }
 
+// patiently repeats what fails with "no leader", which means that nothing was done: on a busy machine a leader may lose
+// its lease at any time.
+func patiently[T any](t testing.TB, f func() (T, error)) (v T, err error) {
+	t.Helper()
+	waitFor(t, "an answer other than that there is no leader", func() bool {
+		v, err = f()
+		return !errors.Is(err, etcderrors.ErrNoLeader)
+	})
+	return v, err
+}
+
 func (c *cluster) put(i int, key, value string) *pb.PutResponse {
 	c.t.Helper()
-	resp, err := c.store(i).Put(c.t.Context(), &pb.PutRequest{Key: []byte(key), Value: []byte(value)})
+	resp, err := patiently(c.t, func() (*pb.PutResponse, error) {
+		return c.store(i).Put(c.t.Context(), &pb.PutRequest{Key: []byte(key), Value: []byte(value)})
+	})
 	if err != nil {
 		c.t.Fatalf("put %s on %d: %v", key, i, err)
 	}
@@ -257,7 +365,9 @@ func (c *cluster) putEventually(i int, key, value string) {
 
 func (c *cluster) get(i int, key string) string {
 	c.t.Helper()
-	resp, err := c.store(i).Range(c.t.Context(), &pb.RangeRequest{Key: []byte(key)})
+	resp, err := patiently(c.t, func() (*pb.RangeResponse, error) {
+		return c.store(i).Range(c.t.Context(), &pb.RangeRequest{Key: []byte(key)})
+	})
 	if err != nil {
 		c.t.Fatalf("get %s on %d: %v", key, i, err)
 	}

@@ -23,6 +23,7 @@ import (
 	"go.etcd.io/etcd/server/v3/lease"
 	"go.etcd.io/etcd/server/v3/storage/mvcc"
 	"go.uber.org/goleak"
+	"golang.org/x/crypto/bcrypt"
 	"google.golang.org/grpc/metadata"
 )
 
@@ -33,19 +34,19 @@ func TestErrorsKeepTheirIdentity(t *testing.T) {
 	lead := c.leader()
 	for _, i := range []int{lead, c.others(lead)[0]} {
 		s, ctx := c.store(i), t.Context()
-		_, err := s.Put(ctx, &pb.PutRequest{Key: []byte("k"), Lease: 99})
+		_, err := patiently(t, func() (any, error) { return s.Put(ctx, &pb.PutRequest{Key: []byte("k"), Lease: 99}) })
 		wantErr(t, err, lease.ErrLeaseNotFound)
-		_, err = s.Put(ctx, &pb.PutRequest{Key: []byte("nokey"), IgnoreValue: true})
+		_, err = patiently(t, func() (any, error) { return s.Put(ctx, &pb.PutRequest{Key: []byte("nokey"), IgnoreValue: true}) })
 		wantErr(t, err, etcderrors.ErrKeyNotFound)
-		_, err = s.Compact(ctx, &pb.CompactionRequest{Revision: 1000})
+		_, err = patiently(t, func() (any, error) { return s.Compact(ctx, &pb.CompactionRequest{Revision: 1000}) })
 		wantErr(t, err, mvcc.ErrFutureRev)
-		_, err = s.LeaseRevoke(ctx, &pb.LeaseRevokeRequest{ID: 99})
+		_, err = patiently(t, func() (any, error) { return s.LeaseRevoke(ctx, &pb.LeaseRevokeRequest{ID: 99}) })
 		wantErr(t, err, lease.ErrLeaseNotFound)
-		_, err = s.LeaseRenew(ctx, 99)
+		_, err = patiently(t, func() (any, error) { return s.LeaseRenew(ctx, 99) })
 		wantErr(t, err, lease.ErrLeaseNotFound)
-		_, err = s.LeaseGrant(ctx, &pb.LeaseGrantRequest{TTL: lease.MaxLeaseTTL + 1})
+		_, err = patiently(t, func() (any, error) { return s.LeaseGrant(ctx, &pb.LeaseGrantRequest{TTL: lease.MaxLeaseTTL + 1}) })
 		wantErr(t, err, lease.ErrLeaseTTLTooLarge)
-		_, err = s.Range(ctx, &pb.RangeRequest{Key: []byte("k"), Revision: 1000})
+		_, err = patiently(t, func() (any, error) { return s.Range(ctx, &pb.RangeRequest{Key: []byte("k"), Revision: 1000}) })
 		wantErr(t, err, mvcc.ErrFutureRev)
 		resp, err := s.LeaseTimeToLive(ctx, &pb.LeaseTimeToLiveRequest{ID: 99})
 		if err != nil || resp.TTL != -1 {
@@ -141,47 +142,54 @@ func tokenCtx(ctx context.Context, token string) context.Context {
 }
 
 func TestUsers(t *testing.T) {
-	c := started(t, 3, nil)
+	c := started(t, 3, func(_ int, o *Options) { o.hooks.bcryptCost = bcrypt.MinCost })
 	lead := c.leader()
 	a, b, ctx := c.store(lead), c.store(c.others(lead)[0]), t.Context()
-	must := func(_ any, err error) {
+	try := func(f func() (any, error)) error {
 		t.Helper()
-		if err != nil {
+		_, err := patiently(t, f)
+		return err
+	}
+	must := func(f func() (any, error)) {
+		t.Helper()
+		if err := try(f); err != nil {
 			t.Fatal(err)
 		}
 	}
-	must(b.RoleAdd(ctx, &pb.AuthRoleAddRequest{Name: "root"}))
-	must(b.UserAdd(ctx, &pb.AuthUserAddRequest{Name: "root", Password: "secret"}))
-	must(b.UserGrantRole(ctx, &pb.AuthUserGrantRoleRequest{User: "root", Role: "root"}))
-	must(b.UserAdd(ctx, &pb.AuthUserAddRequest{Name: "eve", Password: "pw"}))
-	must(b.AuthEnable(ctx, &pb.AuthEnableRequest{}))
-	_, err := a.Put(ctx, &pb.PutRequest{Key: []byte("k")})
-	wantErr(t, err, auth.ErrUserEmpty)
-	_, err = a.Authenticate(ctx, &pb.AuthenticateRequest{Name: "root", Password: "wrong"})
-	wantErr(t, err, auth.ErrAuthFailed)
+	must(func() (any, error) { return b.RoleAdd(ctx, &pb.AuthRoleAddRequest{Name: "root"}) })
+	must(func() (any, error) { return b.UserAdd(ctx, &pb.AuthUserAddRequest{Name: "root", Password: "secret"}) })
+	must(func() (any, error) {
+		return b.UserGrantRole(ctx, &pb.AuthUserGrantRoleRequest{User: "root", Role: "root"})
+	})
+	must(func() (any, error) { return b.UserAdd(ctx, &pb.AuthUserAddRequest{Name: "eve", Password: "pw"}) })
+	must(func() (any, error) { return b.AuthEnable(ctx, &pb.AuthEnableRequest{}) })
+	wantErr(t, try(func() (any, error) { return a.Put(ctx, &pb.PutRequest{Key: []byte("k")}) }), auth.ErrUserEmpty)
+	wantErr(t, try(func() (any, error) {
+		return a.Authenticate(ctx, &pb.AuthenticateRequest{Name: "root", Password: "wrong"})
+	}), auth.ErrAuthFailed)
 	login := func(name, password string) context.Context {
 		t.Helper()
-		resp, err := b.Authenticate(ctx, &pb.AuthenticateRequest{Name: name, Password: password})
-		must(resp, err)
+		resp, err := patiently(t, func() (*pb.AuthenticateResponse, error) {
+			return b.Authenticate(ctx, &pb.AuthenticateRequest{Name: name, Password: password})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 		return tokenCtx(ctx, resp.Token)
 	}
 	root, eve := login("root", "secret"), login("eve", "pw")
-	must(a.Put(root, &pb.PutRequest{Key: []byte("k"), Value: []byte("v")})) // a token is valid on every member
-	must(b.Range(root, &pb.RangeRequest{Key: []byte("k")}))
-	_, err = b.Range(eve, &pb.RangeRequest{Key: []byte("k")})
-	wantErr(t, err, auth.ErrPermissionDenied)
-	_, err = b.Put(eve, &pb.PutRequest{Key: []byte("k")})
-	wantErr(t, err, auth.ErrPermissionDenied)
+	must(func() (any, error) { return a.Put(root, &pb.PutRequest{Key: []byte("k"), Value: []byte("v")}) }) // a token is valid on every member
+	must(func() (any, error) { return b.Range(root, &pb.RangeRequest{Key: []byte("k")}) })
+	wantErr(t, try(func() (any, error) { return b.Range(eve, &pb.RangeRequest{Key: []byte("k")}) }), auth.ErrPermissionDenied)
+	wantErr(t, try(func() (any, error) { return b.Put(eve, &pb.PutRequest{Key: []byte("k")}) }), auth.ErrPermissionDenied)
 	wantErr(t, b.RangePermitted(eve, []byte("k"), nil), auth.ErrPermissionDenied)
 	wantErr(t, b.AdminPermitted(eve), auth.ErrPermissionDenied)
 	if err := a.AdminPermitted(root); err != nil {
 		t.Error(err)
 	}
-	if _, err := a.LeaseRenew(eve, 1); !errors.Is(err, lease.ErrLeaseNotFound) {
-		t.Errorf("a renewal needs no permission: %v", err)
-	}
-	must(a.AuthDisable(root, &pb.AuthDisableRequest{}))
-	must(b.Put(ctx, &pb.PutRequest{Key: []byte("k")}))
+	wantErr(t, try(func() (any, error) { return a.LeaseRenew(eve, 1) }), lease.ErrLeaseNotFound) // needs no permission
+	must(func() (any, error) { return a.AuthDisable(root, &pb.AuthDisableRequest{}) })
+	must(func() (any, error) { return b.Put(ctx, &pb.PutRequest{Key: []byte("k")}) })
 }
 
 func TestCloseLeavesNothingBehind(t *testing.T) {

@@ -12,7 +12,9 @@ import (
 
 func (c *cluster) grant(i int, ttl int64) int64 {
 	c.t.Helper()
-	resp, err := c.store(i).LeaseGrant(c.t.Context(), &pb.LeaseGrantRequest{TTL: ttl})
+	resp, err := patiently(c.t, func() (*pb.LeaseGrantResponse, error) {
+		return c.store(i).LeaseGrant(c.t.Context(), &pb.LeaseGrantRequest{TTL: ttl})
+	})
 	if err != nil {
 		c.t.Fatalf("grant on %d: %v", i, err)
 	}
@@ -21,7 +23,9 @@ func (c *cluster) grant(i int, ttl int64) int64 {
 
 func (c *cluster) putLeased(i int, key string, id int64) {
 	c.t.Helper()
-	_, err := c.store(i).Put(c.t.Context(), &pb.PutRequest{Key: []byte(key), Value: []byte("v"), Lease: id})
+	_, err := patiently(c.t, func() (*pb.PutResponse, error) {
+		return c.store(i).Put(c.t.Context(), &pb.PutRequest{Key: []byte(key), Value: []byte("v"), Lease: id})
+	})
 	if err != nil {
 		c.t.Fatalf("put %s on %d: %v", key, i, err)
 	}
@@ -98,7 +102,9 @@ func (c *cluster) age(d time.Duration) {
 
 func (c *cluster) left(i int, id int64) int64 {
 	c.t.Helper()
-	resp, err := c.store(i).LeaseTimeToLive(c.t.Context(), &pb.LeaseTimeToLiveRequest{ID: id})
+	resp, err := patiently(c.t, func() (*pb.LeaseTimeToLiveResponse, error) {
+		return c.store(i).LeaseTimeToLive(c.t.Context(), &pb.LeaseTimeToLiveRequest{ID: id})
+	})
 	if err != nil {
 		c.t.Fatalf("time to live on %d: %v", i, err)
 	}

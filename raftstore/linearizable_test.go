@@ -113,6 +113,17 @@ func (r *recorder) client(ctx context.Context, id int, seed uint64) {
 	}
 }
 
+func (r *recorder) reads() (n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, op := range r.ops {
+		if op.Input.(registerInput).op == "get" {
+			n++
+		}
+	}
+	return n
+}
+
 var registerKey = []byte("register")
 
 // runRegister executes an operation; happened is false when it certainly did not.
@@ -181,21 +192,12 @@ func TestLinearizableUnderLeaderChanges(t *testing.T) {
 		wg.Go(func() { r.client(ctx, id, seed) })
 	}
 	rnd := rand.New(rand.NewPCG(seed, 99))
-	for range 6 {
+	for n := 0; n < 6 || r.reads() < 100; n++ {
 		disturb(t, c, rnd)
 	}
 	cancel()
 	wg.Wait()
-	reads := 0
-	for _, op := range r.ops {
-		if op.Input.(registerInput).op == "get" {
-			reads++
-		}
-	}
-	t.Logf("%d operations, %d reads", len(r.ops), reads)
-	if reads < 50 {
-		t.Errorf("only %d reads: this test proved little", reads)
-	}
+	t.Logf("%d operations, %d reads", len(r.ops), r.reads())
 	switch porcupine.CheckOperationsTimeout(registerModel.ToModel(), r.ops, 30*time.Second) {
 	case porcupine.Illegal:
 		t.Error("the history is not linearizable")

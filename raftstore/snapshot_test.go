@@ -12,15 +12,15 @@ import (
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 )
 
-// truncate makes a member take a snapshot and forget the log before it, so that whoever lags needs the snapshot.
+// shortLog has members keep no more of the log behind a snapshot than they must.
+func shortLog(_ int, o *Options) { o.TrailingBytes, o.hooks.snapshotBytes = 1, 1<<40 }
+
+// truncate makes a member with a short log take a snapshot and forget the log before it, so that whoever lags by more than
+// minTrailing entries needs the snapshot.
 func (c *cluster) truncate(i int) {
 	c.t.Helper()
 	n := c.store(i).node.Load()
-	cfg := n.raft.ReloadableConfig()
-	cfg.TrailingLogs = 1
-	if err := n.raft.ReloadConfig(cfg); err != nil {
-		c.t.Fatal(err)
-	}
+	waitFor(c.t, "a short log", func() bool { return n.raft.ReloadableConfig().TrailingLogs == minTrailing })
 	if err := n.raft.Snapshot().Error(); err != nil {
 		c.t.Fatal(err)
 	}
@@ -28,7 +28,7 @@ func (c *cluster) truncate(i int) {
 
 // A member that was away so long that its entries are gone gets a snapshot, and its watch has no gap and no repeat.
 func TestWatchOverASnapshotInstall(t *testing.T) {
-	c := started(t, 3, nil)
+	c := started(t, 3, shortLog)
 	lead := c.leader()
 	away, other := c.others(lead)[0], c.others(lead)[1]
 	ws := c.store(away).Watchable().NewWatchStream()
@@ -93,7 +93,7 @@ func (c *cluster) sameHash() {
 }
 
 func TestJoinerBySnapshot(t *testing.T) {
-	c := started(t, 1, nil)
+	c := started(t, 1, shortLog)
 	for n := range 100 {
 		c.put(0, fmt.Sprint("k", n), "v")
 	}
@@ -114,7 +114,7 @@ func TestJoinerBySnapshot(t *testing.T) {
 }
 
 func TestRestartFromASnapshot(t *testing.T) {
-	c := started(t, 1, nil)
+	c := started(t, 1, shortLog)
 	id := c.grant(0, 100)
 	c.putLeased(0, "leased", id)
 	c.truncate(0)

@@ -118,7 +118,7 @@ func (s *Store) open() (err error) {
 		return err
 	}
 	s.disk = newDiskGuard(s)
-	if s.state, err = newState(filepath.Join(s.opts.Dir, cacheDir), s.zap, s.mono); err != nil {
+	if s.state, err = newState(filepath.Join(s.opts.Dir, cacheDir), s.zap, s.mono, s.opts.hooks); err != nil {
 		return err
 	}
 	s.state.onTermStart = s.lead.started(s.id.ID)

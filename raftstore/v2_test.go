@@ -41,7 +41,7 @@ func TestV2Keys(t *testing.T) {
 }
 
 func TestV2KeysSurviveSnapshots(t *testing.T) {
-	c := started(t, 1, nil)
+	c := started(t, 1, shortLog)
 	change := func(r v2keys.Request) {
 		t.Helper()
 		if _, err := c.store(0).V2Change(t.Context(), r); err != nil {
@@ -56,9 +56,15 @@ func TestV2KeysSurviveSnapshots(t *testing.T) {
 	c.open(0)
 	c.waitReady(0)
 	joiner := c.add(1)
+	for range 2 * minTrailing {
+		c.put(0, "k", "v")
+	}
 	c.truncate(0)
 	c.open(joiner)
 	c.waitReady(joiner)
+	if c.store(joiner).state.gen == 0 {
+		t.Fatal("no snapshot was installed, so this test proved nothing")
+	}
 	for i := range 2 {
 		for path, want := range map[string]string{"/a": "1", "/b": "2"} {
 			got, err := c.store(i).V2Get(t.Context(), path, false, false, true)
