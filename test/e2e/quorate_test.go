@@ -5,8 +5,6 @@ package e2e
 import (
 	"context"
 	"os"
-	"os/exec"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -29,6 +27,13 @@ var binary = sync.OnceValues(func() (string, error) {
 })
 
 var builtIn string
+
+func program(t *testing.T) string {
+	t.Helper()
+	path, err := binary()
+	must(t, err)
+	return path
+}
 
 func TestMain(m *testing.M) {
 	code := m.Run()
@@ -53,15 +58,12 @@ func newCluster(owner, t *testing.T, synchronous bool) *cluster {
 	if err := lab.Available(); err != nil {
 		t.Skip(err)
 	}
+	path := program(t)
 	l := lab.ForTest(owner)
-	path, err := binary()
-	must(t, err)
-	if out, err := exec.Command(path, "run", "--help").CombinedOutput(); err != nil || !strings.Contains(string(out), "quorate run") {
-		t.Skip("this build has no command run")
-	}
 	c := &cluster{lab: l, hosts: []*lab.Host{l.Host(t, "pg1"), l.Host(t, "pg2"), l.Host(t, "pg3")}, client: l.Host(t, "app")}
-	c.Stack, err = quoratestack.New(quoratestack.Options{Binary: path, Hosts: c.hosts, Router: c.client, Synchronous: synchronous})
+	stack, err := quoratestack.New(quoratestack.Options{Binary: path, Hosts: c.hosts, Router: c.client, Synchronous: synchronous})
 	must(t, err)
+	c.Stack = stack
 	return c
 }
 

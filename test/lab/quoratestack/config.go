@@ -2,6 +2,7 @@ package quoratestack
 
 import (
 	"bytes"
+	"slices"
 	"text/template"
 
 	"quorate/test/lab"
@@ -14,9 +15,9 @@ name: {{.Host.Name}}
 roles: [{{.Roles}}]
 store:
   data_dir: {{.Host.Dir}}/store
-  expect: {{.Expect}}
+  expect: {{.Found}}
 gossip:
-  join: [{{range $i, $h := .Hosts}}{{if $i}}, {{end}}{{$h.IP}}{{end}}]
+  join: [{{range $i, $h := .Peers}}{{if $i}}, {{end}}{{$h.IP}}{{end}}]
   secret: a lab has no secrets
 bootstrap:
   dcs:
@@ -50,8 +51,12 @@ type member struct {
 	Options
 	Host      *lab.Host
 	Roles     string
+	Found     int // store.expect
 	Data, Run string
 }
+
+// Peers are the hosts that everybody asks for the others: those with the store.
+func (m member) Peers() []*lab.Host { return slices.Concat(m.Hosts, m.StoreOnly) }
 
 func (m member) render() ([]byte, error) {
 	var b bytes.Buffer

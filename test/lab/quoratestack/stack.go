@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 
 	"quorate/test/lab"
 	"quorate/test/lab/haapi"
@@ -17,6 +18,8 @@ type Options struct {
 	Binary string      // the built program; see Build
 	Hosts  []*lab.Host // each with all roles
 	Router *lab.Host   // holds the proxy role alone; clients live there too
+
+	StoreOnly []*lab.Host // hold the store role alone
 
 	Synchronous bool              // synchronous_mode
 	DCS         map[string]string // further keys of bootstrap.dcs
@@ -49,12 +52,17 @@ func Build(ctx context.Context, dir string, flags ...string) (string, error) {
 // New writes the configurations and starts nothing.
 func New(o Options) (*Stack, error) {
 	if o.Expect == 0 {
-		o.Expect = len(o.Hosts)
+		o.Expect = len(o.Hosts) + len(o.StoreOnly)
 	}
 	s := &Stack{o: o, members: map[*lab.Host]member{}}
 	s.API = haapi.API{Client: o.Router, Hosts: o.Hosts, Target: s.Target()}
 	for _, h := range o.Hosts {
 		if err := s.Configure(h, "store, postgres, proxy"); err != nil {
+			return nil, err
+		}
+	}
+	for _, h := range o.StoreOnly {
+		if err := s.Configure(h, "store"); err != nil {
 			return nil, err
 		}
 	}
@@ -67,7 +75,7 @@ func Start(ctx context.Context, o Options) (*Stack, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, h := range append([]*lab.Host{o.Router}, o.Hosts...) {
+	for _, h := range slices.Concat(o.StoreOnly, o.Hosts, []*lab.Host{o.Router}) {
 		if err := s.StartHost(h); err != nil {
 			return nil, err
 		}
@@ -75,11 +83,16 @@ func Start(ctx context.Context, o Options) (*Stack, error) {
 	return s, s.AwaitHealthy(ctx)
 }
 
-// Configure writes a host's configuration with the given roles.
-func (s *Stack) Configure(h *lab.Host, roles string) error {
+// Configure writes a host's configuration with the given roles, to be founded with as many store hosts as the options say.
+func (s *Stack) Configure(h *lab.Host, roles string) error { return s.configure(h, roles, s.o.Expect) }
+
+// ConfigureToJoin is Configure for a host that only ever joins a cluster that others have founded.
+func (s *Stack) ConfigureToJoin(h *lab.Host, roles string) error { return s.configure(h, roles, 0) }
+
+func (s *Stack) configure(h *lab.Host, roles string, expect int) error {
 	database, err1 := h.DatabaseDir(s.o.DiskMB)
 	run, err2 := h.MkdirFor("postgres", "run", 0o755)
-	m := member{Options: s.o, Host: h, Roles: roles, Data: filepath.Join(database, "data"), Run: run}
+	m := member{Options: s.o, Host: h, Roles: roles, Found: expect, Data: filepath.Join(database, "data"), Run: run}
 	s.members[h] = m
 	text, err3 := m.render()
 	return errors.Join(err1, err2, err3, os.WriteFile(configPath(h), text, 0o644))
@@ -126,7 +139,8 @@ func (s *Stack) Agent() lab.Role { return lab.Agent }
 
 // RaftLeader is the host of the store's leader; nil while there is none.
 func (s *Stack) RaftLeader(ctx context.Context) *lab.Host {
-	for _, asked := range s.o.Hosts {
+	everyone := slices.Concat(s.o.Hosts, s.o.StoreOnly)
+	for _, asked := range everyone {
 		var answer struct {
 			Members []struct {
 				Name   string `json:"name"`
@@ -137,7 +151,7 @@ func (s *Stack) RaftLeader(ctx context.Context) *lab.Host {
 			continue
 		}
 		for _, m := range answer.Members {
-			for _, h := range s.o.Hosts {
+			for _, h := range everyone {
 				if m.Leader && m.Name == h.Name {
 					return h
 				}
