@@ -1,6 +1,7 @@
 package node
 
 import (
+	"strings"
 	"time"
 
 	"quorate/internal/boottime"
@@ -90,8 +91,13 @@ func (e viewEvent) fold(k *known) {
 	if e.cluster == nil {
 		return
 	}
-	if old := k.store.Cluster; old != nil && old.ClusterID == e.cluster.ClusterID && old.Revision > e.cluster.Revision {
-		return // a view never goes back
+	if old := k.store.Cluster; old != nil {
+		switch {
+		case old.ClusterID != e.cluster.ClusterID:
+			k.store.OwnRev = 0 // another store: its revisions say nothing about the former one's
+		case old.Revision > e.cluster.Revision:
+			return // a view never goes back
+		}
 	}
 	k.store.Cluster = e.cluster
 	k.store.SeenAt = max(k.store.SeenAt, e.seenAt)
@@ -134,12 +140,19 @@ type commitEvent struct {
 }
 
 func (e commitEvent) fold(k *known) {
+	aboutSync := e.what == ha.AcquireLead || strings.HasPrefix(e.what, ha.SyncChange)
+	if aboutSync {
+		k.mem.SyncInDoubt = e.err != nil
+	}
 	if e.err != nil {
 		// The outcome may be unknown: what is true now shows in the next view, which the watcher was told to read.
 		k.settle(e.lane, k.revision()+1, e.at)
 		return
 	}
 	k.settle(e.lane, e.revision, e.at)
+	if e.succeeded {
+		k.store.OwnRev = max(k.store.OwnRev, e.revision)
+	}
 	if e.what == ha.AcquireLead && e.succeeded {
 		k.mem.Acquired = dcs.Term{Cluster: e.cluster, Rev: e.revision}
 	}

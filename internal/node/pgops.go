@@ -121,8 +121,13 @@ func (a *agent) operation(act ha.Action, ctlTimeout time.Duration, slots []strin
 	case ha.SetNames:
 		ctx, cancel := context.WithTimeout(a.ctx, shortTimeout)
 		defer cancel()
+		a.loop.post(pgEvent{func(p *ha.PG) { p.NamesSince = 0 }})
 		err := a.inst.SetSynchronous(ctx, act.Names)
-		return nil, err
+		return func(p *ha.PG) {
+			if err == nil {
+				namesInEffect(p, act.Names)
+			}
+		}, err
 	case ha.SetSlots:
 		ctx, cancel := context.WithTimeout(a.ctx, shortTimeout)
 		defer cancel()
@@ -208,6 +213,7 @@ func (a *agent) promote(act ha.Promote) (func(*ha.PG), error) {
 	return func(p *ha.PG) {
 		// What was opened is open, even if it does not answer any more.
 		p.InRecovery, p.Timeline, p.Switches, p.Following, p.Checked = false, done.History.Timeline, done.History.Switches, ha.Upstream{}, ha.Check{}
+		namesInEffect(p, act.Names)
 	}, nil
 }
 

@@ -102,7 +102,7 @@ func foldSample(p *ha.PG, s instance.Sample, phase ha.Phase) {
 			p.Streaming, p.ReplState = true, "streaming"
 		}
 	}
-	foldNames(p, st)
+	foldNames(p, st, now)
 	p.Standbys, p.Slots = standbysOf(st), slotsOf(st)
 	p.PendingRestart, p.PendingRestartReason = pendingOf(st)
 	if now.Sub(p.PhaseSince) > runningLong {
@@ -110,22 +110,30 @@ func foldSample(p *ha.PG, s instance.Sample, phase ha.Phase) {
 	}
 }
 
+// settledAfter is after how long names that were seen in effect, and that nobody changes, are in effect in every process. It serves
+// an agent that has just started; a change made by this process is proven by the operation itself.
+const settledAfter = 5 * time.Second
+
 // foldNames keeps the position from which on the names that are in effect have been so: a standby that has flushed up to it has
 // every commit that earlier names let through.
-func foldNames(p *ha.PG, st postgres.Status) {
+func foldNames(p *ha.PG, st postgres.Status, now boottime.Instant) {
 	names, err := postgres.ParseSyncNames(st.SyncNames)
 	if err != nil {
 		return
 	}
-	if st.InRecovery {
-		p.Names, p.NamesSince = names, 0
+	if st.InRecovery || names.String() != p.Names.String() {
+		p.Names, p.NamesSince, p.NamesSeen = names, 0, now
 		return
 	}
-	switch {
-	case names.String() != p.Names.String() || p.NamesSince == 0 && p.Names.IsZero() != names.IsZero():
-		p.Names, p.NamesSince = names, 0
-	case p.NamesSince == 0:
-		p.NamesSince = st.Current // read after the names were first seen
+	if p.NamesSince == 0 && !p.NamesSeen.IsZero() && now.Sub(p.NamesSeen) > settledAfter {
+		p.NamesSince = st.Current
+	}
+}
+
+// namesInEffect is called with the first sample after an operation that has put names in effect.
+func namesInEffect(p *ha.PG, names postgres.SyncNames) {
+	if p.Names.String() == names.String() && !p.InRecovery {
+		p.NamesSince = p.FlushLSN
 	}
 }
 

@@ -102,14 +102,16 @@ func (d *decider) electable() (bool, string) {
 func (d *decider) notAllowed() bool {
 	c, name := d.cluster, d.s.Self.Name
 	f := c.Failover
+	// Whom the sync key names has every acknowledged commit, however old the position and the timeline that others last told.
+	vouched := d.s.Set.SynchronousMode.Enabled() && c.Sync.Mod != 0 && c.Sync.Has(name)
 	switch {
 	case c.Unfenced != nil && c.Unfenced.Node != name:
 		d.because(CodeWaiting, "%s is in maintenance without a lease and may take writes: nobody is promoted", c.Unfenced.Node)
 	case d.s.Self.NoFailover:
 		d.because(CodeRacing, "following a different leader because i am not allowed to promote")
-	case c.Status.Optime-int64(d.s.PG.FlushLSN) > d.s.Set.MaximumLagOnFailover && f.Candidate != name:
+	case !vouched && c.Status.Optime-int64(d.s.PG.FlushLSN) > d.s.Set.MaximumLagOnFailover && f.Candidate != name:
 		d.because(CodeRacing, "my WAL position is %d bytes behind the last leader's, more than maximum_lag_on_failover", c.Status.Optime-int64(d.s.PG.FlushLSN))
-	case (d.s.Set.CheckTimeline || c.HistRev != 0) && uint32(d.s.PG.Timeline) < c.LastTimeline():
+	case !vouched && (d.s.Set.CheckTimeline || c.HistRev != 0) && uint32(d.s.PG.Timeline) < c.LastTimeline():
 		d.because(CodeRacing, "My timeline %d is behind last known cluster timeline %d", d.s.PG.Timeline, c.LastTimeline())
 	default:
 		return false

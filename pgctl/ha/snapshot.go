@@ -50,6 +50,8 @@ type Store struct {
 	Cluster *dcs.Cluster     // nil: never read
 	SeenAt  boottime.Instant // before the last confirmed read was sent
 	Down    bool             // the last attempt failed
+	// OwnRev is the newest revision that this node itself has written: an older view may lack what it did.
+	OwnRev int64
 	// Expected are the data hosts that must show what they hold before a cluster without initialize key gets its first leader.
 	Expected []string
 	// ExpectMore says that the hosts known so far are fewer than the configuration expects.
@@ -105,7 +107,8 @@ type PG struct {
 	ReplState  string             // streaming, in archive recovery
 	Names      postgres.SyncNames // synchronous_standby_names in effect
 	NamesAsked postgres.SyncNames // and as the configuration last written says
-	NamesSince postgres.LSN       // the own flush position after Names were first seen in effect
+	NamesSince postgres.LSN       // the own flush position, read after Names had come into effect everywhere; 0: not known
+	NamesSeen  boottime.Instant   // when Names were first seen in effect
 	Standbys   []syncset.Standby  // attached; Alive and SyncPriority are filled in by Decide
 	Slots      []string           // physical slots by name
 	Switches   []postgres.Switch  // the timelines before this one
@@ -217,6 +220,10 @@ type Memory struct {
 	MemberAt      boottime.Instant // when the member key was last written
 	StatusAt      boottime.Instant
 	SeenMember    bool // our own member key has been seen
+	// SyncInDoubt says that a write of the sync key was sent whose outcome is not known: it may still arrive.
+	SyncInDoubt bool
+	// Absent are the members that do not stream from this primary, each with the moment since when.
+	Absent map[string]boottime.Instant
 }
 
 // Handover is a lead that is being given up in order.

@@ -2,8 +2,10 @@ package ha
 
 import (
 	"slices"
+	"strings"
 	"time"
 
+	"quorate/internal/boottime"
 	"quorate/internal/config/dynamic"
 	"quorate/pgctl/ha/syncset"
 	"quorate/pgctl/postgres"
@@ -16,8 +18,8 @@ func (d *decider) syncState() syncset.State {
 	st := syncset.State{
 		Strict: d.s.Set.SynchronousModeStrict, NodeCount: d.s.Set.SynchronousNodeCount, MaxLag: d.s.Set.MaximumLagOnSyncnode,
 		Leader: d.s.Self.Name, InEffect: d.s.PG.Names, Asked: d.s.PG.NamesAsked, Since: d.s.PG.NamesSince,
-		Configured: d.configuredNames(),
-		Key:        syncset.Key{Leader: c.Sync.Leader, Quorum: c.Sync.Quorum, Voters: c.Sync.Standbys}, KeyExists: c.Sync.Mod != 0,
+		Configured: d.configuredNames(), KeyInDoubt: d.mem.SyncInDoubt,
+		Key: syncset.Key{Leader: c.Sync.Leader, Quorum: c.Sync.Quorum, Voters: c.Sync.Standbys}, KeyExists: c.Sync.Mod != 0,
 	}
 	st.Mode, st.Standbys = d.syncMode(), d.standbys()
 	return st
@@ -33,25 +35,56 @@ func (d *decider) syncMode() syncset.Mode {
 	return syncset.Off
 }
 
-// standbys are all members that could be synchronous, attached or not.
+// standbys are all members that could be synchronous, attached or not, and every further walsender that goes by a member's
+// name: of two with one name neither can be relied on.
 func (d *decider) standbys() []syncset.Standby {
 	var out []syncset.Standby
+	rows := slices.Clone(d.s.PG.Standbys)
 	for _, m := range d.cluster.Members {
 		if m.Name == d.s.Self.Name {
 			continue
 		}
 		sb := syncset.Standby{Name: m.Name}
-		if i := slices.IndexFunc(d.s.PG.Standbys, func(x syncset.Standby) bool { return x.Name == m.Name }); i >= 0 {
-			sb = d.s.PG.Standbys[i]
+		if i := slices.IndexFunc(rows, func(x syncset.Standby) bool { return x.Name == m.Name }); i >= 0 {
+			sb = rows[i]
+			rows = slices.Delete(rows, i, i+1)
 		}
-		sb.Alive = true
-		sb.SyncPriority = syncPriority(m)
+		sb.Alive, sb.SyncPriority, sb.GivenUp = true, syncPriority(m), d.givenUp(m.Name)
 		if lag := d.s.PG.FlushLSN.Sub(sb.FlushLSN); lag > 0 {
 			sb.Lag = uint64(lag)
 		}
 		out = append(out, sb)
 	}
+	for _, r := range rows {
+		if slices.ContainsFunc(d.cluster.Members, func(m dcs.Member) bool { return strings.EqualFold(m.Name, r.Name) }) {
+			out = append(out, r)
+		}
+	}
 	return out
+}
+
+// brokenAfter is for how many ttls a member that is alive may fail to stream before commits stop waiting for it.
+const brokenAfter = 4
+
+// noteAbsent keeps since when each member has not streamed.
+func (d *decider) noteAbsent() {
+	absent := map[string]boottime.Instant{}
+	for _, m := range d.cluster.Members {
+		if m.Name == d.s.Self.Name || slices.ContainsFunc(d.s.PG.Standbys, func(x syncset.Standby) bool { return x.Name == m.Name && x.Streaming }) {
+			continue
+		}
+		since, ok := d.mem.Absent[m.Name]
+		if !ok {
+			since = d.s.Now
+		}
+		absent[m.Name] = since
+	}
+	d.mem.Absent = absent
+}
+
+func (d *decider) givenUp(name string) bool {
+	since, ok := d.mem.Absent[name]
+	return ok && d.s.Now.Sub(since) > brokenAfter*d.s.Set.TTL
 }
 
 // configuredNames is what the user wrote, which holds while synchronous_mode is off.
@@ -76,6 +109,10 @@ func syncPriority(m dcs.Member) int {
 
 // synchronous takes the one next safe step of synchronous replication.
 func (d *decider) synchronous() {
+	d.noteAbsent()
+	if d.opBusy() || d.cluster.Revision < d.s.Store.OwnRev {
+		return
+	}
 	step, why := syncset.Next(d.syncState())
 	k := d.s.Keys
 	switch a := step.(type) {
@@ -85,17 +122,21 @@ func (d *decider) synchronous() {
 	case syncset.WriteKey:
 		d.because(CodeLeading, "synchronous replication: %s", why)
 		v := dcs.Sync{Leader: a.Key.Leader, Quorum: a.Key.Quorum, Standbys: a.Key.Voters}
-		d.commit("synchronous replication: "+why, dcs.Txn{
+		d.commit(SyncChange+why, dcs.Txn{
 			If: d.mine(dcs.Unchanged(k.Sync(), d.cluster.Sync.Mod)), Then: []dcs.Op{dcs.Put(k.Sync(), v.Encode(), 0)},
 		})
 	case syncset.Wait:
 		d.within(200 * time.Millisecond)
 	case syncset.DeleteKey:
-		d.commit("synchronous replication: "+why, dcs.Txn{
+		d.commit(SyncChange+why, dcs.Txn{
 			If: d.mine(dcs.Unchanged(k.Sync(), d.cluster.Sync.Mod)), Then: []dcs.Op{dcs.Delete(k.Sync())},
 		})
 	}
 }
+
+// SyncChange begins the What of every commit that writes the sync key, but for AcquireLead. When the outcome of one of them is not
+// known the executor sets Memory.SyncInDoubt, until a later one is known to have been decided.
+const SyncChange = "synchronous replication: "
 
 // takeoverSync plans with whom a new primary begins to be synchronous: the names are in effect before it opens, and the key
 // goes into the transaction that takes the lead. Whose PostgreSQL is down now cannot confirm the first commits.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"quorate/pgctl/ha"
@@ -88,6 +89,9 @@ func (h *host) commit(a ha.Commit) {
 		rev = h.w.store.rev
 		return err
 	}, func(err error) {
+		if a.What == ha.AcquireLead || strings.HasPrefix(a.What, ha.SyncChange) {
+			h.known.Mem.SyncInDoubt = err != nil
+		}
 		switch {
 		case errors.Is(err, errNoLease):
 			h.known.Lease = ha.Lease{}
@@ -96,6 +100,9 @@ func (h *host) commit(a ha.Commit) {
 			delete(h.lanes, a.In) // unknown: what is true shows in the next view
 		default:
 			h.lanes[a.In] = &busyLane{done: true, until: rev}
+			if ok {
+				h.known.Store.OwnRev = max(h.known.Store.OwnRev, rev)
+			}
 			if a.What == ha.AcquireLead && ok {
 				h.known.Mem.Acquired = dcs.Term{Cluster: clusterID, Rev: rev}
 				h.w.log("%s: took term %d", h.name, rev)

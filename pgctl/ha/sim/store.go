@@ -19,6 +19,7 @@ type store struct {
 	leases map[int64]*lease
 	nextID int64
 	down   bool
+	seen   *dcs.Cluster // the view of its revision: reading it anew for every host was half of a run
 }
 
 type lease struct {
@@ -167,13 +168,18 @@ func (s *store) revoked(id int64) {
 	s.notify()
 }
 
+// view is the cluster as of now. Hosts share it, as nobody may change it.
 func (s *store) view(keys dcs.Keys) *dcs.Cluster {
+	if s.seen != nil && s.seen.Revision == s.rev {
+		return s.seen
+	}
 	kvs := make([]dcs.KV, 0, len(s.keys))
 	for _, kv := range s.keys {
 		kvs = append(kvs, kv)
 	}
 	sort.Slice(kvs, func(i, j int) bool { return kvs[i].Key < kvs[j].Key })
-	return dcs.Parse(keys, clusterID, s.rev, kvs)
+	s.seen = dcs.Parse(keys, clusterID, s.rev, kvs)
+	return s.seen
 }
 
 // notify tells the hosts of a change, as a watch does: soon, unless they are cut off.
