@@ -22,6 +22,7 @@ import (
 
 func TestPatroniHostLost(t *testing.T) {
 	s := newPatroni(t, true)
+	must(t, s.AwaitSync(s.ctx))
 	r := startRig(t, s.ctx, s, s.client, s.hosts)
 	primary := s.Primary(s.ctx)
 	fault := boottime.Now()

@@ -49,6 +49,8 @@ type cluster struct {
 	lab    *lab.Lab
 	hosts  []*lab.Host
 	client *lab.Host
+
+	synchronous bool
 }
 
 // newCluster makes a configured cluster on which nothing runs yet.
@@ -60,7 +62,7 @@ func newCluster(owner, t *testing.T, synchronous bool) *cluster {
 	}
 	path := program(t)
 	l := lab.ForTest(owner)
-	c := &cluster{lab: l, hosts: []*lab.Host{l.Host(t, "pg1"), l.Host(t, "pg2"), l.Host(t, "pg3")}, client: l.Host(t, "app")}
+	c := &cluster{lab: l, hosts: []*lab.Host{l.Host(t, "pg1"), l.Host(t, "pg2"), l.Host(t, "pg3")}, client: l.Host(t, "app"), synchronous: synchronous}
 	stack, err := quoratestack.New(quoratestack.Options{Binary: path, Hosts: c.hosts, Router: c.client, Synchronous: synchronous})
 	must(t, err)
 	c.Stack = stack
@@ -151,6 +153,9 @@ func reportedLoss(t *testing.T, c *cluster) lossRule {
 func (c *cluster) suffer(t *testing.T, f rig.Fault, loss lossRule) {
 	ctx := patience(t)
 	must(t, c.AwaitHealthy(ctx))
+	if c.synchronous {
+		must(t, c.AwaitSync(ctx)) // without one, a lost primary rightly has no successor
+	}
 	r := startRig(t, ctx, c, c.client, c.hosts)
 	scene, err := rig.Look(ctx, c, c.hosts)
 	must(t, err, r.AwaitAnswers(ctx, boottime.Now()))

@@ -22,7 +22,7 @@ func TestTwoDataHostsAndAStoreHost(t *testing.T) {
 	s, err := quoratestack.Start(ctx, quoratestack.Options{
 		Binary: path, Hosts: data, StoreOnly: []*lab.Host{witness}, Router: client, Synchronous: true,
 	})
-	must(t, err)
+	must(t, err, s.AwaitSync(ctx))
 	r := startRig(t, ctx, s, client, data)
 	primary := s.Primary(ctx)
 	fault := boottime.Now()

@@ -40,13 +40,10 @@ func (a *API) Primary(ctx context.Context) *lab.Host {
 
 // status is what we read of GET /patroni.
 type status struct {
-	Role        string `json:"role"`
-	State       string `json:"state"`
 	Replication []struct {
 		Name  string `json:"application_name"`
 		Addr  string `json:"client_addr"`
 		State string `json:"state"`
-		Sync  string `json:"sync_state"`
 	} `json:"replication"`
 }
 
@@ -77,18 +74,24 @@ func (a *API) follows(ctx context.Context, h, primary *lab.Host) error {
 	return fmt.Errorf("%s does not stream to %s, but to %v", primary.Name, h.Name, lead.Replication)
 }
 
-// SyncStandby returns a host that the primary waits for before it acknowledges; nil when there is none.
+// SyncStandby returns a host that may be promoted without loss, by the word of the cluster's state; nil when there is none, and always in asynchronous mode.
+// PostgreSQL's own word comes too early: a standby that the primary waits for is no candidate before the state says so.
 func (a *API) SyncStandby(ctx context.Context) *lab.Host {
-	var lead status
-	primary := a.Primary(ctx)
-	if primary == nil || a.Get(ctx, primary, "/patroni", &lead) != nil {
-		return nil
+	for _, h := range a.Hosts {
+		if code, _, err := a.Call(ctx, h, http.MethodGet, "/sync", nil); err == nil && code == http.StatusOK {
+			return h
+		}
 	}
-	for _, r := range lead.Replication {
-		for _, h := range a.Hosts {
-			if r.Addr == h.IP() && (r.Sync == "sync" || r.Sync == "quorum") {
-				return h
-			}
+	return nil
+}
+
+// AwaitSync waits until there is a synchronous standby.
+func (a *API) AwaitSync(ctx context.Context) error {
+	for a.SyncStandby(ctx) == nil {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("haapi: waiting for a synchronous standby: %w", ctx.Err())
+		case <-time.After(poll):
 		}
 	}
 	return nil

@@ -15,7 +15,9 @@ name: {{.Host.Name}}
 roles: [{{.Roles}}]
 store:
   data_dir: {{.Host.Dir}}/store
+{{- if .Found}}
   expect: {{.Found}}
+{{- end}}
 gossip:
   join: [{{range $i, $h := .Peers}}{{if $i}}, {{end}}{{$h.IP}}{{end}}]
   secret: a lab has no secrets
