@@ -9,12 +9,14 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"quorate/api/etcd2"
 	"quorate/api/etcd3"
 	"quorate/api/rest"
 	"quorate/internal/config"
@@ -241,11 +243,17 @@ func (n *Node) startStore(context.Context) error {
 
 // startFront serves etcd's API.
 func (n *Node) startFront() error {
-	var err error
-	if n.front, err = etcd3.New(etcd3.Options{Store: n.store, Logger: n.log, Registerer: n.reg, Gatherer: n.reg}); err != nil {
+	v2, err := etcd2.New(etcd2.Options{Store: v2Store{n.store}, Logger: n.log})
+	if err != nil {
 		return err
 	}
-	n.onStop("store's API", n.front.Stop)
+	n.front, err = etcd3.New(etcd3.Options{
+		Store: n.store, Logger: n.log, Registerer: n.reg, Gatherer: n.reg, Handlers: map[string]http.Handler{"/v2/": v2},
+	})
+	if err != nil {
+		return err
+	}
+	n.onStop("store's API", func(ctx context.Context) error { v2.Stop(); return n.front.Stop(ctx) })
 	l, err := net.Listen("tcp", net.JoinHostPort(n.cfg.Store.Listen, strconv.Itoa(n.cfg.Store.ClientPort)))
 	if err != nil {
 		return err
