@@ -21,8 +21,9 @@ import (
 type confirmer struct {
 	store *Store
 
-	mu      sync.Mutex // guards waiting
+	mu      sync.Mutex // guards waiting and asking
 	waiting []*confirmation
+	asking  map[raft.ServerID]int // calls on their way, per voter
 	kick    chan struct{}
 }
 
@@ -35,7 +36,30 @@ type confirmation struct {
 // maxBatchedRenewals bounds the renewals of one round.
 const maxBatchedRenewals = 10000
 
-func newConfirmer(s *Store) *confirmer { return &confirmer{store: s, kick: make(chan struct{}, 1)} }
+// maxAsking bounds the calls on their way to one voter. Rounds come one at a time, so only a voter that does not answer
+// ever has more than a few.
+const maxAsking = 16
+
+func newConfirmer(s *Store) *confirmer {
+	return &confirmer{store: s, asking: map[raft.ServerID]int{}, kick: make(chan struct{}, 1)}
+}
+
+// begin counts a call to a voter, or refuses it.
+func (c *confirmer) begin(id raft.ServerID) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.asking[id] >= maxAsking {
+		return false
+	}
+	c.asking[id]++
+	return true
+}
+
+func (c *confirmer) end(id raft.ServerID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.asking[id]--
+}
 
 // confirm returns nil once a quorum confirmed that this node leads, and heard of bounds.
 func (c *confirmer) confirm(ctx context.Context, bounds ...leaseBound) error {
@@ -116,6 +140,10 @@ func (c *confirmer) round(batch []*confirmation) error {
 }
 
 func (c *confirmer) ask(ctx context.Context, srv raft.Server, term uint64, body []byte) error {
+	if !c.begin(srv.ID) {
+		return errNotSent
+	}
+	defer c.end(srv.ID)
 	b, err := c.store.conns.call(ctx, memberID(srv.ID), hostPort(srv.Address), methodConfirm, body)
 	if err != nil {
 		return err

@@ -50,7 +50,8 @@ const promiseFile = "founding.json"
 //   - a host promises itself, on disk, to one founder set at a time, and only while it has no data;
 //   - a set founds a cluster only when every one of its members has promised itself to it;
 //   - a host that was asked to refuse a set and has not promised itself to it writes that down and keeps to it for ever;
-//   - a host gives up a promise only when some member of that set has refused it, since the set can then found nothing.
+//   - a host gives up a promise only when some member of that set has refused it, since the set can then found nothing;
+//     a member whose folder was emptied counts as one that refuses (Store.emptied).
 type promises struct {
 	path string
 	self uint64
@@ -186,11 +187,14 @@ const (
 
 // judge is the decision on a set, from what each of its members answered; a member that did not answer is not in answers.
 func judge(set *FounderSet, answers map[uint64]answer) verdict {
+	for _, a := range answers {
+		if a == answerFounded {
+			return verdictFound
+		}
+	}
 	all := true
 	for _, m := range set.Members {
 		switch answers[m.ID] {
-		case answerFounded:
-			return verdictFound
 		case answerRefused:
 			return verdictDead
 		case answerPromised:

@@ -22,6 +22,7 @@ func TestJudge(t *testing.T) {
 		{"one is busy", map[uint64]answer{1: answerPromised, 2: answerPromised, 3: answerBusy}, verdictWait},
 		{"all promised", map[uint64]answer{1: answerPromised, 2: answerPromised, 3: answerPromised}, verdictFound},
 		{"one refused", map[uint64]answer{1: answerPromised, 2: answerRefused}, verdictDead},
+		{"one has founded, one was emptied since", map[uint64]answer{1: answerPromised, 2: answerRefused, 3: answerFounded}, verdictFound},
 		{"one has founded", map[uint64]answer{1: answerPromised, 3: answerFounded}, verdictFound},
 	} {
 		if got := judge(set, c.answers); got != c.want {

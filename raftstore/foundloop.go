@@ -52,7 +52,7 @@ func (s *Store) foundStep() error {
 		}
 	}
 	if withData {
-		return nil // somebody has data and does not answer: wait for it, never found beside it
+		return errors.New("a host that has data does not answer: waiting for it, since nothing is founded beside it")
 	}
 	self := s.self()
 	founders := choose(self, s.opts.Expect, others)
@@ -171,6 +171,9 @@ func (s *Store) askFounders(ctx context.Context, set *FounderSet, m method, body
 		}
 		wg.Go(func() {
 			r, err := s.askFounder(ctx, member, m, body)
+			if err != nil && s.emptied(ctx, member) {
+				r, err = reply{Answer: answerRefused}, nil
+			}
 			if err != nil {
 				return
 			}
@@ -184,6 +187,13 @@ func (s *Store) askFounders(ctx context.Context, set *FounderSet, m method, body
 	}
 	wg.Wait()
 	return answers, maps.Clone(busy)
+}
+
+// emptied says whether a founder's folder was emptied before the founding: another host answers at its address. The one
+// that was named is gone, and with it whatever it promised.
+func (s *Store) emptied(ctx context.Context, m Member) bool {
+	h, err := s.greetPeer(ctx, m.PeerAddr)
+	return err == nil && h.Member.ID != m.ID
 }
 
 func (s *Store) askFounder(ctx context.Context, to Member, m method, body []byte) (reply, error) {

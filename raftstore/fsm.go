@@ -66,13 +66,31 @@ func (f *fsm) endOnPanic() {
 // Snapshot implements raft.FSM.
 func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
 	defer f.endOnPanic()
-	f.state.mu.Lock()
-	defer f.state.mu.Unlock()
-	if err := f.state.saveV2(); err != nil {
+	snap, err := f.state.snapshot()
+	if err != nil {
 		return nil, err
 	}
-	snap := f.state.be.Snapshot()
 	return &fsmSnapshot{snap: snap, dir: f.state.dir, release: sync.OnceFunc(func() { snap.Close() })}, nil
+}
+
+// snapshot is the backend between two entries.
+func (s *state) snapshot() (backend.Snapshot, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.saveV2(); err != nil {
+		return nil, err
+	}
+	return s.be.Snapshot(), nil
+}
+
+// copy writes a compacted copy of the backend and returns its path.
+func (s *state) copy() (string, error) {
+	snap, err := s.snapshot()
+	if err != nil {
+		return "", err
+	}
+	defer snap.Close()
+	return compactCopy(snap, s.dir)
 }
 
 // Restore implements raft.FSM.

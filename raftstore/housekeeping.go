@@ -40,6 +40,7 @@ func (s *Store) housekeeping() {
 		}
 		s.boundLog(n)
 		s.metrics.observe(s, n)
+		s.tellAddress(n)
 		if s.removed(n) {
 			s.fail(ErrRemoved)
 			return
@@ -137,12 +138,13 @@ func (s *Store) dropRecords(n *node, orphans map[uint64]time.Duration) {
 
 // raiseNoSpace raises the alarm that the quota is used up, as this member's.
 func (s *Store) raiseNoSpace() {
-	if s.state.alarmed(pb.AlarmType_NOSPACE) {
+	if s.state.alarmed(pb.AlarmType_NOSPACE) || !s.raising.CompareAndSwap(false, true) {
 		return
 	}
 	s.log.Error("the store's quota is used up; writes are refused", "quota", s.opts.QuotaBytes,
 		"remedy", "delete keys and compact, or raise the quota")
 	s.wg.Go(func() {
+		defer s.raising.Store(false)
 		ctx, cancel := context.WithTimeout(s.ctx, s.opts.RequestTimeout)
 		defer cancel()
 		s.alarm(ctx, pb.AlarmRequest_ACTIVATE, s.ID())

@@ -120,6 +120,27 @@ func (s *Store) refresh(ctx context.Context, n *node, srv raft.Server, m Member)
 	return nil
 }
 
+// tellAddress has the leader learn under which address this member is now, when it was moved (Options.AdoptFolder): the
+// leader cannot reach it to be asked, so whoever discovery shows is.
+func (s *Store) tellAddress(n *node) {
+	self := s.self()
+	srv, ok := n.server(self.ID)
+	if !ok || srv.Address == raftAddr(self.ID, self.PeerAddr) || s.Leader() != 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, s.opts.RequestTimeout)
+	defer cancel()
+	others, _ := s.greetPeers(ctx)
+	for _, h := range others {
+		if h.Cluster != s.ClusterID() || h.Leader == "" {
+			continue
+		}
+		_, err := s.conns.call(ctx, 0, h.Leader, methodJoin, encodeJSON(joinRequest{Member: self}))
+		s.log.Info("told the leader of this member's new address", "leader", h.Leader, "error", err)
+		return
+	}
+}
+
 // publish makes this member's record say what its configuration says.
 func (s *Store) publish() {
 	for s.ctx.Err() == nil {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/server/v3/auth"
 	etcderrors "go.etcd.io/etcd/server/v3/etcdserver/errors"
 	"go.etcd.io/etcd/server/v3/lease"
 )
@@ -138,7 +139,15 @@ func (s *Store) LeaseTimeToLive(ctx context.Context, r *pb.LeaseTimeToLiveReques
 	if err != nil {
 		return nil, err
 	}
-	return s.timeToLive(r, left), nil
+	resp := s.timeToLive(r, left)
+	return resp, s.guarded(ctx, func(who *auth.AuthInfo) error {
+		for _, key := range resp.Keys {
+			if err := s.state.auth.IsRangePermitted(who, key, nil); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, func() error { return nil })
 }
 
 // goneLease is the time left of a lease that is not there.
@@ -218,8 +227,12 @@ func (s *Store) expireLease(n *node, d dueLease, term uint64) {
 	_, err := s.applyLocal(s.ctx, n, expiry{Lease: d.ID, Grant: d.Grant, Term: term}.encode())
 	switch {
 	case err == nil:
-		s.metrics.expired()
-		s.log.Info("lease expired", "lease", FormatID(uint64(d.ID)))
+		// Not gone when the proposal came too early or too late in this node's leading: then it is tried again.
+		s.state.lessor.withTimes(func(t *leaseTimes, _ time.Duration) { t.reopen(d) })
+		if _, grant, there := s.state.lessor.ttlOf(d.ID); !there || grant != d.Grant {
+			s.metrics.expired()
+			s.log.Info("lease expired", "lease", FormatID(uint64(d.ID)))
+		}
 	case errors.Is(err, errNotLeaderRetry), errors.Is(err, etcderrors.ErrTooManyRequests):
 		s.state.lessor.withTimes(func(t *leaseTimes, _ time.Duration) { t.reopen(d) })
 	default:

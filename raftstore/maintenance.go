@@ -2,13 +2,13 @@ package raftstore
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 
 	"github.com/hashicorp/raft"
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/server/v3/storage/mvcc"
 )
 
 // Version is the version of etcd whose behaviour the store has.
@@ -64,17 +64,23 @@ func (s *Store) IsLearner() bool {
 
 // Defragment gives the free pages of this member's backend file back to the file system. Requests wait meanwhile.
 func (s *Store) Defragment(context.Context) error {
-	s.state.mu.Lock()
-	defer s.state.mu.Unlock()
-	return s.state.be.Defrag()
+	return s.state.kv.reading(func() error {
+		s.state.mu.Lock()
+		defer s.state.mu.Unlock()
+		return s.state.be.Defrag()
+	})
 }
 
 // Hash is the hash of this member's whole backend but for what may differ between members.
-func (s *Store) Hash(context.Context) (uint32, error) {
-	s.state.mu.Lock()
-	defer s.state.mu.Unlock()
-	s.state.be.ForceCommit()
-	return s.state.be.Hash(ignoredInHash)
+func (s *Store) Hash(context.Context) (hash uint32, err error) {
+	err = s.state.kv.reading(func() error {
+		s.state.mu.Lock()
+		defer s.state.mu.Unlock()
+		s.state.be.ForceCommit()
+		hash, err = s.state.be.Hash(ignoredInHash)
+		return err
+	})
+	return hash, err
 }
 
 // HashKV is the hash of all keys up to a revision, 0 for the present one.
@@ -82,7 +88,12 @@ func (s *Store) HashKV(_ context.Context, rev int64) (*pb.HashKVResponse, error)
 	if _, err := s.serving(); err != nil {
 		return nil, err
 	}
-	h, current, err := s.state.kv.HashStorage().HashByRev(rev)
+	var h mvcc.KeyValueHash
+	var current int64
+	err := s.state.kv.reading(func() (err error) {
+		h, current, err = s.state.kv.HashStorage().HashByRev(rev)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -103,16 +114,8 @@ func (s *Store) Snapshot(context.Context) (size int64, r io.ReadCloser, err erro
 	if _, err := s.serving(); err != nil {
 		return 0, nil, err
 	}
-	s.state.mu.Lock()
-	err = s.state.saveV2()
-	snap := s.state.be.Snapshot()
-	s.state.mu.Unlock()
-	if err != nil {
-		return 0, nil, errors.Join(err, snap.Close())
-	}
-	defer snap.Close()
-	path, err := compactCopy(snap, s.state.dir)
-	if err != nil {
+	var path string
+	if err := s.state.kv.reading(func() (err error) { path, err = s.state.copy(); return err }); err != nil {
 		return 0, nil, fmt.Errorf("copy the backend: %w", err)
 	}
 	defer os.Remove(path) // the open file outlives its name

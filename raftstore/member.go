@@ -39,18 +39,13 @@ func readMember(r *reader) Member {
 	}
 }
 
-// peerURLs is what etcd's clients are shown.
-func (m Member) peerURLs() []string {
-	if len(m.PeerURLs) > 0 {
-		return m.PeerURLs
+// proto is the member as etcd's clients are shown it.
+func (m Member) proto(scheme string, learner bool) *pb.Member {
+	urls := m.PeerURLs
+	if len(urls) == 0 {
+		urls = []string{scheme + "://" + m.PeerAddr}
 	}
-	return []string{"http://" + m.PeerAddr}
-}
-
-func (m Member) proto(learner bool) *pb.Member {
-	return &pb.Member{
-		ID: m.ID, Name: m.Name, PeerURLs: m.peerURLs(), ClientURLs: m.ClientURLs, IsLearner: learner,
-	}
+	return &pb.Member{ID: m.ID, Name: m.Name, PeerURLs: urls, ClientURLs: m.ClientURLs, IsLearner: learner}
 }
 
 // FormatID is a member or cluster id as etcd prints it and as Raft's server id: hexadecimal.

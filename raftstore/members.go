@@ -56,7 +56,7 @@ func (s *Store) MemberAdd(ctx context.Context, r *pb.MemberAddRequest) (*pb.Memb
 	if err := s.changeMembers(ctx, memberChange{Op: opAdd, Member: m}); err != nil {
 		return nil, err
 	}
-	return &pb.MemberAddResponse{Header: s.Header(), Member: m.proto(r.IsLearner), Members: s.Members()}, nil
+	return &pb.MemberAddResponse{Header: s.Header(), Member: m.proto(s.scheme(), r.IsLearner), Members: s.Members()}, nil
 }
 
 // peerURLAddr is the host:port of a member's peer URLs: our members have one.
@@ -142,7 +142,7 @@ func (s *Store) Members() []*pb.Member {
 		if !ok {
 			m = Member{ID: memberID(srv.ID), PeerAddr: hostPort(srv.Address)}
 		}
-		list = append(list, m.proto(srv.Suffrage != raft.Voter))
+		list = append(list, m.proto(s.scheme(), srv.Suffrage != raft.Voter))
 	}
 	slices.SortFunc(list, func(a, b *pb.Member) int {
 		if a.ID < b.ID {
@@ -151,6 +151,14 @@ func (s *Store) Members() []*pb.Member {
 		return 1
 	})
 	return list
+}
+
+// scheme is that of peer URLs.
+func (s *Store) scheme() string {
+	if s.opts.TLS != nil {
+		return "https"
+	}
+	return "http"
 }
 
 // changeMembers has the leader make a change, and waits until this node knows of it.

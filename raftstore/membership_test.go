@@ -3,6 +3,7 @@ package raftstore
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -57,6 +58,62 @@ func TestFoundingSurvivesRestarts(t *testing.T) {
 	if got := c.get(2, "k"); got != "v" {
 		t.Errorf("read %q", got)
 	}
+}
+
+// A host that was named a founder and emptied before it promised does not hold the others up for ever.
+func TestFounderThatWasEmptied(t *testing.T) {
+	c := newCluster(t, 3, nil)
+	set := &FounderSet{Name: "stuck", Members: []Member{{ID: 1 << 62, PeerAddr: c.members[2].opts.Listen}}}
+	for i := range 2 {
+		id, err := newIdentity(c.members[i].opts.Dir, c.members[i].opts.MachineID, c.members[i].opts.Listen)
+		if err != nil {
+			t.Fatal(err)
+		}
+		set.Members = append(set.Members, Member{ID: id.ID, PeerAddr: id.PeerAddr})
+	}
+	sortedMembers(set.Members)
+	for i := range 2 {
+		if err := writeJSON(filepath.Join(c.members[i].opts.Dir, promiseFile), promiseRecord{Promised: set}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.openAll()
+	for i := range 3 {
+		c.waitReady(i)
+		if got := c.store(i).ClusterID(); got == set.clusterID() || got != c.store(0).ClusterID() {
+			t.Errorf("member %d is in cluster %x", i, got)
+		}
+	}
+}
+
+// A member that moved to another address is reachable there once its folder was adopted.
+func TestMemberMoves(t *testing.T) {
+	c := started(t, 3, nil)
+	who := c.others(c.leader())[0]
+	c.kill(who)
+	m := c.members[who]
+	c.mu.Lock()
+	c.wires.mu.Lock()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.opts.Listen, m.opts.AdoptFolder = ln.Addr().String(), true
+	c.wires.owner[m.opts.Listen] = who
+	c.wires.mu.Unlock()
+	c.mu.Unlock()
+	ln.Close()
+	c.put(c.leader(), "k", "v")
+	c.open(who)
+	c.waitReady(who)
+	if got := c.get(who, "k"); got != "v" {
+		t.Errorf("read %q", got)
+	}
+	waitFor(t, "its record", func() bool {
+		return slices.ContainsFunc(c.store(c.leader()).Members(), func(x *pb.Member) bool {
+			return x.ID == c.store(who).ID() && x.PeerURLs[0] == "http://"+m.opts.Listen
+		})
+	})
 }
 
 func TestRestartOfAllKeepsEverything(t *testing.T) {

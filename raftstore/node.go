@@ -138,7 +138,7 @@ func (s *Store) newRaftTransport(n *node, self raft.Server, cfg *raft.Config) *t
 	t.acked = n.ann.acked
 	t.stalled = s.disk.stalled
 	t.leads = n.leads
-	t.listed = n.listed
+	t.listed = n.addressed
 	return t
 }
 
@@ -215,6 +215,12 @@ func (n *node) server(id uint64) (raft.Server, bool) {
 		}
 	}
 	return raft.Server{}, false
+}
+
+// addressed says whether the configuration has the server at that address.
+func (n *node) addressed(s raft.Server) bool {
+	srv, ok := n.server(memberID(s.ID))
+	return ok && srv.Address == s.Address
 }
 
 func (n *node) listed(id raft.ServerID) bool {

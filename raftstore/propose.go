@@ -206,6 +206,8 @@ func (s *Store) serving() (*node, error) {
 		return nil, etcderrors.ErrStopped
 	case n == nil || !s.caughtUp.Load():
 		return nil, etcderrors.ErrNoLeader
+	case s.disk.stalled():
+		return nil, etcderrors.ErrUnhealthy // what is committed elsewhere does not come through here
 	}
 	return n, nil
 }

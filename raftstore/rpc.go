@@ -9,6 +9,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	etcderrors "go.etcd.io/etcd/server/v3/etcdserver/errors"
 )
 
 // Our RPC: many calls at once over one connection. A frame is its length (4 bytes), the call's number (8 bytes) and a
@@ -129,6 +131,9 @@ func (s *rpcServer) serve(conn net.Conn, g greeting) {
 func (s *rpcServer) answer(ctx context.Context, out *frameWriter, g greeting, id uint64, m method, body []byte) {
 	reply, err := s.handle(ctx, m, g, body)
 	tag := byte(0)
+	if err == nil && len(reply) > maxFrame-9 {
+		err = etcderrors.ErrRequestTooLarge
+	}
 	if err != nil {
 		tag, reply = 1, []byte(wireText(err))
 	}

@@ -43,6 +43,7 @@ type Store struct {
 	node atomic.Pointer[node]
 	// caughtUp opens the gate for requests: see catchUp.
 	caughtUp atomic.Bool
+	raising  atomic.Bool // the alarm for want of space is being raised
 	flow     flow
 	lead     leadership
 	leader   leaderWatch

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strconv"
 	"strings"
@@ -83,11 +84,11 @@ type transport struct {
 	local    chan raft.RPC
 	consumer chan raft.RPC
 
-	stalled func() bool                 // is the own log disk hanging?
-	leads   func(term uint64) bool      // does this node still lead in term?
-	acked   func(raft.Server)           // a follower stored entries
-	listed  func(id raft.ServerID) bool // is the server still in the configuration?
-	closing chan struct{}               // closed when the store closes
+	stalled func() bool            // is the own log disk hanging?
+	leads   func(term uint64) bool // does this node still lead in term?
+	acked   func(raft.Server)      // a follower stored entries
+	listed  func(raft.Server) bool // is the server still in the configuration, at that address?
+	closing chan struct{}          // closed when the store closes
 	once    sync.Once
 	mu      sync.Mutex // guards peers
 	peers   map[raft.ServerID]*peerProgress
@@ -104,11 +105,15 @@ type peerProgress struct {
 
 var (
 	errDiskStalled = errors.New("raftstore: heartbeat withheld: the log disk hangs")
+	errAway        = errors.New("raftstore: the peer does not answer heartbeats")
 	errNotListed   = errors.New("raftstore: the server is no longer addressed")
 )
 
 // idleRetry is how often a peer that is away is tried when no heartbeat tells that it is back.
 const idleRetry = 200 * time.Millisecond
+
+// snapshotPatience is how recently a peer must have answered to be sent a snapshot.
+const snapshotPatience = time.Second
 
 func newTransport(n *raft.NetworkTransport) *transport {
 	t := &transport{
@@ -166,7 +171,7 @@ func (t *transport) AppendEntries(id raft.ServerID, addr raft.ServerAddress, req
 			}
 			return nil
 		}
-		if err := t.await(id, req.Term, alive, err); err != nil {
+		if err := t.await(raft.Server{ID: id, Address: addr}, req.Term, alive, err); err != nil {
 			return err
 		}
 	}
@@ -195,7 +200,7 @@ func (t *transport) heartbeat(id raft.ServerID, addr raft.ServerAddress, req *ra
 // await waits until a peer that did not answer should be tried again. Failing at once would make Raft back off, in the
 // end for ten seconds and more, and a follower that came back would wait that long for its first entry. It gives up, with
 // the error, when this node no longer leads in that term or the peer is no longer addressed.
-func (t *transport) await(id raft.ServerID, term uint64, alive <-chan struct{}, err error) error {
+func (t *transport) await(peer raft.Server, term uint64, alive <-chan struct{}, err error) error {
 	timer := time.NewTimer(idleRetry)
 	defer timer.Stop()
 	select {
@@ -207,10 +212,28 @@ func (t *transport) await(id raft.ServerID, term uint64, alive <-chan struct{}, 
 	if !t.leads(term) {
 		return err
 	}
-	if !t.listed(id) {
+	if !t.listed(peer) {
 		return fmt.Errorf("%w: %w", errNotListed, err)
 	}
 	return nil
+}
+
+// InstallSnapshot implements raft.Transport. It waits for a peer that is away before it sends: a failure would make Raft
+// back off, as in AppendEntries, and the data can be read only once.
+func (t *transport) InstallSnapshot(id raft.ServerID, addr raft.ServerAddress, req *raft.InstallSnapshotRequest,
+	resp *raft.InstallSnapshotResponse, data io.Reader) error {
+	for !t.heardWithin(id, snapshotPatience) {
+		if err := t.await(raft.Server{ID: id, Address: addr}, req.Term, t.aliveChan(id), errAway); err != nil {
+			return err
+		}
+	}
+	return t.NetworkTransport.InstallSnapshot(id, addr, req, resp, data)
+}
+
+func (t *transport) heardWithin(id raft.ServerID, d time.Duration) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return time.Since(t.peer(id).heard) < d
 }
 
 // AppendEntriesPipeline implements raft.Transport. Pipelining wedged followers behind a slow disk (hashicorp/raft#612).
