@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -36,13 +37,18 @@ func (r *Router) bringIntoUse() {
 		r.mu.Unlock()
 		return
 	}
+	ruler := next
+	if r.revoked {
+		r.revoked, ruler = false, &Table{Backends: next.Backends}
+	}
+	verdict := func(s *session) reason { return s.verdict(ruler, now) }
 	var doomed []*session
-	if !sameShape(r.table, next) || next.Expired(now) {
-		doomed = slices.DeleteFunc(r.allSessions(), func(s *session) bool { return s.verdict(next, now) == "" })
+	if !sameShape(r.table, ruler) || ruler.Expired(now) {
+		doomed = slices.DeleteFunc(r.allSessions(), func(s *session) bool { return verdict(s) == "" })
 	}
 	r.mu.Unlock()
 
-	endAll(doomed, func(s *session) reason { return s.verdict(next, now) })
+	endAll(doomed, verdict)
 
 	r.mu.Lock()
 	r.install(next, now)
@@ -56,30 +62,42 @@ func (r *Router) bringIntoUse() {
 	close(done)
 }
 
-// install makes t the table in use and wakes the clients that wait; called with mu held.
+// install makes t the table in use; called with mu held. Tables come with every renewal of the lease and mostly say the same: then
+// nobody is woken for them.
 func (r *Router) install(t *Table, now boottime.Instant) {
+	news := r.table == nil || r.ranOut || r.missed || t.Expired(now) || r.table.Term != t.Term || !slices.EqualFunc(r.table.Backends, t.Backends, sameBackend)
 	if r.table == nil || r.table.Term != t.Term {
 		r.log.Info("the primary's term changed", "term", t.Term.String(), "primary", primaryName(t))
 	}
 	if r.table != t {
 		r.tableAt = now
-		clear(r.suspects)
 	}
-	r.table = t
-	for _, s := range r.sessions {
-		s.adopt(t)
+	r.table, r.ranOut, r.missed = t, t.Expired(now), false
+	if news {
+		clear(r.suspects)
+		for _, s := range r.sessions {
+			s.adopt(t)
+		}
 	}
 	for _, l := range r.listeners {
-		l.lagging = Laggards(t, l.opts.Rule, l.lagging)
-		l.refresh(t, now)
-		l.queue.wakeAll()
+		l.follow(t, now, news)
 	}
-	if t.Expired(now) {
+	if r.ranOut {
 		return // an alarm in the past would ring for ever
 	}
 	if err := r.alarm.set(t.ValidUntil); err != nil {
 		r.log.Error("cannot arm the table's expiry; treating it as expired", "err", err)
 		t.ValidUntil = now
+	}
+}
+
+// follow applies the listener's lag limits, and lets its waiting clients look if that or anything else in the table is new.
+func (l *listener) follow(t *Table, now boottime.Instant, news bool) {
+	before := l.lagging
+	l.lagging = Laggards(t, l.opts.Rule, before)
+	if news || !maps.Equal(before, l.lagging) {
+		l.refresh(t, now)
+		l.queue.wakeAll()
 	}
 }
 
@@ -119,6 +137,12 @@ func sameShape(a, b *Table) bool {
 	return a != nil && a.Term == b.Term && slices.EqualFunc(a.Backends, b.Backends, func(x, y Backend) bool {
 		return x.Name == y.Name && x.Addr == y.Addr && x.Role == y.Role
 	})
+}
+
+// sameBackend compares all but the lag, which changes all the time.
+func sameBackend(x, y Backend) bool {
+	return x.Name == y.Name && x.Addr == y.Addr && x.Role == y.Role && x.Sync == y.Sync && x.Running == y.Running && x.Zone == y.Zone &&
+		x.Tags.NoLoadBalance == y.Tags.NoLoadBalance && maps.Equal(x.Tags.Custom, y.Tags.Custom)
 }
 
 // endAll ends sessions all at once and waits, for a bounded time, until none of them passes bytes any more.

@@ -10,8 +10,9 @@ import (
 
 // choose asks Pick with what the router knows now; called with mu held.
 func (r *Router) choose(l *listener, host string) (Choice, Refusal) {
-	if r.next != nil {
-		return Choice{}, RefusalNoTable // sessions of the old one are being ended
+	if r.changing() {
+		r.missed = true
+		return Choice{}, RefusalNoTable
 	}
 	if o := l.opts; o.MaxSessions > 0 && l.total.now >= o.MaxSessions || o.MaxPerClient > 0 && l.clients[host] >= o.MaxPerClient {
 		return Choice{}, RefusalLimit
@@ -44,6 +45,9 @@ func (r *Router) choose(l *listener, host string) (Choice, Refusal) {
 		Load:    func(name string) int { return r.load(name) },
 	})
 }
+
+// changing says whether a table waits that will end sessions: nobody is sent anywhere by the present one any more. Called with mu held.
+func (r *Router) changing() bool { return r.next != nil && (r.revoked || !sameShape(r.table, r.next)) }
 
 // present counts the sessions of all listeners; called with mu held.
 func (r *Router) present() (n int) {
@@ -100,7 +104,7 @@ func (r *Router) suspect(l *listener, b Backend, err error) {
 func (r *Router) register(s *session) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.next != nil || r.table == nil || r.ctx.Err() != nil {
+	if r.changing() || r.table == nil || r.ctx.Err() != nil {
 		return false
 	}
 	s.adopt(r.table)

@@ -46,10 +46,13 @@ type Router struct {
 
 	mu        sync.Mutex // guards what follows, and the queues of the listeners
 	listeners []*listener
-	next      *Table // published, not in use yet; while it waits nobody is sent anywhere
+	next      *Table // published, not in use yet
+	revoked   bool   // every session to a primary is to be ended, whatever next says
+	missed    bool   // a client had to wait for next to be used, and must be woken even if it says nothing new
 	nextNo    uint64 // counts the published tables
 	table     *Table // in use
 	tableNo   uint64 // its number
+	ranOut    bool   // it had expired when it was last looked at
 	draining  Term   // no session is started under it
 	tableAt   boottime.Instant
 	suspects  map[string]boottime.Instant // backends that failed since the table came, and until when they are left alone
@@ -161,6 +164,7 @@ func (r *Router) Revoke(ctx context.Context) error {
 		without = *r.table
 	}
 	without.Term = Term{}
+	r.revoked = true // also if another table overtakes this one
 	number := r.put(&without)
 	for r.tableNo < number {
 		done := r.applied

@@ -159,6 +159,31 @@ func TestRevokeReturnsWhenSessionsAreGone(t *testing.T) {
 	}
 }
 
+// A revocation holds even if a table that says otherwise overtakes it.
+func TestRevokeIsNotOvertaken(t *testing.T) {
+	a := newServer(t, "a")
+	r := newRouter(t, nil)
+	table := tableOf(1, a.backend(RolePrimary))
+	for range 30 {
+		r.Publish(table)
+		c := login(t, r, "primary")
+		done := make(chan error, 1)
+		go func() { done <- r.Revoke(t.Context()) }()
+		for end := false; !end; {
+			select {
+			case err := <-done:
+				if err != nil {
+					t.Fatal(err)
+				}
+				end = true
+			default:
+				r.Publish(table)
+			}
+		}
+		expectError(t, c, stateAdminShutdown)
+	}
+}
+
 func TestVanishedReplicaEndsItsSessions(t *testing.T) {
 	a, b := newServer(t, "a"), newServer(t, "b")
 	r := newRouter(t, nil)
@@ -278,5 +303,43 @@ func TestKill(t *testing.T) {
 	eventually(t, "no session", func() bool { return len(r.Sessions()) == 0 })
 	if err := r.Kill(1); !errors.Is(err, ErrNoSession) {
 		t.Fatalf("Kill of a session that is gone: %v", err)
+	}
+}
+
+// Tables come with every renewal and mostly say nothing new. Clients that arrive just then must neither wait nor be forgotten.
+func TestRenewalsDisturbNobody(t *testing.T) {
+	a := newServer(t, "a")
+	r := newRouter(t, nil)
+	table := tableOf(1, a.backend(RolePrimary))
+	r.Publish(table)
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				table.ValidUntil = boottime.Now().Add(time.Hour)
+				r.Publish(table)
+			}
+		}
+	}()
+	kept := login(t, r, "primary")
+	for range 200 {
+		c := login(t, r, "primary")
+		_ = c.Close()
+	}
+	expectEcho(t, kept, "sessions of the same term live on")
+	close(stop)
+	<-done
+	// The other way round: a client that waits because a change is under way goes through when that turns out to be the old table again.
+	for range 100 {
+		c := dialRouter(t, r, "primary")
+		write(t, c, startup("ann", "shop"))
+		r.Publish(tableOf(0, a.backend(RoleReplica)))
+		r.Publish(table)
+		expectMessage(t, c, 'R')
+		_ = c.Close()
 	}
 }
