@@ -86,7 +86,7 @@ func (d *decider) primary() {
 		d.do(FenceNow{Why: "PostgreSQL hangs"})
 		return
 	}
-	if d.clusterKeys() || d.askedToHandOver() {
+	if d.resume() || d.clusterKeys() || d.askedToHandOver() {
 		return
 	}
 	if d.s.Asked.Restart != nil {

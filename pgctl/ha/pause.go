@@ -57,21 +57,15 @@ func (d *decider) askedToHandOverPaused() bool {
 	return d.cluster.Failover.Candidate != "" && d.askedToHandOver()
 }
 
-// resume ends what a pause began: the deadline stands again before the record goes.
+// resume ends what a pause began: the deadline stands again (the caller arms the fence) before the record goes. It says whether
+// there is still something to do.
 func (d *decider) resume() bool {
 	u := d.cluster.Unfenced
 	if u == nil || u.Node != d.s.Self.Name {
 		return false
 	}
-	l := d.cluster.Leader
-	if l == nil || !d.s.holdsKey() {
-		return false
-	}
-	d.arm(l.Term)
-	if d.s.Fence.Unfenced || !d.armed(l.Term) {
-		if d.s.leaseValid(0) {
-			d.do(ArmFence{Term: l.Term, Deadline: d.s.fenceDeadline()})
-		}
+	d.because(CodeLeading, "the pause is over: putting the fence back in force")
+	if d.s.Fence.Unfenced || !d.armed(d.cluster.Leader.Term) {
 		return true
 	}
 	return d.commit("end the record of running without a fence", dcs.Txn{If: d.mine(), Then: []dcs.Op{dcs.Delete(d.s.Keys.Unfenced())}})
