@@ -26,7 +26,7 @@ func names(cs []postgres.Correction) string {
 }
 
 func TestConfiguration(t *testing.T) {
-	ctx := context1(t)
+	ctx := bounded(t)
 	a := newNode(t, "node-a").bootstrap()
 	for q, want := range map[string]string{
 		"SHOW wal_log_hints": "on", "SHOW hot_standby": "on", "SHOW restart_after_crash": "off", "SHOW wal_level": "replica", "SHOW cluster_name": "test",
@@ -48,7 +48,7 @@ func TestConfiguration(t *testing.T) {
 	}
 
 	c := testConfig()
-	c.HBA = []string{"host all all 127.0.0.1/32 scram-sha-256", "host replication replicator 127.0.0.1/32 scram-sha-256"}
+	c.HBA = []string{"host all all 127.0.0.1/32 md5", "host replication replicator 127.0.0.1/32 md5"}
 	for k, v := range map[string]string{
 		"max_connections": "40", "work_mem": "7MB", "wal_buffers": "zzz", "no_such_parameter": "1", "listen_addresses": "*", "max_wal_senders": "1", "custom.setting": "x",
 	} {
@@ -96,7 +96,7 @@ func TestConfiguration(t *testing.T) {
 
 // A standby must have as much room as its primary had, until the primary has run with less.
 func TestStandbyIsRaisedToItsPrimary(t *testing.T) {
-	ctx := context1(t)
+	ctx := bounded(t)
 	a := newNode(t, "node-a")
 	c := testConfig()
 	c.Params["max_connections"] = "60"
@@ -121,7 +121,7 @@ func TestStandbyIsRaisedToItsPrimary(t *testing.T) {
 }
 
 func TestSlots(t *testing.T) {
-	ctx := context1(t)
+	ctx := bounded(t)
 	a := newNode(t, "node-a").bootstrap()
 	a.ok(a.SyncSlots(ctx, []string{"b", "c"}, nil))
 	a.ok(a.EnsureSlot(ctx, "b"))

@@ -21,7 +21,7 @@ func (n *node) chown(path string) {
 }
 
 func TestBadFolders(t *testing.T) {
-	ctx := context1(t)
+	ctx := bounded(t)
 	good := newNode(t, "good")
 	good.ok(good.Initdb(ctx, instance.InitdbOptions{Args: []string{"--no-sync"}}))
 	for _, c := range []struct {
@@ -74,7 +74,7 @@ func TestWrongOwner(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can make a folder that belongs to somebody else")
 	}
-	ctx := context1(t)
+	ctx := bounded(t)
 	n := newNode(t, "x")
 	n.ok(n.Initdb(ctx, instance.InitdbOptions{Args: []string{"--no-sync"}}))
 	n.ok(os.Chown(n.dir, 12345, 12345))
@@ -86,7 +86,7 @@ func TestWrongOwner(t *testing.T) {
 }
 
 func TestInitdbAndCloneNeedAnEmptyFolder(t *testing.T) {
-	ctx := context1(t)
+	ctx := bounded(t)
 	a := newNode(t, "a").bootstrap()
 	for _, content := range []string{"notes.txt", "PG_VERSION"} {
 		n := newNode(t, "x")
@@ -121,7 +121,7 @@ func TestInitdbAndCloneNeedAnEmptyFolder(t *testing.T) {
 
 func TestInitdbRefusesWhatTheAgentSets(t *testing.T) {
 	n := newNode(t, "x")
-	if err := n.Initdb(context1(t), instance.InitdbOptions{Args: []string{"--pgdata=/x"}}); err == nil || !strings.Contains(err.Error(), "--pgdata") {
+	if err := n.Initdb(bounded(t), instance.InitdbOptions{Args: []string{"--pgdata=/x"}}); err == nil || !strings.Contains(err.Error(), "--pgdata") {
 		t.Error(err)
 	}
 }
@@ -148,7 +148,7 @@ func TestStateFolderInDataFolderIsRefused(t *testing.T) {
 
 // A postmaster that somebody else started is noticed, adopted and stopped; a stale pid file is not mistaken for one.
 func TestAdopt(t *testing.T) {
-	ctx := context1(t)
+	ctx := bounded(t)
 	a := newNode(t, "a").bootstrap()
 	a.ok(a.SetSynchronous(ctx, postgres.SyncNames{Names: []string{"other"}}))
 	pid, err := a.Running(ctx)

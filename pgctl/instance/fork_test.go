@@ -9,7 +9,7 @@ import (
 
 // Two isolated promotions take the same number. pg_rewind would find nothing to do; comparing the contents shows the fork.
 func TestTwoTimelinesOfOneNumber(t *testing.T) {
-	ctx := context1(t)
+	ctx := bounded(t)
 	a := newNode(t, "node-a").bootstrap()
 	a.sql("CREATE TABLE t(i int)")
 	b := newNode(t, "node-b").standbyOf(a)
@@ -45,7 +45,7 @@ func TestRewindOfAStandbyThatIsAhead(t *testing.T) {
 		paused bool
 	}{{"replayed", false}, {"only received", true}} {
 		t.Run(c.name, func(t *testing.T) {
-			ctx := context1(t)
+			ctx := bounded(t)
 			a := newNode(t, "node-a").bootstrap()
 			a.sql("CREATE TABLE t(i int)")
 			b := newNode(t, "node-b").standbyOf(a)
@@ -54,8 +54,7 @@ func TestRewindOfAStandbyThatIsAhead(t *testing.T) {
 			b.await("SELECT count(*) FROM pg_class WHERE relname = 't'", "1")
 			b.must(b.StopReceiver(ctx))
 			if c.paused {
-				s.sql("SELECT pg_wal_replay_pause()")
-				s.await("SELECT pg_get_wal_replay_pause_state()", "paused")
+				s.pauseReplay()
 			}
 			a.sql("INSERT INTO t VALUES (1)")
 			flushed := a.sql("SELECT pg_current_wal_flush_lsn()")

@@ -26,7 +26,8 @@ import (
 // testTimeout is how long anything in a test may take before the test gives up.
 const testTimeout = 60 * time.Second
 
-func context1(t *testing.T) context.Context {
+// bounded is a context that ends with the test, or when the test has taken too long.
+func bounded(t *testing.T) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 	t.Cleanup(cancel)
@@ -36,6 +37,9 @@ func context1(t *testing.T) context.Context {
 // requirePostgres skips a test on a machine without PostgreSQL.
 func requirePostgres(t *testing.T) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("starts real servers, which takes a second each")
+	}
 	hits, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
 	if _, err := exec.LookPath("initdb"); err != nil && len(hits) == 0 {
 		t.Skip("PostgreSQL's programs are not installed on this machine")
@@ -164,7 +168,7 @@ func (n *node) ok(err error) {
 // bootstrap makes a new cluster and opens it.
 func (n *node) bootstrap() *node {
 	n.t.Helper()
-	ctx := context1(n.t)
+	ctx := bounded(n.t)
 	n.initialize()
 	n.ok(n.StartPrimary(ctx, postgres.SyncNames{}))
 	n.ok(n.PostBootstrap(ctx))
@@ -183,7 +187,7 @@ func (n *node) upstream(of *node) postgres.Upstream {
 // standbyOf clones of and follows it.
 func (n *node) standbyOf(of *node) *node {
 	n.t.Helper()
-	ctx := context1(n.t)
+	ctx := bounded(n.t)
 	n.ok(n.Clone(ctx, n.cloneOptions(of)))
 	n.ok(n.StartStandby(ctx, n.upstream(of)))
 	of.awaitStreaming(n.name)
@@ -195,7 +199,7 @@ func (n *node) connect() *pgconn.PgConn {
 	cfg, err := pgconn.ParseConfig(fmt.Sprintf("host=127.0.0.1 port=%d user=postgres dbname=postgres sslmode=disable connect_timeout=5", n.port))
 	n.ok(err)
 	cfg.Password = password
-	c, err := pgconn.ConnectConfig(context1(n.t), cfg)
+	c, err := pgconn.ConnectConfig(bounded(n.t), cfg)
 	n.ok(err)
 	return c
 }
@@ -205,7 +209,7 @@ func (n *node) sql(q string) string {
 	n.t.Helper()
 	c := n.connect()
 	defer c.Close(context.Background())
-	res, err := c.Exec(context1(n.t), q).ReadAll()
+	res, err := c.Exec(bounded(n.t), q).ReadAll()
 	if err != nil {
 		n.t.Fatalf("%s: %s: %v", n.name, q, err)
 	}

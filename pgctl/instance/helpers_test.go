@@ -73,6 +73,22 @@ func (n *node) copyOf(o *node) {
 	}))
 }
 
+// pauseReplay stops a standby from applying what it receives.
+func (n *node) pauseReplay() {
+	n.t.Helper()
+	n.sql("SELECT pg_wal_replay_pause()")
+	if n.atLeast(14) { // before, there is no way to tell that it has begun
+		n.await("SELECT pg_get_wal_replay_pause_state()", "paused")
+	}
+}
+
+func (n *node) atLeast(major int) bool {
+	n.t.Helper()
+	v, err := n.Version(bounded(n.t))
+	n.ok(err)
+	return v.AtLeast(major)
+}
+
 // tree is a listing of the folder by which a change shows.
 func (n *node) tree() string {
 	var b strings.Builder

@@ -8,7 +8,7 @@ import (
 )
 
 func TestLifeOfACluster(t *testing.T) {
-	ctx := context1(t)
+	ctx := bounded(t)
 	a := newNode(t, "node-a")
 	a.ok(a.Initdb(ctx, instance.InitdbOptions{Args: []string{"--no-sync"}}))
 	a.ok(a.StartPrimary(ctx, postgres.SyncNames{}))

@@ -47,7 +47,7 @@ func (n *node) watchSamples(o instance.MonitorOptions) (m *instance.Monitor, nex
 }
 
 func TestMonitorSeesPrimaryAndStandby(t *testing.T) {
-	ctx := context1(t)
+	ctx := bounded(t)
 	a := newNode(t, "node-a").bootstrap()
 	b := newNode(t, "node-b").standbyOf(a)
 	a.ok(a.EnsureSlot(ctx, "node_b"))
@@ -127,7 +127,7 @@ func TestMonitorOfAHungServer(t *testing.T) {
 func TestMonitorRefusesAnotherServer(t *testing.T) {
 	a := newNode(t, "node-a").bootstrap()
 	b := newNode(t, "node-b", func(o *instance.Options) { o.Port, o.SocketDir = a.port, a.opt.SocketDir })
-	b.ok(b.Initdb(context1(t), instance.InitdbOptions{Args: []string{"--no-sync"}}))
+	b.ok(b.Initdb(bounded(t), instance.InitdbOptions{Args: []string{"--no-sync"}}))
 	_, next := b.watchSamples(instance.MonitorOptions{Interval: 20 * time.Millisecond})
 	s := next("a refusal", func(s instance.Sample) bool { return s.Err != nil })
 	b.wantErr(s.Err, instance.ErrWrongServer)

@@ -14,7 +14,7 @@ import (
 // crash kills the postmaster and waits until its children have noticed.
 func (n *node) crash() {
 	n.t.Helper()
-	ctx := context1(n.t)
+	ctx := bounded(n.t)
 	n.ok(n.sup.Signal(ctx, syscall.SIGKILL))
 	n.must(n.sup.Wait(ctx))
 	n.eventually(func() bool { return n.LastExit().PID != 0 }, func() string { return "its end is not noticed" })
@@ -24,12 +24,12 @@ func (n *node) crash() {
 func failover(a, b *node) {
 	a.t.Helper()
 	a.crash()
-	_, err := b.Promote(context1(b.t), postgres.SyncNames{})
+	_, err := b.Promote(bounded(b.t), postgres.SyncNames{})
 	b.ok(err)
 }
 
 func TestRewindKeepsAndCountsWhatIsLost(t *testing.T) {
-	ctx := context1(t)
+	ctx := bounded(t)
 	a := newNode(t, "node-a").bootstrap()
 	a.sql("CREATE TABLE t(i int)")
 	b := newNode(t, "node-b").standbyOf(a)
@@ -92,7 +92,7 @@ func (n *node) wantReport(r instance.LossReport) {
 
 // A primary that crashed with nothing of its own needs no rewind, although the recovery of its crash would write log of its own.
 func TestCrashedPrimaryWithoutLossFollows(t *testing.T) {
-	ctx := context1(t)
+	ctx := bounded(t)
 	a := newNode(t, "node-a").bootstrap()
 	b := newNode(t, "node-b").standbyOf(a)
 	a.sql("CREATE TABLE t(i int)")
@@ -117,7 +117,7 @@ func TestCrashedPrimaryWithoutLossFollows(t *testing.T) {
 }
 
 func TestCrashRecoveryInPlace(t *testing.T) {
-	ctx := context1(t)
+	ctx := bounded(t)
 	a := newNode(t, "node-a").bootstrap()
 	a.sql("CREATE TABLE t(i int); INSERT INTO t VALUES (1)")
 	a.crash()
@@ -142,7 +142,7 @@ func TestCrashRecoveryInPlace(t *testing.T) {
 
 // A failed dry run leaves the folder as it was; a rewind that was broken off leaves one that nothing starts.
 func TestRewindBrokenOff(t *testing.T) {
-	ctx := context1(t)
+	ctx := bounded(t)
 	a := newNode(t, "node-a").bootstrap()
 	a.sql("CREATE TABLE t(i int)")
 	b := newNode(t, "node-b").standbyOf(a)

@@ -19,7 +19,7 @@ func (n *node) commits(sql string) bool {
 	n.t.Helper()
 	c := n.connect()
 	defer c.Close(context.Background())
-	ctx, cancel := context.WithCancel(context1(n.t))
+	ctx, cancel := context.WithCancel(bounded(n.t))
 	defer cancel()
 	done := make(chan error, 1)
 	pid := c.PID()
@@ -40,7 +40,7 @@ func (n *node) commits(sql string) bool {
 }
 
 func TestSynchronousNames(t *testing.T) {
-	ctx := context1(t)
+	ctx := bounded(t)
 	a := newNode(t, "node-a").bootstrap()
 	a.sql("CREATE TABLE t(i int)")
 	b := newNode(t, "node-b").standbyOf(a)
@@ -91,13 +91,12 @@ func TestSynchronousNames(t *testing.T) {
 
 // A standby whose replay stands still would receive and acknowledge for ever if its startup process had to notice.
 func TestStopReceiverWhileReplayIsPaused(t *testing.T) {
-	ctx := context1(t)
+	ctx := bounded(t)
 	a := newNode(t, "node-a").bootstrap()
 	a.sql("CREATE TABLE t(i int)")
 	b := newNode(t, "node-b").standbyOf(a)
 	b.await("SELECT count(*) FROM pg_class WHERE relname = 't'", "1")
-	b.sql("SELECT pg_wal_replay_pause()")
-	b.await("SELECT pg_get_wal_replay_pause_state()", "paused")
+	b.pauseReplay()
 	a.sql("INSERT INTO t VALUES (1)")
 	flushed, err := postgres.ParseLSN(a.sql("SELECT pg_current_wal_flush_lsn()"))
 	a.ok(err)
@@ -131,7 +130,7 @@ func TestOneOperationAtATime(t *testing.T) {
 		}
 	}
 	b.open()
-	ctx, cancel := context.WithCancel(context1(t))
+	ctx, cancel := context.WithCancel(bounded(t))
 	done := make(chan error, 1)
 	go func() { done <- b.Clone(ctx, b.cloneOptions(a)) }()
 	<-began
@@ -141,7 +140,7 @@ func TestOneOperationAtATime(t *testing.T) {
 	if err := <-done; err != nil && !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	} else if err != nil {
-		if f := b.Inspect(context1(t)); !f.Empty || f.Marker != nil {
+		if f := b.Inspect(bounded(t)); !f.Empty || f.Marker != nil {
 			t.Errorf("after a clone that was broken off: %+v", f)
 		}
 	}

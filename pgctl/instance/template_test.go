@@ -35,7 +35,7 @@ func (n *node) initialize() {
 		n.ok(err)
 		template.dir = dir
 		first := newNode(n.t, "template")
-		first.ok(first.Initdb(context1(n.t), instance.InitdbOptions{
+		first.ok(first.Initdb(bounded(n.t), instance.InitdbOptions{
 			Args: []string{"--data-checksums", "--no-sync", "--locale=C", "--encoding=UTF8", "--wal-segsize=1"},
 		}))
 		first.copyTree(first.dir, filepath.Join(dir, "data"))
@@ -45,10 +45,10 @@ func (n *node) initialize() {
 		n.ok(os.Remove(n.path(own)))
 	}
 	c := testConfig()
-	v, err := n.Version(context1(n.t))
+	v, err := n.Version(bounded(n.t))
 	n.ok(err)
 	c.HBA = n.DefaultHBA(v)
-	n.must(n.Configure(context1(n.t), c))
+	n.must(n.Configure(bounded(n.t), c))
 }
 
 func (n *node) copyTree(from, to string) {
