@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -112,7 +113,7 @@ func newAgent(ctx context.Context, o agentOptions) (*agent, error) {
 	}
 	a.pledged.path = filepath.Join(a.state, "pledge.json")
 	a.peers = newPeerClient(c, o.peerKey)
-	a.mon = a.inst.NewMonitor(instance.MonitorOptions{Interval: time.Second, OnSample: a.onSample})
+	a.mon = a.inst.NewMonitor(instance.MonitorOptions{Interval: time.Second, OnSample: a.looked})
 	a.pub = newPublisher(a, o.publish)
 	a.loop = &loop{
 		known: a.newKnown(), events: make(chan event, 1024), run: a.begin, show: a.pub.show, log: a.log,
@@ -275,7 +276,7 @@ func (a *agent) start(ctx context.Context) error {
 func (a *agent) stop(quitFence bool) {
 	a.cancel()
 	a.tasks.Wait()
-	if quitFence {
+	if st, ok := a.guard.Status(); quitFence || ok && st.PM == 0 { // nothing to guard: the next start brings its own
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		defer cancel()
 		if err := a.guard.Quit(ctx); err != nil {
@@ -309,12 +310,27 @@ func (a *agent) fenceState() ha.Fence {
 	}
 }
 
+// looked takes a sample of the monitor. A look that began under a former postmaster says nothing about the present one: a standby that
+// has just been started would pass for the primary that ran before it.
+func (a *agent) looked(s instance.Sample) {
+	if st, ok := a.guard.Status(); ok && s.PID != st.PM {
+		s.Status, s.StatusAt = postgres.Status{}, 0
+		if s.Err == nil {
+			s.Err = errFormer
+		}
+	}
+	a.onSample(s)
+}
+
+var errFormer = errors.New("the answer is a former postmaster's")
+
 // onExit counts the ends that nobody asked for.
 func (a *agent) onExit(e instance.ExitStatus) {
 	asked := a.opKind.Load() != nil || e.Fenced
 	if !asked {
 		a.log.Warn("PostgreSQL has ended", "how", e.String())
 	}
+	a.seen.put(instance.Sample{Err: errFormer})
 	a.loop.post(pgEvent{func(p *ha.PG) {
 		p.ExitText = e.String()
 		if !asked {
