@@ -90,6 +90,9 @@ func shut(c duplex) {
 
 // detach takes the socket out of Go's hands: the descriptor that it returns is the caller's, and c is closed either way.
 func detach(c duplex) (fd int, err error) {
+	if f, ok := c.(*tlsFront); ok {
+		return f.detach()
+	}
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return -1, errors.Join(fmt.Errorf("take a socket: %w", err), c.Close())

@@ -7,10 +7,9 @@ import (
 
 // The SQLSTATEs that a router speaks, from PostgreSQL's appendix "Error Codes".
 const (
-	stateCannotConnectNow   = "57P03" // no server to send the client to
-	stateAdminShutdown      = "57P01" // the session's server is not the primary any more
-	stateTooManyConnections = "53300"
-	stateProtocolViolation  = "08P01"
+	stateCannotConnectNow     = "57P03" // no server to send the client to
+	stateAdminShutdown        = "57P01" // the session's server is not the primary any more
+	stateInvalidAuthorization = "28000" // the client must use TLS
 )
 
 // fatal is an ErrorResponse of severity FATAL, as a server sends it before it closes a connection.

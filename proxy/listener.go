@@ -15,6 +15,7 @@ type listener struct {
 	r    *Router
 	opts ListenerOptions
 	ln   net.Listener
+	tls  *certificate // nil: TLS passes through
 
 	// Guarded by the router's mu.
 	queue    queue
@@ -33,6 +34,13 @@ func newListener(r *Router, o ListenerOptions) *listener {
 }
 
 func (l *listener) open(ctx context.Context) error {
+	if o := l.opts.TLS; o != nil {
+		complain := func(err error) { l.r.complain("the old certificate stays in use", "listener", l.opts.Name, "err", err) }
+		var err error
+		if l.tls, err = loadCertificate(*o, complain); err != nil {
+			return fmt.Errorf("listener %s: %w", l.opts.Name, err)
+		}
+	}
 	network, address, err := listenAddress(l.opts.Listen)
 	if err != nil {
 		return err

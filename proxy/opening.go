@@ -39,8 +39,16 @@ type opening struct {
 // run returns the session, ready to be relayed, or nil when the client has been dealt with otherwise.
 func (o *opening) run() *session {
 	// A router that stops does not wait for clients that have not said what they want.
-	defer context.AfterFunc(o.r.ctx, func() { _ = o.client.SetReadDeadline(time.Unix(1, 0)) })()
+	socket := o.client
+	defer context.AfterFunc(o.r.ctx, func() { _ = socket.SetReadDeadline(time.Unix(1, 0)) })()
 	packet, err := o.first()
+	if err == nil {
+		packet, err = o.secure(packet)
+	}
+	if errors.Is(err, errPlain) {
+		o.turnAway(err)
+		return nil
+	}
 	if err != nil {
 		o.r.rejected(o, err)
 		_ = o.client.Close()
@@ -269,6 +277,8 @@ func (o *opening) explain(err error) (state, message, hint string) {
 	switch {
 	case errors.Is(err, ErrStopped):
 		return stateCannotConnectNow, "the router is shutting down", "Connect again."
+	case errors.Is(err, errPlain):
+		return stateInvalidAuthorization, err.Error(), "Connect with sslmode=require or stricter."
 	case errors.Is(err, errHoldFull), errors.Is(err, errNoHold):
 		message = fmt.Sprintf("%s: %v", what, err)
 	default:

@@ -49,6 +49,8 @@ type ListenerOptions struct {
 	Rule   Rule
 	Hold   HoldOptions
 
+	TLS *TLSOptions // nil: TLS passes through to the server
+
 	ProxyFrom []netip.Prefix // peers that begin with a PROXY header (version 1 or 2), all of them: balancers in front of the router
 	SendProxy bool           // begin connections to backends with a PROXY header, version 2; PostgreSQL itself does not understand it
 
