@@ -149,16 +149,28 @@ func reportedLoss(t *testing.T, c *cluster) lossRule {
 	}
 }
 
-// suffer strikes the cluster under writers, waits until it works, mends it, waits until it is whole, and judges.
-func (c *cluster) suffer(t *testing.T, f rig.Fault, loss lossRule) {
-	ctx := patience(t)
+// ready waits until the cluster is whole and looks at it.
+func (c *cluster) ready(t *testing.T, ctx context.Context) rig.Scene {
+	t.Helper()
 	must(t, c.AwaitHealthy(ctx))
 	if c.synchronous {
 		must(t, c.AwaitSync(ctx)) // without one, a lost primary rightly has no successor
 	}
-	r := startRig(t, ctx, c, c.client, c.hosts)
 	scene, err := rig.Look(ctx, c, c.hosts)
-	must(t, err, r.AwaitAnswers(ctx, boottime.Now()))
+	must(t, err)
+	return scene
+}
+
+// suffer strikes the cluster under writers, waits until it works, mends it, waits until it is whole, and judges.
+func (c *cluster) suffer(t *testing.T, f rig.Fault, loss lossRule) {
+	ctx := patience(t)
+	scene := c.ready(t, ctx)
+	if f.Prepare != nil {
+		must(t, f.Prepare(ctx, scene))
+		scene = c.ready(t, ctx)
+	}
+	r := startRig(t, ctx, c, c.client, c.hosts)
+	must(t, r.AwaitAnswers(ctx, boottime.Now()))
 	fault := boottime.Now()
 	must(t, f.Strike(ctx, scene), r.AwaitCommits(ctx, boottime.Now()))
 	if f.Terms == rig.Failover {

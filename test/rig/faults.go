@@ -47,7 +47,7 @@ func Look(ctx context.Context, c Breakable, hosts []*lab.Host) (Scene, error) {
 // Fault strikes a healthy cluster once.
 type Fault struct {
 	Name    string
-	Prepare func(context.Context, Scene) error // before the writers start; nothing if nil
+	Prepare func(context.Context, Scene) error // before the writers start; may change who leads; nothing if nil
 	Strike  func(context.Context, Scene) error
 	Mend    func(context.Context, Scene) error // what a person or a boot does afterwards; nothing if nil
 	Terms   Expectation
@@ -185,27 +185,61 @@ type storeLeader interface {
 	RaftLeader(context.Context) *lab.Host
 }
 
-// StoreFaults strike the store's leader, wherever it is.
+// StoreFaults strike the store's leader on another host than the primary's: no reason to change the primary, nor to interrupt it for longer than a synchronous
+// standby on that host does.
 func StoreFaults() []Fault {
 	var leader *lab.Host
 	strike := func(how func(*lab.Host) error) func(context.Context, Scene) error {
-		return func(ctx context.Context, s Scene) error {
-			store, ok := s.Cluster.(storeLeader)
-			if !ok {
-				return errors.New("rig: this cluster cannot say where its store's leader is")
+		return func(ctx context.Context, s Scene) (err error) {
+			if leader, err = s.storeLeader(ctx); err != nil {
+				return err
 			}
-			if leader = store.RaftLeader(ctx); leader == nil {
-				return errors.New("rig: the store has no leader")
+			if leader == s.Primary {
+				return errors.New("rig: the store's leader is on the primary's host")
 			}
 			return how(leader)
 		}
 	}
 	struck := func(Scene) *lab.Host { return leader }
+	thawed := func(context.Context, Scene) error { return leader.Thaw() }
 	return []Fault{
-		{Name: "store leader lost", Strike: strike((*lab.Host).PowerOff), Mend: boot(struck)},
-		{Name: "store leader cut off", Strike: strike((*lab.Host).Cut), Mend: heal(struck)},
-		{Name: "store leader frozen", Strike: strike((*lab.Host).Freeze), Mend: func(context.Context, Scene) error { return leader.Thaw() }},
+		{Name: "store leader lost", Terms: NoFailover, Prepare: Apart, Strike: strike((*lab.Host).PowerOff), Mend: boot(struck)},
+		{Name: "store leader cut off", Terms: NoFailover, Prepare: Apart, Strike: strike((*lab.Host).Cut), Mend: heal(struck)},
+		{Name: "store leader frozen", Terms: NoFailover, Prepare: Apart, Strike: strike((*lab.Host).Freeze), Mend: thawed},
 	}
+}
+
+func (s Scene) storeLeader(ctx context.Context) (*lab.Host, error) {
+	store, ok := s.Cluster.(storeLeader)
+	if !ok {
+		return nil, errors.New("rig: this cluster cannot say where its store's leader is")
+	}
+	leader := store.RaftLeader(ctx)
+	if leader == nil {
+		return nil, errors.New("rig: the store has no leader")
+	}
+	return leader, nil
+}
+
+// Apart hands the primary over to another host if it is where the store's leader is; Together does the contrary. Both do nothing to a cluster that cannot say.
+func Apart(ctx context.Context, s Scene) error { return s.place(ctx, false) }
+
+// Together: see Apart.
+func Together(ctx context.Context, s Scene) error { return s.place(ctx, true) }
+
+func (s Scene) place(ctx context.Context, together bool) error {
+	leader, err := s.storeLeader(ctx)
+	if err != nil || (leader == s.Primary) == together {
+		return nil
+	}
+	to := s.Standby // anywhere but here; the synchronous standby, since only that may be handed the lead in synchronous mode
+	if together {
+		to = leader
+	}
+	if err := s.Cluster.Switchover(ctx, s.Primary, to); err != nil {
+		return err
+	}
+	return s.Cluster.AwaitHealthy(ctx)
 }
 
 // AllKilled kills every process of every database host at once and boots the hosts in the given order, each a moment after the one before.

@@ -59,8 +59,9 @@ func failover(ctx context.Context, args []string, out, progress io.Writer) error
 // faults are those of the cluster's kind.
 func (b *bench) faults() []rig.Fault {
 	list := append(rig.Faults(), rig.DiskHangs(), rig.PostmasterKilledAfter(b.client, 1024))
-	if b.store != nil {
+	if b.ours {
 		list = append(list, rig.FenceFaults()...)
+		list = append(list, rig.StoreFaults()...)
 	}
 	return list
 }
@@ -69,20 +70,9 @@ func (b *bench) faults() []rig.Fault {
 func (b *bench) measure(ctx context.Context, f rig.Fault, together bool) (m measurement, err error) {
 	ctx, cancel := context.WithTimeout(ctx, runTimeout)
 	defer cancel()
-	if err := b.AwaitHealthy(ctx); err != nil {
-		return m, err
-	}
-	if err := b.place(ctx, together); err != nil {
-		return m, err
-	}
-	scene, err := rig.Look(ctx, b, b.hosts)
+	scene, err := b.prepare(ctx, f, together)
 	if err != nil {
 		return m, err
-	}
-	if f.Prepare != nil {
-		if err := f.Prepare(ctx, scene); err != nil {
-			return m, err
-		}
 	}
 	r, err := rig.Start(ctx, rig.Options{Cluster: b, Client: b.client, Hosts: b.hosts})
 	if err != nil {
@@ -97,10 +87,47 @@ func (b *bench) measure(ctx context.Context, f rig.Fault, together bool) (m meas
 	if err := f.Strike(ctx, scene); err != nil {
 		return m, err
 	}
+	if f.Terms == rig.Failover { // which may be long after the strike: PostgreSQL outlives its agent for as long as the lease holds
+		if err := r.AwaitTerms(ctx, 2); err != nil {
+			return m, err
+		}
+	}
 	if err := r.AwaitCommits(ctx, boottime.Now()); err != nil {
 		return m, err
 	}
 	return b.finish(ctx, f, scene, r, fault)
+}
+
+// prepare makes the cluster whole and puts everything where the run wants it.
+func (b *bench) prepare(ctx context.Context, f rig.Fault, together bool) (scene rig.Scene, err error) {
+	place := rig.Apart
+	if together {
+		place = rig.Together
+	}
+	for _, step := range []func(context.Context, rig.Scene) error{place, f.Prepare} {
+		if scene, err = b.whole(ctx); err != nil || step == nil {
+			return scene, err
+		}
+		if err := step(ctx, scene); err != nil {
+			return scene, err
+		}
+	}
+	return b.whole(ctx)
+}
+
+// whole waits for a healthy cluster, in synchronous mode one with a candidate, and looks at it.
+func (b *bench) whole(ctx context.Context) (rig.Scene, error) {
+	if err := b.AwaitHealthy(ctx); err != nil {
+		return rig.Scene{}, err
+	}
+	for b.synchronous && b.SyncStandby(ctx) == nil {
+		select {
+		case <-ctx.Done():
+			return rig.Scene{}, fmt.Errorf("waiting for a synchronous standby: %w", ctx.Err())
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	return rig.Look(ctx, b.Breakable, b.hosts)
 }
 
 // finish mends what the fault broke and collects the figures. The outage is measured over the whole run: a second one, when the old primary comes
@@ -120,24 +147,4 @@ func (b *bench) finish(ctx context.Context, f rig.Fault, scene rig.Scene, r *rig
 	v, err := r.Judge(ctx)
 	m.lost, m.violations = len(v.IDs.Lost), len(v.Violations)
 	return m, err
-}
-
-// place hands the primary over until it is where the store's leader is, or is not.
-func (b *bench) place(ctx context.Context, together bool) error {
-	if b.store == nil {
-		return nil
-	}
-	leader, primary := b.store.RaftLeader(ctx), b.Primary(ctx)
-	if leader == nil || primary == nil || (leader == primary) == together {
-		return nil
-	}
-	for _, to := range b.hosts {
-		if to != primary && (to == leader) == together {
-			if err := b.Switchover(ctx, primary, to); err != nil {
-				return err
-			}
-			return b.AwaitHealthy(ctx)
-		}
-	}
-	return nil
 }

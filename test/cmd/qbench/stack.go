@@ -18,12 +18,9 @@ type bench struct {
 	hosts  []*lab.Host
 	client *lab.Host // with the router, and nothing else but the clients
 	bin    string    // folder of the built program; removed at the end
-	store  storeLeader
-}
+	ours   bool      // it has a fence and a store that can be asked
 
-// storeLeader finds the consensus leader's host, for clusters that can say; nil for others.
-type storeLeader interface {
-	RaftLeader(context.Context) *lab.Host
+	synchronous bool
 }
 
 type benchOptions struct {
@@ -46,7 +43,7 @@ func newBench(ctx context.Context, o benchOptions) (*bench, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &bench{lab: l}
+	b := &bench{lab: l, synchronous: o.synchronous}
 	if err := b.start(ctx, o); err != nil {
 		b.close()
 		return nil, err
@@ -96,7 +93,7 @@ func (b *bench) startQuorate(ctx context.Context, o benchOptions) error {
 	s, err := quoratestack.Start(ctx, quoratestack.Options{
 		Binary: program, Hosts: b.hosts, Router: b.client, Synchronous: o.synchronous, DiskMB: diskMB, Parameters: largeWAL,
 	})
-	b.Breakable, b.store = s, s
+	b.Breakable, b.ours = s, true
 	return err
 }
 
