@@ -61,6 +61,37 @@ func (c *checker) promoted(h *host, t dcs.Term) {
 	}
 }
 
+// stale names a key that changed after the revision on which a commit about the lead was decided: one that it writes, or the
+// leader key (I9). Taking the lead depends on the sync key too.
+func (c *checker) stale(h *host, a ha.Commit, decided int64) string {
+	if a.In != ha.LaneCommit {
+		return ""
+	}
+	keys := []string{h.keys.Leader()}
+	if a.What == ha.AcquireLead {
+		keys = append(keys, h.keys.Sync(), h.keys.Initialize(), h.keys.Unfenced())
+	}
+	for _, op := range a.Txn.Then {
+		keys = append(keys, op.Key)
+	}
+	for _, k := range keys {
+		if h.w.store.last[k] > decided {
+			return k
+		}
+	}
+	return ""
+}
+
+// behind is by how much a node that takes the lead of its own accord lags the position that the last leader told. In synchronous
+// mode the sync key vouches for a node in its place.
+func (c *checker) behind(h *host, a ha.Commit) int64 {
+	v := h.w.store.view(h.keys)
+	if h.w.opt.Sync != "off" || a.What != ha.AcquireLead || v.Failover.Candidate == h.name {
+		return 0
+	}
+	return v.Status.Optime - int64(h.pg.end())
+}
+
 // step is called after every event.
 func (c *checker) step(w *World) {
 	for _, h := range w.hosts {

@@ -84,8 +84,15 @@ func (h *host) renew(id int64) {
 func (h *host) commit(a ha.Commit) {
 	var ok bool
 	var rev int64
+	decided := h.known.Store.Cluster.Revision
 	h.w.store.request(h, func() (err error) {
-		ok, err = h.w.store.commit(a.Txn)
+		stale, behind := h.w.check.stale(h, a, decided), h.w.check.behind(h, a)
+		if ok, err = h.w.store.commit(a.Txn); ok && stale != "" {
+			h.w.violated("I9: %s decided on revision %d to %s, which went through although %s had changed", h.name, decided, a.What, stale)
+		}
+		if ok && behind > h.w.settings().MaximumLagOnFailover {
+			h.w.violated("lag: %s took the lead %d commits behind the last leader's position", h.name, behind)
+		}
 		rev = h.w.store.rev
 		return err
 	}, func(err error) {

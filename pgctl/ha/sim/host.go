@@ -126,7 +126,7 @@ func (h *host) startAgent() {
 
 func (w *World) settings() dynamic.Config {
 	return dynamic.Config{
-		TTL: 3 * time.Second, LoopWait: time.Second, RetryTimeout: time.Second, MaximumLagOnFailover: 1 << 20, MaximumLagOnSyncnode: -1,
+		TTL: 3 * time.Second, LoopWait: time.Second, RetryTimeout: time.Second, MaximumLagOnFailover: 40, MaximumLagOnSyncnode: -1,
 		PrimaryStartTimeout: 300 * time.Second, SynchronousMode: dynamic.SyncMode(w.opt.Sync), SynchronousNodeCount: 1,
 		SynchronousModeStrict: w.opt.Strict, PostgreSQL: dynamic.PostgreSQL{UsePgRewind: true},
 	}

@@ -1,32 +1,114 @@
 package sim
 
 import (
+	"cmp"
 	"flag"
-	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
 
 var (
-	seeds = flag.Int("sim.seeds", 150, "how many schedules to run in each mode")
+	seeds = flag.Int("sim.seeds", 100, "how many schedules to run in each mode")
 	first = flag.Uint64("sim.first", 1, "the first seed")
 	trace = flag.Bool("sim.trace", false, "print every step")
+	soak  = flag.Int("sim.soak", 0, "how many schedules TestSoak runs in each mode")
+	mode  = flag.String("sim.mode", "", "run this mode alone: off, on or quorum")
 )
 
 func options(seed uint64, mode string) Options {
 	return Options{Seed: seed, Hosts: 3, Sync: mode, Strict: seed%5 == 0, Faulty: 40 * time.Second, Quiet: 40 * time.Second, Trace: *trace}
 }
 
+func modes() []string {
+	if *mode != "" {
+		return []string{*mode}
+	}
+	return []string{"off", "on", "quorum"}
+}
+
 func TestSchedules(t *testing.T) {
-	for _, mode := range []string{"off", "on", "quorum"} {
+	n := *seeds
+	if testing.Short() {
+		n = min(n, 25)
+	}
+	for _, mode := range modes() {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
-			for i := range *seeds {
+			for i := range n {
 				if err := Run(options(*first+uint64(i), mode)); err != nil {
 					t.Fatal(err)
 				}
 			}
-			fmt.Printf("%s: %d schedules\n", mode, *seeds)
 		})
 	}
+}
+
+// TestSameSeedSameRun is what makes a failure worth its seed: nothing but the seed decides, map order included.
+func TestSameSeedSameRun(t *testing.T) {
+	for seed := range uint64(5) {
+		for _, mode := range modes() {
+			a, errA := run(options(seed+1, mode))
+			b, errB := run(options(seed+1, mode))
+			if (errA == nil) != (errB == nil) {
+				t.Fatalf("mode %s, seed %d: one run ends with %v, the other with %v", mode, seed+1, errA, errB)
+			}
+			if len(a.trace) < 50 {
+				t.Fatalf("mode %s, seed %d: a trace of %d lines is no run", mode, seed+1, len(a.trace))
+			}
+			for i := range min(len(a.trace), len(b.trace)) {
+				if a.trace[i] != b.trace[i] {
+					t.Fatalf("mode %s, seed %d, line %d:\n%s\n%s", mode, seed+1, i, a.trace[i], b.trace[i])
+				}
+			}
+			if len(a.trace) != len(b.trace) || a.now != b.now || a.store.rev != b.store.rev {
+				t.Fatalf("mode %s, seed %d: the runs end apart", mode, seed+1)
+			}
+		}
+	}
+}
+
+// TestSoak is for scripts/soak-sim: it runs until all schedules are through, whatever fails, and tells the seeds that did.
+func TestSoak(t *testing.T) {
+	if *soak == 0 {
+		t.Skip("no -sim.soak")
+	}
+	for _, mode := range modes() {
+		start := time.Now()
+		failed := soakMode(mode, *first, *soak, func(done int) {
+			t.Logf("%s: %d schedules, %.1f/s", mode, done, float64(done)/time.Since(start).Seconds())
+		})
+		for _, f := range failed {
+			t.Errorf("%s: seed %d at %s: %s", mode, f.Seed, f.At, f.What)
+		}
+		t.Logf("%s: %d schedules from seed %d, %d failed, %.1f/s", mode, *soak, *first, len(failed), float64(*soak)/time.Since(start).Seconds())
+	}
+}
+
+// soakMode runs n schedules on all processors and returns those that failed.
+func soakMode(mode string, first uint64, n int, progress func(done int)) []*Violation {
+	var next atomic.Int64
+	var mu sync.Mutex
+	var failed []*Violation
+	var all sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		all.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				if v, ok := Run(options(first+uint64(i), mode)).(*Violation); ok {
+					mu.Lock()
+					failed = append(failed, v)
+					mu.Unlock()
+				}
+				if i%1000 == 999 {
+					progress(i + 1)
+				}
+			}
+		})
+	}
+	all.Wait()
+	slices.SortFunc(failed, func(a, b *Violation) int { return cmp.Compare(a.Seed, b.Seed) })
+	return failed
 }

@@ -16,6 +16,7 @@ type store struct {
 	w      *World
 	rev    int64
 	keys   map[string]dcs.KV
+	last   map[string]int64 // the revision in which a key was last written or deleted
 	leases map[int64]*lease
 	nextID int64
 	down   bool
@@ -35,7 +36,7 @@ var (
 const clusterID = 77
 
 func newStore(w *World) *store {
-	return &store{w: w, rev: 1, keys: map[string]dcs.KV{}, leases: map[int64]*lease{}, nextID: 100}
+	return &store{w: w, rev: 1, keys: map[string]dcs.KV{}, last: map[string]int64{}, leases: map[int64]*lease{}, nextID: 100}
 }
 
 // request carries a call from a host to the store and its answer back. Either way may be lost; a call whose answer is lost was
@@ -83,6 +84,7 @@ func (s *store) commit(t dcs.Txn) (bool, error) {
 	}
 	s.rev++
 	for _, op := range t.Then {
+		s.last[op.Key] = s.rev
 		if op.Delete {
 			delete(s.keys, op.Key)
 			continue
@@ -163,6 +165,7 @@ func (s *store) revoked(id int64) {
 	s.rev++
 	for _, k := range gone {
 		delete(s.keys, k)
+		s.last[k] = s.rev
 	}
 	s.w.log("store: lease %d ended: %s", id, strings.Join(sorted(gone), " "))
 	s.notify()

@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -73,15 +74,24 @@ func (v *Violation) Error() string {
 	return fmt.Sprintf("seed %d at %s: %s\n%s", v.Seed, v.At, v.What, strings.Join(tail, "\n"))
 }
 
-// Run runs one schedule and returns what it violated, or nil.
-func Run(opt Options) (err error) {
+// Run runs one schedule and returns the *Violation that it found, or nil.
+func Run(opt Options) error {
+	_, err := run(opt)
+	return err
+}
+
+func run(opt Options) (w *World, err error) {
 	if opt.Decide == nil {
 		opt.Decide = ha.Decide
 	}
-	w := &World{opt: opt, rng: rand.New(rand.NewPCG(opt.Seed, 42)), cuts: map[[2]string]bool{}, wall: time.Unix(1_700_000_000, 0).UTC()}
+	w = &World{opt: opt, rng: rand.New(rand.NewPCG(opt.Seed, 42)), cuts: map[[2]string]bool{}, wall: time.Unix(1_700_000_000, 0).UTC()}
 	defer func() {
-		if v, ok := recover().(*Violation); ok && v != nil {
+		switch v := recover().(type) {
+		case nil:
+		case *Violation:
 			err = v
+		default:
+			err = &Violation{Seed: opt.Seed, At: w.now, What: fmt.Sprintf("I6: panic: %v\n%s", v, debug.Stack()), Trace: w.trace}
 		}
 	}()
 	w.store = newStore(w)
@@ -96,7 +106,7 @@ func Run(opt Options) (err error) {
 	w.heal()
 	w.runUntil(opt.Faulty + opt.Quiet)
 	w.check.atRest(w)
-	return nil
+	return w, nil
 }
 
 func (w *World) runUntil(end time.Duration) {
