@@ -18,7 +18,7 @@ func (d *decider) follow() {
 	l := d.cluster.Leader
 	p := &d.s.PG
 	switch {
-	case p.writable(), p.Phase == Starting && !p.InRecovery && p.WasPrimary && d.s.Fence.Term == d.mem.Acquired && !d.s.Fence.Term.IsZero():
+	case d.mayWrite():
 		d.because(CodeDemoting, "demoting self because %s has the leader key", l.Name)
 		d.do(FenceNow{Why: d.reason.Text})
 	case d.opBusy():
@@ -39,6 +39,12 @@ func (d *decider) follow() {
 	default:
 		d.rejoin()
 	}
+}
+
+// mayWrite says whether PostgreSQL takes writes, or is starting to: the fence holds a deadline only for a postmaster that may.
+func (d *decider) mayWrite() bool {
+	p, f := &d.s.PG, &d.s.Fence
+	return p.writable() || p.Phase == Starting && f.Connected && (f.Deadline != 0 || f.Unfenced)
 }
 
 // clone copies the data folder from the leader, or from a running member that is tagged for it.

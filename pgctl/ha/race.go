@@ -18,7 +18,7 @@ func (d *decider) noLeader() {
 	case p.writable() && d.cluster.Unfenced != nil && d.cluster.Unfenced.Node == d.s.Self.Name:
 		d.because(CodeLeading, "the pause is over: taking the lease up again that this primary went on without")
 		d.acquire()
-	case p.writable(), p.Phase == Starting && d.mem.Acquired == d.mem.Term && !d.mem.Term.IsZero() && d.mem.Leader == d.s.Self.Name && p.WasPrimary:
+	case d.mayWrite():
 		d.because(CodeDemoting, "demoting self because the leader key is gone: this node's term has ended")
 		d.do(FenceNow{Why: d.reason.Text})
 	case d.opBusy():
