@@ -290,6 +290,7 @@ func expectError(t *testing.T, c net.Conn, state string) string {
 		t.Fatalf("SQLSTATE %s (%s), want %s", got, text, state)
 	}
 	expectEnd(t, c)
+	_ = c.Close() // else the router waits for it
 	return text
 }
 

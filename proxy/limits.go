@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -28,6 +29,9 @@ func (o Options) capacity(descriptors uint64) (int, error) {
 		return 0, fmt.Errorf("%w: the process may open %d, and %d sessions take %d; raise the limit (LimitNOFILE= in the service, ulimit -n in a shell) or lower max_sessions",
 			ErrDescriptors, descriptors, max(asked, 1), max(asked, 1)*perSession+notSessions)
 	}
+	if o.MaxSessions > 0 {
+		room = min(room, int64(o.MaxSessions))
+	}
 	return int(room), nil
 }
 
@@ -38,4 +42,33 @@ func descriptorLimit() (uint64, error) {
 		return 0, fmt.Errorf("read the limit of file descriptors: %w", err)
 	}
 	return lim.Cur, nil
+}
+
+// shortage is how long an opening waits when the host has run out of something.
+const shortage = 50 * time.Millisecond
+
+// outOf says whether err is about this host's own means: descriptors, memory, local ports.
+func outOf(err error) bool {
+	for _, e := range []error{unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM, unix.EADDRNOTAVAIL} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// hurried is the patience with first packets once many are outstanding.
+const hurried = time.Second
+
+// enter counts a client that has not said anything yet, and returns how long it may take to. Clients that only connect (scanners,
+// a slow loris) are worth few descriptors: with a quarter of them taken so, patience becomes short, and with half of them there is none.
+func (r *Router) enter() (patience time.Duration, leave func()) {
+	leave = func() { r.mute.Add(-1) }
+	switch n := int(r.mute.Add(1)); {
+	case n > max(r.capacity, 2):
+		return 0, leave
+	case n > max(r.capacity/2, 1):
+		return min(hurried, r.opts.StartTimeout), leave
+	}
+	return r.opts.StartTimeout, leave
 }

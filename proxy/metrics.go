@@ -87,7 +87,7 @@ func (m *metrics) sessionOver(s *session, why reason) {
 func (r *Router) rejected(o *opening, err error) {
 	why := "first_packet"
 	for cause, label := range map[error]string{
-		errNotPostgres: "not_postgres", errProxyHeader: "proxy_header", errPlain: "not_encrypted", errHoldTimeout: "hold_timeout", errHoldFull: "hold_full", errNoHold: "no_hold", errHangup: "hung_up", ErrStopped: "shutdown",
+		errNotPostgres: "not_postgres", errProxyHeader: "proxy_header", errPlain: "not_encrypted", errFlood: "flood", errHoldTimeout: "hold_timeout", errHoldFull: "hold_full", errNoHold: "no_hold", errHangup: "hung_up", ErrStopped: "shutdown",
 	} {
 		if errors.Is(err, cause) {
 			why = label

@@ -13,6 +13,7 @@ var (
 	errHoldTimeout = errors.New("no backend came in time")
 	errHoldFull    = errors.New("too many clients wait already")
 	errNoHold      = errors.New("this listener lets nobody wait")
+	errFlood       = errors.New("too many connections that say nothing")
 	errHangup      = errors.New("the client hung up")
 )
 
@@ -94,7 +95,12 @@ func (o *opening) first() (start, error) {
 		}
 	}
 	o.host = hostOf(o.source)
-	return o.in.next(o.r.opts.StartTimeout)
+	patience, leave := o.r.enter()
+	defer leave()
+	if patience <= 0 {
+		return start{}, errFlood
+	}
+	return o.in.next(patience)
 }
 
 // drop gives up a session that the client has not had a word from.
@@ -123,9 +129,10 @@ func (o *opening) attach() (*session, error) {
 		server, err := o.r.dial(o.r.ctx, choice.Backend.Addr, o.greeting())
 		o.r.metrics.connected(choice.Backend.Name, time.Since(began), err)
 		if err != nil {
-			o.last = err.Error()
-			o.r.suspect(o.l, choice.Backend, err)
 			o.r.release(o.l, choice.Backend.Name, o.host)
+			if err := o.noConnection(choice.Backend, err); err != nil {
+				return nil, err
+			}
 			continue
 		}
 		s := o.newSession(choice, server)
@@ -136,6 +143,24 @@ func (o *opening) attach() (*session, error) {
 		_ = server.Close()
 		o.r.release(o.l, choice.Backend.Name, o.host)
 	}
+}
+
+// noConnection sorts a failed connect: it is the backend's failure, unless this host has run out of something, which says nothing about
+// the backend and may be over in a moment.
+func (o *opening) noConnection(b Backend, err error) error {
+	o.last = err.Error()
+	if !outOf(err) {
+		o.r.suspect(o.l, b, err)
+		return nil
+	}
+	o.r.complain("this host has run out of what connections need", "listener", o.l.opts.Name, "backend", b.Name, "err", err)
+	switch {
+	case time.Now().After(o.deadline):
+		return errHoldTimeout
+	case !sleep(o.r.ctx, shortage):
+		return ErrStopped
+	}
+	return nil
 }
 
 // greeting is what a connection to a backend begins with.

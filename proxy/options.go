@@ -18,6 +18,8 @@ type Options struct {
 	Listeners []ListenerOptions
 	Zone      string // this host's zone, for the balance "nearest"
 
+	MaxSessions int // of all listeners together; 0: as many as the process has file descriptors for
+
 	StartTimeout   time.Duration // for a client's first packet; 15s
 	ConnectTimeout time.Duration // for a connection to a backend; 2s
 	LingerTimeout  time.Duration // for a client to close after its server has, without any byte passing; 1m

@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"quorate/internal/boottime"
@@ -37,6 +38,7 @@ type Router struct {
 	engine   *relay.Engine
 	wake     chan struct{} // a table waits in next
 
+	mute     atomic.Int64    // clients that have not said anything yet
 	ctx      context.Context // ends when the router must not start anything any more
 	cancel   context.CancelCauseFunc
 	accept   sync.WaitGroup // accept loops
