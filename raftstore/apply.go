@@ -130,6 +130,9 @@ func (s *state) deleteMember(id uint64) {
 // applyEtcd executes what etcd's API asked for, as etcd's own appliers do: permission, alarms, then the deed. Nothing
 // here may depend on anything but the state and the request, a local file's size included.
 func (s *state) applyEtcd(r *pb.InternalRaftRequest, index uint64) outcome {
+	if err := wellFormed(r); err != nil {
+		return outcome{err: err}
+	}
 	who := &auth.AuthInfo{}
 	if r.Header != nil {
 		who.Username, who.Revision = r.Header.Username, r.Header.AuthRevision

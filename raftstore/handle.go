@@ -49,6 +49,8 @@ func (s *Store) handleMember(ctx context.Context, m method, from greeting, body 
 		return w, err
 	case methodTTL:
 		return s.handleTTL(ctx, n, body)
+	case methodHash:
+		return s.handleHash(ctx, body)
 	case methodMembers:
 		return s.handleMembers(ctx, n, body)
 	}

@@ -25,6 +25,9 @@ func (s *Store) fill(h *pb.ResponseHeader) {
 
 // Range reads keys, linearizably unless the request says otherwise.
 func (s *Store) Range(ctx context.Context, r *pb.RangeRequest) (*pb.RangeResponse, error) {
+	if err := wellFormedRange(r); err != nil {
+		return nil, err
+	}
 	if err := s.fresh(ctx, r.Serializable); err != nil {
 		return nil, err
 	}
@@ -84,6 +87,9 @@ func (s *Store) Txn(ctx context.Context, r *pb.TxnRequest) (*pb.TxnResponse, err
 func (s *Store) txn(ctx context.Context, r *pb.TxnRequest) (resp *pb.TxnResponse, err error) {
 	if !txn.IsTxnReadonly(r) {
 		return request(s, ctx, &pb.InternalRaftRequest{Txn: r}, &pb.TxnResponse{})
+	}
+	if err := wellFormedTxn(r, maxTxnDepth); err != nil {
+		return nil, err
 	}
 	if err := s.fresh(ctx, txn.IsTxnSerializable(r)); err != nil {
 		return nil, err

@@ -14,7 +14,7 @@ type metrics struct {
 	hasLeader, isLeader, committed, appliedIndex, pending prometheus.Gauge
 	leaderChanges, renewals, expiries, confirmFailed      prometheus.Counter
 	confirmSeconds                                        prometheus.Histogram
-	logStalled, term, logBytes                            prometheus.Gauge
+	logStalled, term, logBytes, differ                    prometheus.Gauge
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -40,6 +40,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	}))
 	m.logStalled = gauge("quorate_store_log_stalled_seconds", "How long a write to the log has been hanging.")
 	m.term = gauge("quorate_store_term", "The current Raft term.")
+	m.differ = gauge("quorate_store_members_differing", "Members whose data differs from the leader's. Anything but 0 is an alarm.")
 	m.logBytes = gauge("quorate_store_log_bytes", "Bytes in the Raft log.")
 	return m
 }

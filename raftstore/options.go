@@ -96,6 +96,8 @@ type hooks struct {
 	beforeWrite func() error
 	// snapshotBytes replaces the size of the log at which a snapshot is taken.
 	snapshotBytes int64
+	// compareEvery replaces how often members are compared.
+	compareEvery time.Duration
 	// bcryptCost replaces the cost of hashing passwords.
 	bcryptCost int
 	// commitTimeout replaces the pace at which Raft itself tells followers of commits.

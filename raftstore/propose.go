@@ -246,6 +246,9 @@ func decodeApplied(b []byte) (applied, error) {
 // request gets one request of etcd's API executed by way of the log.
 func request[R proto.Message](s *Store, ctx context.Context, r *pb.InternalRaftRequest, empty R) (R, error) {
 	var none R
+	if err := wellFormed(r); err != nil {
+		return none, err
+	}
 	if !s.room(r) {
 		s.raiseNoSpace()
 		return none, etcderrors.ErrNoSpace

@@ -36,7 +36,7 @@ const (
 	methodRenew     method = 20 // forward a keep-alive
 	methodTTL       method = 21 // forward the question for a lease's time
 	methodMembers   method = 22 // forward a change of members
-	methodStatus    method = 23 // how is this member?
+	methodHash      method = 23 // compare the members' data
 )
 
 // memberOnly says whether a method is for members of the same cluster alone.

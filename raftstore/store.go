@@ -135,6 +135,7 @@ func (s *Store) open() (err error) {
 	s.wg.Go(s.quorum.run)
 	s.wg.Go(s.leaseLoop)
 	s.wg.Go(s.v2Loop)
+	s.wg.Go(s.compareLoop)
 	s.wg.Go(s.housekeeping)
 	s.wg.Go(s.disk.run)
 	return nil
@@ -166,8 +167,8 @@ func (s *Store) Failed() <-chan error { return s.failed }
 // Done is closed when the store stops: no request succeeds from then on. Close may still be waiting for files.
 func (s *Store) Done() <-chan struct{} { return s.done }
 
-// shutTimeout bounds the wait for Raft and the file writers: one that hangs in a write never comes back.
-const shutTimeout = 5 * time.Second
+// shutTimeout bounds the wait for Raft and for each file: a goroutine that hangs in a write never comes back.
+func (s *Store) shutTimeout() time.Duration { return 10 * s.opts.ElectionTimeout }
 
 // Close stops the member, handing leadership over first when it has it. The folder can be opened again afterwards.
 func (s *Store) Close() error {
@@ -202,17 +203,19 @@ func (s *Store) handOver() {
 func (s *Store) shut() (err error) {
 	var list []error
 	if n := s.node.Load(); n != nil {
-		list = append(list, n.stop(shutTimeout))
+		list = append(list, n.stop(s.shutTimeout()))
 	}
 	s.conns.close()
 	list = append(list, s.port.close())
-	s.wg.Wait()
 	if s.logs != nil {
 		close(s.logs.closing)
-		list = append(list, bounded(shutTimeout, "close the log", s.logs.close))
+	}
+	list = append(list, bounded(s.shutTimeout(), "end the chores", func() error { s.wg.Wait(); return nil }))
+	if s.logs != nil {
+		list = append(list, bounded(s.shutTimeout(), "close the log", s.logs.close))
 	}
 	if s.state != nil {
-		list = append(list, bounded(shutTimeout, "close the backend", s.state.close))
+		list = append(list, bounded(s.shutTimeout(), "close the backend", s.state.close))
 	}
 	if s.disk != nil {
 		s.disk.unpin()

@@ -144,6 +144,21 @@ func TestLeaderWithAHungDiskIsReplaced(t *testing.T) {
 	})
 }
 
+// A store whose disk hangs can be closed: its owner goes on without it.
+func TestCloseWithAHungDisk(t *testing.T) {
+	var b brake
+	c := started(t, 1, func(_ int, o *Options) { o.hooks.beforeWrite, o.ElectionTimeout = b.write, 100*time.Millisecond })
+	s := c.store(0)
+	c.members[0].store = nil
+	b.hang.Store(true)
+	defer b.hang.Store(false)
+	go s.Put(t.Context(), &pb.PutRequest{Key: []byte("k")})
+	waitFor(t, "the write to hang", func() bool { return s.logs.stalledFor() > 0 })
+	if err := s.Close(); err == nil {
+		t.Error("Close says that all is well")
+	}
+}
+
 // A disk that fails for a while costs leadership, not the process, and nothing afterwards.
 func TestDiskErrorsPass(t *testing.T) {
 	brakes := make([]brake, 3)
