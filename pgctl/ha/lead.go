@@ -29,8 +29,11 @@ func (d *decider) foreignLease(l *dcs.Leader) {
 	alive := d.s.PG.writable() && d.s.Fence.Connected && d.s.Fence.Term == l.Term && d.s.Fence.Fired != l.Term
 	switch {
 	case alive || d.s.PG.Phase == Starting && d.s.Fence.Term == l.Term && d.s.Fence.Fired != l.Term:
+		// The fence's term is the proof that this host took the lead and opened for it; a fence that dies later takes the proof along.
 		d.because(CodeLeading, "taking up the lease of this node's former process")
-		d.do(AdoptLease{ID: l.Lease})
+		if d.do(AdoptLease{ID: l.Lease}) {
+			d.mem.Acquired, d.mem.Promoted = l.Term, l.Term
+		}
 	case d.s.PG.writable(), d.s.PG.Phase != Stopped && !d.knownStandby():
 		d.because(CodeDemoting, "the leader key carries this name, but the fence does not hold its term")
 		d.do(FenceNow{Why: d.reason.Text})

@@ -14,7 +14,9 @@ func (d *decider) paused() {
 	own := c.Leader != nil && c.Leader.Name == d.s.Self.Name
 	switch {
 	case own && !d.s.holdsKey() && p.writable() && d.s.Fence.Term == c.Leader.Term:
-		d.do(AdoptLease{ID: c.Leader.Lease})
+		if d.do(AdoptLease{ID: c.Leader.Lease}) {
+			d.mem.Acquired, d.mem.Promoted = c.Leader.Term, c.Leader.Term
+		}
 	case own && d.s.holdsKey() && !p.writable() && p.Phase == Stopped && !d.opBusy():
 		d.because(CodePaused, "PAUSE: removed leader lock because postgres is not running as primary")
 		d.release(dcs.Released{})
