@@ -57,7 +57,11 @@ func (a *app) runNode(ctx context.Context, path string, roles []string) error {
 	}
 	log := a.logger(cfg)
 	for _, w := range warnings {
-		log.Warn(w.String())
+		level := slog.LevelWarn
+		if w.Note {
+			level = slog.LevelInfo
+		}
+		log.Log(ctx, level, w.String())
 	}
 	debug.SetGCPercent(50) // the process is small and long-lived: memory is worth more than the collector's time
 	n, err := node.New(node.Options{

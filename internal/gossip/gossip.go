@@ -28,6 +28,8 @@ type Gossip struct {
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup
 	once   sync.Once // Stop
+	tried  chan struct{}
+	met    func() // closes tried
 
 	nudges  chan string
 	publish chan struct{} // the meta has changed
@@ -53,8 +55,9 @@ func New(o Options) (*Gossip, error) {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
+	tried := make(chan struct{})
 	return &Gossip{
-		opts: o, log: o.Logger, view: newView(o.Name), ctx: ctx, cancel: cancel,
+		opts: o, log: o.Logger, view: newView(o.Name), ctx: ctx, cancel: cancel, tried: tried, met: sync.OnceFunc(func() { close(tried) }),
 		nudges: make(chan string, 1), publish: make(chan struct{}, 1), meta: meta,
 	}, nil
 }
@@ -79,6 +82,10 @@ func (g *Gossip) Start() error {
 	g.tasks.Go(g.joinLoop)
 	return nil
 }
+
+// Met is closed once another host has answered, and with it all that it knows is in view, or once every host of Options.Join has been
+// tried in vain.
+func (g *Gossip) Met() <-chan struct{} { return g.tried }
 
 // Addr is where this host gossips, as others see it.
 func (g *Gossip) Addr() string { return g.list.LocalNode().Address() }

@@ -25,6 +25,7 @@ func (g *Gossip) joinLoop() {
 		changed := g.view.changed()
 		missing := g.missing()
 		if len(missing) == 0 {
+			g.met()
 			pause = joinFirst
 			select {
 			case <-changed:
@@ -34,6 +35,7 @@ func (g *Gossip) joinLoop() {
 			}
 		}
 		g.join(missing)
+		g.met() // whoever could have answered has
 		select {
 		case <-time.After(pause/2 + rand.N(pause)): // spread, so that hosts do not dial each other in step
 		case <-g.ctx.Done():
@@ -50,7 +52,9 @@ func (g *Gossip) join(hosts []string) {
 		tries.Go(func() {
 			if _, err := g.list.Join([]string{h}); err != nil {
 				g.log.Debug("cannot join", "host", h, "err", err)
+				return
 			}
+			g.met()
 		})
 	}
 	tries.Wait()

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -55,6 +56,7 @@ type agent struct {
 	seen     *seen // what the last samples said, for operations that wait for one
 	confs    chan dynamic.Config
 	set      atomic.Pointer[dynamic.Config] // the settings in force, for operations
+	late     atomic.Bool                    // the store could not say at the start whether the name is taken
 }
 
 // exitOrder is the loop's word that the agent is to end.
@@ -64,12 +66,17 @@ type exitOrder struct {
 }
 
 // supervisor shows the fence to the instance.
-type supervisor struct{ *fence.Guard }
+type supervisor struct {
+	*fence.Guard
+	started func() // called when a postmaster was started: the fence's deadline may be another one now
+}
 
 func (s supervisor) Start(ctx context.Context, sp instance.Spec) (int, error) {
-	return s.Guard.Start(ctx, fence.Spec{
+	pid, err := s.Guard.Start(ctx, fence.Spec{
 		Path: sp.Path, Args: sp.Args, Env: sp.Env, Dir: sp.Dir, LogFile: sp.LogFile, UID: sp.UID, GID: sp.GID, Standby: sp.Standby,
 	})
+	s.started()
+	return pid, err
 }
 
 func (s supervisor) Wait(ctx context.Context) (instance.ExitStatus, error) {
@@ -108,7 +115,11 @@ func newAgent(ctx context.Context, o agentOptions) (*agent, error) {
 	}); err != nil {
 		return nil, err
 	}
-	if a.inst, err = instance.New(a.instanceOptions(o)); err != nil {
+	opt := instanceOptions(c)
+	started := func() { a.loop.post(fenceEvent{a.fenceState()}) }
+	opt.StateDir, opt.Supervisor, opt.Logger, opt.Metrics = a.state, supervisor{a.guard, started}, o.log, o.metrics
+	opt.OnExit, opt.OnProgress = a.onExit, func(p instance.Progress) { a.progress.Store(&p) }
+	if a.inst, err = instance.New(opt); err != nil {
 		return nil, err
 	}
 	a.pledged.path = filepath.Join(a.state, "pledge.json")
@@ -119,7 +130,7 @@ func newAgent(ctx context.Context, o agentOptions) (*agent, error) {
 		known: a.newKnown(), events: make(chan event, 1024), run: a.begin, show: a.pub.show, log: a.log,
 		history: &decisions{sink: a.pub.decision},
 	}
-	a.watch = newWatcher(o.dcs, a.keys, a.log, func(e viewEvent) { a.loop.post(e) })
+	a.watch = newWatcher(o.dcs, a.keys, a.log, func(e viewEvent) { a.unlessNamesake(e.cluster); a.loop.post(e) })
 	return a, nil
 }
 
@@ -132,18 +143,16 @@ func watchdogConfig(c *config.Config) fence.WatchdogConfig {
 	return fence.WatchdogConfig{Mode: c.Watchdog.Mode, Device: c.Watchdog.Device, Timeout: t}
 }
 
-func (a *agent) instanceOptions(o agentOptions) instance.Options {
-	c, p := a.cfg, a.cfg.PostgreSQL
+// instanceOptions say which PostgreSQL the configuration means.
+func instanceOptions(c *config.Config) instance.Options {
+	p := c.PostgreSQL
 	host, _, _ := net.SplitHostPort(p.ConnectAddress)
 	eff, _ := c.Effective(nil, c.Profile())
-	opt := instance.Options{
-		DataDir: p.DataDir, BinDir: eff.PostgreSQL.BinDir, StateDir: a.state, ClusterName: c.Scope, Listen: listenAddresses(p.Listen),
-		Port: p.Port, ConnectHost: host, Database: eff.PostgreSQL.Database, SocketDir: firstOf(eff.PostgreSQL.Parameters["unix_socket_directories"]),
+	return instance.Options{
+		DataDir: p.DataDir, BinDir: eff.PostgreSQL.BinDir, ClusterName: c.Scope, Listen: strings.Join(p.Listen, ","), Port: p.Port, ConnectHost: host,
+		Database: eff.PostgreSQL.Database, SocketDir: firstOf(eff.PostgreSQL.Parameters["unix_socket_directories"]),
 		Superuser: account(p.Superuser), Replication: account(p.Replication), Rewind: account(p.Rewind),
-		Supervisor: supervisor{a.guard}, Logger: o.log, Metrics: o.metrics,
-		OnExit: a.onExit, OnProgress: func(p instance.Progress) { a.progress.Store(&p) },
 	}
-	return opt
 }
 
 // account translates a role's credentials.
@@ -225,17 +234,6 @@ func apiURL(c *config.Config) string {
 		scheme = "https"
 	}
 	return scheme + "://" + c.REST.ConnectAddress + "/patroni"
-}
-
-func listenAddresses(hosts []string) string {
-	out := ""
-	for i, h := range hosts {
-		if i > 0 {
-			out += ","
-		}
-		out += h
-	}
-	return out
 }
 
 func firstOf(list string) string {

@@ -133,16 +133,9 @@ func tail(in []postgres.Switch) []dcs.HistoryLine {
 	return out
 }
 
+// Probe asks the members whether they could be promoted.
 func (b *backend) Probe(ctx context.Context, members []dcs.Member) []rest.Candidate {
-	ctx, cancel := context.WithTimeout(ctx, peerTimeout)
-	defer cancel()
-	out := make([]rest.Candidate, len(members))
-	var wg sync.WaitGroup
-	for i, m := range members {
-		wg.Go(func() { out[i] = b.a.peers.probe(ctx, m) })
-	}
-	wg.Wait()
-	return out
+	return b.a.peers.probeAll(ctx, members)
 }
 
 // requests are what operators wait for.

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"sync"
-	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 
@@ -108,34 +106,6 @@ func memberID(id string) (uint64, error) {
 		return 0, fmt.Errorf("%w: %q", rest.ErrNoMember, id)
 	}
 	return n, nil
-}
-
-// tableKeeper makes the routing table of a host without PostgreSQL.
-type tableKeeper struct {
-	cfg   *config.Config
-	route func(*view)
-
-	mu   sync.Mutex
-	last view
-}
-
-func (t *tableKeeper) see(e viewEvent) {
-	if e.cluster == nil {
-		return
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.last.cluster != nil && t.last.cluster.ClusterID == e.cluster.ClusterID && t.last.cluster.Revision > e.cluster.Revision {
-		return
-	}
-	v := view{cluster: e.cluster, seenAt: max(t.last.seenAt, e.seenAt), scope: t.cfg.Scope, ttl: t.ttl(e)}
-	t.last = v
-	t.route(&v)
-}
-
-// ttl is the cluster's, as its configuration has it.
-func (t *tableKeeper) ttl(e viewEvent) time.Duration {
-	return sharedConfig(t.cfg, e.cluster.Config).TTL
 }
 
 // sharedConfig lays a host's own settings over the cluster's; before there are any, over those that it would begin with.

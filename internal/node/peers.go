@@ -144,6 +144,19 @@ func (a *agent) askOne(ctx context.Context, name, api string, t dcs.Term) ha.Ans
 	return out
 }
 
+// probeAll asks the members, all at once and bounded in time.
+func (p *peerClient) probeAll(ctx context.Context, members []dcs.Member) []rest.Candidate {
+	ctx, cancel := context.WithTimeout(ctx, peerTimeout)
+	defer cancel()
+	out := make([]rest.Candidate, len(members))
+	var wg sync.WaitGroup
+	for i, m := range members {
+		wg.Go(func() { out[i] = p.probe(ctx, m) })
+	}
+	wg.Wait()
+	return out
+}
+
 // probe asks a member for its status, without asking it for anything.
 func (p *peerClient) probe(ctx context.Context, m dcs.Member) rest.Candidate {
 	out := rest.Candidate{Name: m.Name}
@@ -164,8 +177,18 @@ func (p *peerClient) probe(ctx context.Context, m dcs.Member) rest.Candidate {
 		return out
 	}
 	out.Reachable, out.WatchdogFailed = true, st.WatchdogFailed
-	out.NoFailover, _ = st.Tags["nofailover"].(bool)
+	out.NoFailover = mayNotLead(st.Tags)
 	return out
+}
+
+// mayNotLead reads the tags as Patroni does: failover_priority of zero or less forbids as nofailover does, and nofailover wins where both
+// are set (Patroni 4.1, Tags.nofailover).
+func mayNotLead(tags map[string]any) bool {
+	if no, ok := tags["nofailover"].(bool); ok {
+		return no
+	}
+	n, ok := tags["failover_priority"].(float64)
+	return ok && n <= 0
 }
 
 // alive says whether somebody answers for a member.

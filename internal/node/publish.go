@@ -9,6 +9,7 @@ import (
 
 	"quorate/api/rest"
 	"quorate/internal/boottime"
+	"quorate/internal/config/dynamic"
 	"quorate/pgctl/ha"
 	"quorate/pgctl/instance"
 	"quorate/raftstore/dcs"
@@ -134,12 +135,8 @@ func (p *publisher) nodeStatus(v *view, d ha.Decision) *rest.NodeStatus {
 		Postgres: p.postgres(s), Loop: rest.Loop{Last: s.Now, Next: d.Wake}, Reason: d.Reason.Text,
 		WatchdogFailed: s.Self.WatchdogRequired && !s.Fence.Connected,
 	}
-	st.View = rest.ClusterView{
-		SeenAt: s.Store.SeenAt, LastSeen: s.Wall.Add(-s.Now.Sub(s.Store.SeenAt)), Paused: s.Set.Pause, StandbyCluster: s.Set.StandbyCluster != nil,
-		MaxLag: s.Set.MaximumLagOnFailover, TTL: s.Set.TTL, LoopWait: s.Set.LoopWait,
-	}
+	st.View = clusterView(v.cluster, s.Store.SeenAt, s.Now, s.Wall, s.Set)
 	if c := v.cluster; c != nil {
-		st.View.Leader, st.View.Optime = c.LeaderName(), uint64(c.Status.Optime)
 		if l := c.Leader; l != nil && l.Name == s.Self.Name && l.Lease == s.Lease.ID {
 			st.Lease = rest.Lease{Held: open(v, l), ValidUntil: s.Lease.Deadline, Term: l.Term}
 		}
@@ -156,6 +153,21 @@ func (p *publisher) nodeStatus(v *view, d ha.Decision) *rest.NodeStatus {
 		_ = json.Unmarshal(s.PG.PendingRestartReason, &st.PendingRestart)
 	}
 	return st
+}
+
+// clusterView is the API's summary of a view of the cluster; c is nil before the first read.
+func clusterView(c *dcs.Cluster, seenAt, now boottime.Instant, wall time.Time, set dynamic.Config) rest.ClusterView {
+	out := rest.ClusterView{
+		SeenAt: seenAt, Paused: set.Pause, StandbyCluster: set.StandbyCluster != nil, MaxLag: set.MaximumLagOnFailover, TTL: set.TTL,
+		LoopWait: set.LoopWait,
+	}
+	if !seenAt.IsZero() {
+		out.LastSeen = wall.Add(-now.Sub(seenAt))
+	}
+	if c != nil {
+		out.Leader, out.Optime = c.LeaderName(), uint64(c.Status.Optime)
+	}
+	return out
 }
 
 func syncRole(c *dcs.Cluster, name, mode string) rest.SyncRole {

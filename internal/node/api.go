@@ -1,0 +1,88 @@
+package node
+
+import (
+	"context"
+
+	"quorate/api/rest"
+	"quorate/internal/config"
+	"quorate/raftstore/dcs"
+)
+
+// startREST serves the HTTP API.
+func (n *Node) startREST(ctx context.Context) error {
+	opt := rest.Options{
+		Config: restConfig(n.cfg), Keys: dcs.NewKeys(n.cfg.Namespace, n.cfg.Scope), Profile: n.cfg.Profile(), PeerKey: peerKey(n.cfg),
+		Product: n.opt.Product, Registerer: n.reg, Gatherer: n.reg, Logger: n.log,
+	}
+	opt.Backend = n.onlooker
+	if n.agent != nil {
+		opt.Backend = &backend{a: n.agent, reload: n.reload}
+	}
+	if n.router != nil {
+		opt.Router = routerView{n.router}
+	}
+	if n.store != nil {
+		opt.Members = storeMembers{n.store}
+	}
+	var err error
+	if n.rest, err = rest.New(opt); err != nil {
+		return err
+	}
+	if err := n.rest.Start(ctx); err != nil {
+		return err
+	}
+	n.onStop("API", n.rest.Stop)
+	return nil
+}
+
+// restConfig translates the section restapi.
+func restConfig(conf *config.Config) rest.Config {
+	c := conf.REST
+	out := rest.Config{
+		Listen: c.Listen, Username: c.Authentication.Username, Password: c.Authentication.Password, Allowlist: c.Allowlist,
+		AllowlistIncludeMembers: c.AllowlistIncludeMembers, HTTPExtraHeaders: c.HTTPExtraHeaders, HTTPSExtraHeaders: c.HTTPSExtraHeaders,
+		ServerTokens: c.ServerTokens,
+	}
+	if c.TLS.Enabled() {
+		out.TLS = &rest.TLS{
+			CertFile: c.TLS.CertFile, KeyFile: c.TLS.KeyFile, KeyFilePassword: c.TLS.KeyFilePassword, CAFile: c.TLS.CAFile, VerifyClient: c.TLS.VerifyClient,
+			Ciphers: c.Ciphers,
+		}
+	}
+	return out
+}
+
+// Reload reads the configuration again, as SIGHUP and POST /reload ask: tags, parameters and accounts of PostgreSQL, and the API's
+// certificates, password and allow-list take effect; for the rest it says that a restart is needed.
+func (n *Node) Reload() error { return n.reload(context.Background()) }
+
+func (n *Node) reload(ctx context.Context) error {
+	if n.opt.Reload == nil {
+		return nil
+	}
+	n.reloading.Lock()
+	defer n.reloading.Unlock()
+	c, err := n.opt.Reload()
+	if err == nil {
+		err = c.CheckFiles()
+	}
+	if err == nil && n.rest != nil {
+		err = n.rest.Reload(ctx, restConfig(c))
+	}
+	if err != nil {
+		n.log.Error("the configuration was not reloaded: it goes on as it was", "error", err)
+		return err
+	}
+	changed := config.Changed(n.current, c)
+	if !changed.Empty() {
+		n.current = c
+	}
+	if n.agent != nil {
+		n.agent.loop.post(reloadEvent{c})
+	}
+	n.log.Info("configuration reloaded", "changed", changed.Settings)
+	if len(changed.Restart) > 0 {
+		n.log.Warn("settings that take effect at the next start of this process only", "settings", changed.Restart)
+	}
+	return nil
+}
