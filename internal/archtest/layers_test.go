@@ -31,7 +31,6 @@ var layers = []layer{
 	{"internal/latest", nil},
 	{"internal/boottime", nil},
 	{"internal/pemkey", nil},
-	{"internal/deps", nil},
 
 	{"raftstore", tools},
 	{"raftstore/dcs", nil},
