@@ -50,6 +50,7 @@ postgresql:
 {{- end}}
   parameters:
     unix_socket_directories: {{.Dir}}
+    dynamic_shared_memory_type: mmap # in the data folder: a killed PostgreSQL leaves nothing in /dev/shm
   authentication:
     superuser: {username: postgres, password: {{.Secret}}}
     replication: {username: replicator, password: {{.Secret}}}

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
-	"syscall"
 	"time"
 
 	"quorate/internal/boottime"
@@ -88,9 +87,18 @@ func (d *Demo) prepare() error {
 		name := "n" + strconv.Itoa(i+1)
 		d.hosts = append(d.hosts, &host{name: name, dir: filepath.Join(d.folder.path, name), addr: d.net.addr(i + 1), via: d.net.via(i + 1)})
 	}
-	d.watch = newWatch(d.hosts, d.url, func(h *host, text string) { d.events.say(h.name, text) })
+	d.watch = newWatch(d.hosts, d.url, d.say)
 	d.writer = &writer{route: d.router, dsn: d.dsn, meter: d.meter}
 	return nil
+}
+
+// say adds an event of a host; nil is the demo itself.
+func (d *Demo) say(h *host, text string) {
+	who := ""
+	if h != nil {
+		who = h.name
+	}
+	d.events.say(who, text)
 }
 
 // startHosts puts the relay between the hosts and starts them.
@@ -128,48 +136,16 @@ func (d *Demo) tearDown() error {
 	return errors.Join(errs...)
 }
 
-// stopPatience bounds a tidy end. Only a folder that stays needs one.
-const stopPatience = 15 * time.Second
-
-// stopHosts ends all hosts: tidily if their data shall stay, and then whatever is left of them.
+// stopHosts ends all that is left of the hosts. Nobody will start on their data again, so there is nothing to wait for; a folder that is kept holds what a
+// power failure would leave.
 func (d *Demo) stopHosts() error {
 	defer close(d.spawn.jobs)
-	for _, h := range d.hosts {
-		d.relay.Join(h.name)
-		_ = h.signal(syscall.SIGCONT)
-	}
-	if d.opt.Keep {
-		d.endTidily()
-	}
 	var errs []error
 	for _, h := range d.hosts {
 		h.set(killed)
-		errs = append(errs, d.kill(context.Background(), h))
+		errs = append(errs, d.kill(context.Background(), h), h.releaseMemory())
 	}
 	return errors.Join(errs...)
-}
-
-// endTidily ends the replicas before the primary, so that nobody is handed the lead on the way.
-func (d *Demo) endTidily() {
-	deadline := time.After(stopPatience)
-	primary := d.watch.primary()
-	order := []*host{}
-	for _, h := range d.hosts {
-		if h != primary {
-			order = append(order, h)
-		}
-	}
-	if primary != nil {
-		order = append(order, primary)
-	}
-	for _, h := range order {
-		_ = h.signal(syscall.SIGTERM)
-		select {
-		case <-h.done():
-		case <-deadline:
-			return
-		}
-	}
 }
 
 func (d *Demo) leaveFolder() error {

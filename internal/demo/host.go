@@ -6,10 +6,14 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // condition is what the demo has done to a host.
@@ -138,6 +142,31 @@ func (h *host) signal(sig syscall.Signal) error {
 	}
 	if err := h.agent.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("signal %s to %s: %w", sig, h.name, err)
+	}
+	return nil
+}
+
+// releaseMemory removes the System V segment that a killed PostgreSQL leaves in the kernel: no folder holds it, and it would stay until the machine's next
+// boot. Its id is the last word of the seventh line of postmaster.pid (PostgreSQL's miscadmin.h, LOCK_FILE_LINE_SHMEM_KEY).
+func (h *host) releaseMemory() error {
+	b, err := os.ReadFile(filepath.Join(h.dir, "data", "postmaster.pid"))
+	if err != nil {
+		return nil // it has ended tidily, or never run
+	}
+	lines := strings.Split(string(b), "\n")
+	if len(lines) < 7 {
+		return nil
+	}
+	words := strings.Fields(lines[6])
+	if len(words) != 2 {
+		return nil
+	}
+	id, err := strconv.Atoi(words[1])
+	if err != nil {
+		return nil
+	}
+	if _, err := unix.SysvShmCtl(id, unix.IPC_RMID, nil); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.EIDRM) {
+		return fmt.Errorf("remove the shared memory of %s: %w", h.name, err)
 	}
 	return nil
 }

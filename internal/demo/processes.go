@@ -25,66 +25,60 @@ func adopt() error {
 	return nil
 }
 
-// process is one line of the system's table.
-type process struct {
-	pid, parent int
-	zombie      bool
+// descendants are the processes that this one started, directly or not, each with the child of this process that it descends from. Each
+// thread has a list of the children that it made (proc(5), /proc/pid/task/tid/children).
+func descendants() map[int]int {
+	found := map[int]int{}
+	for _, child := range childrenOf(os.Getpid()) {
+		found[child] = child
+		for queue := []int{child}; len(queue) > 0; queue = queue[1:] {
+			for _, pid := range childrenOf(queue[0]) {
+				if _, seen := found[pid]; !seen {
+					found[pid] = child
+					queue = append(queue, pid)
+				}
+			}
+		}
+	}
+	return found
 }
 
-// processTable reads /proc. A process that ends meanwhile is left out.
-func processTable() map[int]process {
-	table := map[int]process{}
-	entries, _ := os.ReadDir("/proc")
+func childrenOf(pid int) []int {
+	var out []int
+	tasks := filepath.Join("/proc", strconv.Itoa(pid), "task")
+	entries, _ := os.ReadDir(tasks) // a process that has ended meanwhile has none
 	for _, e := range entries {
-		pid, err := strconv.Atoi(e.Name())
-		if err != nil {
-			continue
+		b, _ := os.ReadFile(filepath.Join(tasks, e.Name(), "children"))
+		for _, word := range strings.Fields(string(b)) {
+			if child, err := strconv.Atoi(word); err == nil {
+				out = append(out, child)
+			}
 		}
-		b, err := os.ReadFile(filepath.Join("/proc", e.Name(), "stat"))
-		if err != nil {
-			continue
-		}
-		// pid (name) state parent ...: the name may hold anything, parentheses too (proc(5)).
-		fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
-		if len(fields) < 2 {
-			continue
-		}
-		parent, _ := strconv.Atoi(fields[1])
-		table[pid] = process{pid: pid, parent: parent, zombie: fields[0] == "Z" || fields[0] == "X"}
 	}
-	return table
+	return out
+}
+
+// isZombie says whether a process has ended and only waits for its parent to notice.
+func isZombie(pid int) bool {
+	b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	// pid (name) state ...: the name may hold anything, parentheses too (proc(5)).
+	state := b[bytes.LastIndexByte(b, ')')+1:]
+	return err == nil && len(state) > 1 && (state[1] == 'Z' || state[1] == 'X')
 }
 
 // members are the processes of a host: its agent, the fence, PostgreSQL and what they started. Only descendants of this process count, so that
 // nobody who just looks into the folder is taken for one.
 func (d *Demo) members(h *host) []int {
-	table := processTable()
 	var out []int
-	for pid, p := range table {
-		if !p.zombie && d.hostOf(table, pid) == h {
+	for pid, child := range descendants() {
+		if d.hostOfChild(child) == h && !isZombie(pid) {
 			out = append(out, pid)
 		}
 	}
 	return out
 }
 
-// hostOf finds the host that a process belongs to: by the child of this process that it descends from. An orphan, which has become such a child itself,
-// is known by its command line or its working folder.
-func (d *Demo) hostOf(table map[int]process, pid int) *host {
-	self := os.Getpid()
-	for pid > 1 && pid != self {
-		p, ok := table[pid]
-		if !ok {
-			return nil
-		}
-		if p.parent == self {
-			return d.hostOfChild(pid)
-		}
-		pid = p.parent
-	}
-	return nil
-}
-
+// hostOfChild finds the host of a child of this process. It is the host's agent, or an orphan, which is known by its command line or its working folder.
 func (d *Demo) hostOfChild(pid int) *host {
 	for _, h := range d.hosts {
 		if h.pid() == pid {
@@ -134,25 +128,31 @@ func (d *Demo) reap() {
 	for _, h := range d.hosts {
 		agents[h.pid()] = true
 	}
-	for pid, p := range processTable() {
-		if p.zombie && p.parent == os.Getpid() && !agents[pid] {
+	for _, pid := range childrenOf(os.Getpid()) {
+		if !agents[pid] && isZombie(pid) {
 			_, _ = syscall.Wait4(pid, nil, syscall.WNOHANG, nil)
 		}
 	}
 }
 
-// dialler names the host whose process holds the client's end of a connection to the relay; "" is none of them.
+// dialler names the host whose process holds the client's end of a connection to the relay; "" is none of them. Mostly it is an agent, else a PostgreSQL that
+// replicates.
 func (d *Demo) dialler(client, via netip.AddrPort) string {
 	inode := socketInode(client, via)
 	if inode == "" {
 		return ""
 	}
 	want := "socket:[" + inode + "]"
-	table := processTable()
-	for pid := range table {
-		h := d.hostOf(table, pid)
-		if h != nil && holds(pid, want) {
+	for _, h := range d.hosts {
+		if holds(h.pid(), want) {
 			return h.name
+		}
+	}
+	for pid, child := range descendants() {
+		if holds(pid, want) {
+			if h := d.hostOfChild(child); h != nil {
+				return h.name
+			}
 		}
 	}
 	return ""

@@ -31,14 +31,14 @@ func (d *Demo) scenario(ctx context.Context) ([]step, error) {
 		return done, fmt.Errorf("loss of the primary's host: %w", err)
 	}
 	begun := boottime.Now()
-	d.meter.mark("the return of the lost host")
+	d.begin("the lost host returns")
 	if err := d.restore(ctx); err != nil {
 		return done, err
 	}
 	if err := d.await(ctx, "the lost host to follow the new primary", d.watch.complete); err != nil {
 		return done, err
 	}
-	done = append(done, step{"return of the lost host, until it streams again", boottime.Now().Sub(begun)})
+	done = append(done, step{"return of the lost host, until it streams from the new primary", boottime.Now().Sub(begun)})
 	d.events.say("", "all three hosts are there again")
 	sleep(ctx, d.opt.For-boottime.Now().Sub(d.begun))
 	return done, ctx.Err()

@@ -83,7 +83,7 @@ func (d *Demo) awaitUp(ctx context.Context) error {
 		}
 	}
 	d.built = boottime.Now().Sub(d.begun)
-	d.begin("three hosts are one cluster")
+	d.begin("three hosts are one cluster, and nothing happens")
 	return nil
 }
 

@@ -19,39 +19,36 @@ const auditPatience = 10 * time.Second
 func (d *Demo) summary(steps []step) error {
 	r := d.meter.read(boottime.Now())
 	p := func(format string, args ...any) { fmt.Fprintf(d.opt.Out, format+"\n", args...) }
-	p("")
-	p("Measured by a client that commits a row every %d ms through a router (synchronous_mode: on):", pace.Milliseconds())
-	p("  %-58s %9s", "from nothing to three hosts that replicate", seconds(d.built))
+	line := func(what string, t time.Duration) { p("  %-64s %8.2f s", fit(what, 64), t.Seconds()) }
+	p("\nLongest time without a commit, of a client that commits a row every %d ms through a router (synchronous_mode: on):", pace.Milliseconds())
 	for _, s := range r.Spans[1:] {
 		if s.Commits > 0 {
-			p("  %-58s %9s", "longest wait for a commit after: "+s.After, seconds(s.Longest))
+			line(s.After, s.Longest)
 		}
 	}
+	p("How long it took:")
+	line("from nothing to three hosts that replicate", d.built)
 	for _, s := range steps {
-		p("  %-58s %9s", s.what, seconds(s.took))
+		line(s.what, s.took)
 	}
 	return d.audit(r.Acked, p)
 }
 
 // audit looks for every acknowledged row.
 func (d *Demo) audit(acked int, p func(string, ...any)) error {
-	p("  %-58s %9d", "acknowledged commits", acked)
 	ctx, cancel := context.WithTimeout(context.Background(), auditPatience)
 	defer cancel()
 	lost, err := d.writer.lost(ctx, d.meter.ids())
 	switch {
 	case err != nil && d.opt.For == 0:
-		p("  whether one was lost is not known: %v", err)
+		p("Commits: %d acknowledged; whether one of them was lost is not known: %v", acked, err)
 		return nil
 	case err != nil:
 		return err
 	}
-	p("  %-58s %9d", "of these not found in the end", lost)
+	p("Commits: %d acknowledged, %d of them not found in the end", acked, lost)
 	if lost > 0 {
 		return fmt.Errorf("%w: %d of %d", ErrLost, lost, acked)
 	}
 	return nil
 }
-
-// seconds is a duration for people.
-func seconds(d time.Duration) string { return fmt.Sprintf("%.2f s", d.Seconds()) }

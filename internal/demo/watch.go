@@ -85,11 +85,20 @@ func (w *watch) askAll(ctx context.Context) {
 		}
 		reply, err := w.ask(ctx, h)
 		if err == nil {
-			w.mu.Lock()
-			w.cluster = reply
-			w.mu.Unlock()
+			w.see(reply)
 			return
 		}
+	}
+}
+
+// see takes a view of the cluster, and says what is new in it.
+func (w *watch) see(c client.Cluster) {
+	w.mu.Lock()
+	was := w.cluster
+	w.cluster = c
+	w.mu.Unlock()
+	for _, text := range changes(was, c) {
+		w.say(nil, text)
 	}
 }
 
@@ -200,7 +209,7 @@ func (w *watch) stream(ctx context.Context, h *host) {
 		}
 		data, ok := strings.CutPrefix(line, "data: ")
 		var d decision
-		if ok && kind == "decision" && json.Unmarshal([]byte(data), &d) == nil && d.Text != "" {
+		if ok && kind == "decision" && json.Unmarshal([]byte(data), &d) == nil && d.news() {
 			w.say(h, d.Text)
 		}
 	}
