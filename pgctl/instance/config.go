@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,6 +46,9 @@ func (i *Instance) Configure(ctx context.Context, c Config) ([]postgres.Correcti
 	i.conf = c
 	clear(i.dropped)
 	i.confMu.Unlock()
+	if m, err := i.marker(); err != nil || m != nil {
+		return nil, err // the folder is being made, and gets its files at the end
+	}
 	if _, err := i.folderMajor(); err != nil {
 		return nil, nil // nothing to write to yet
 	}
@@ -122,13 +126,19 @@ func (i *Instance) wanted(v postgres.Version) postgres.Params {
 		p["primary_conninfo"] = i.upstream.Conninfo(v).String()
 	}
 	p["primary_slot_name"] = i.upstream.Slot
-	if i.conf.HBA != nil && p["hba_file"] == "" {
-		p["hba_file"] = i.dataPath(hbaFile)
-	}
-	if i.conf.Ident != nil && p["ident_file"] == "" {
-		p["ident_file"] = i.dataPath(identFile)
+	for name, file := range map[string]string{"hba_file": hbaFile, "ident_file": identFile} {
+		if p[name] == "" && i.ownsFile(file) {
+			p[name] = i.confPath(file)
+		}
 	}
 	return p
+}
+
+// ownsFile says whether PostgreSQL has to be told where the file is: the agent writes it, or it lies beside a postgresql.conf outside of the
+// data folder, where PostgreSQL would not look for it.
+func (i *Instance) ownsFile(name string) bool {
+	written := map[string]bool{hbaFile: i.conf.HBA != nil, identFile: i.conf.Ident != nil}
+	return written[name] || i.opt.ConfigDir != i.opt.DataDir && exists(i.confPath(name))
 }
 
 // writeConfig makes the files of the configuration, and takes out of postgresql.auto.conf what would win over them.
@@ -139,6 +149,9 @@ func (i *Instance) writeConfig(ctx context.Context) error {
 	}
 	i.confMu.Lock()
 	defer i.confMu.Unlock()
+	if err := i.borrowConfig(); err != nil {
+		return err
+	}
 	if err := i.keepBaseConf(); err != nil {
 		return err
 	}
@@ -148,7 +161,10 @@ func (i *Instance) writeConfig(ctx context.Context) error {
 	if err := i.writeHBA(v); err != nil {
 		return err
 	}
-	return i.writeChecked(ctx, v)
+	if err := i.writeChecked(ctx, v); err != nil {
+		return err
+	}
+	return i.lendConfig()
 }
 
 // rewrite writes postgresql.conf after a change of what the agent alone decides, and reloads. It starts no other program: it lies on
@@ -175,7 +191,7 @@ func (i *Instance) writeMain(v postgres.Version) (changed bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("%w: %w", ErrBadConfig, err)
 	}
-	path := i.dataPath(confFile)
+	path := i.confPath(confFile)
 	if have, err := os.ReadFile(path); err == nil && string(have) == text {
 		return false, nil
 	}
@@ -184,7 +200,7 @@ func (i *Instance) writeMain(v postgres.Version) (changed bool, err error) {
 
 // writeChecked writes postgresql.conf and asks PostgreSQL whether it would take it, leaving out what it refuses by name.
 func (i *Instance) writeChecked(ctx context.Context, v postgres.Version) error {
-	before, _ := os.ReadFile(i.dataPath(confFile))
+	before, _ := os.ReadFile(i.confPath(confFile))
 	for {
 		changed, err := i.writeMain(v)
 		if err != nil || !changed {
@@ -208,7 +224,7 @@ func (i *Instance) restoreMain(before []byte) error {
 	if before == nil {
 		return nil
 	}
-	return i.writeFile(i.dataPath(confFile), before)
+	return i.writeFile(i.confPath(confFile), before)
 }
 
 // checkConfig lets PostgreSQL read the files as a start would, without starting. When it complains about a parameter, that is
@@ -219,7 +235,7 @@ func (i *Instance) checkConfig(ctx context.Context) (param, words string, err er
 		return "", "", err
 	}
 	_, err = i.run(ctx, command{
-		path: program, args: []string{"-D", i.opt.DataDir, "-C", "data_directory"},
+		path: program, args: []string{"-D", i.opt.DataDir, "--config_file=" + i.confPath(confFile), "-C", "data_directory"},
 		line: func(l string) {
 			if p := postgres.ConfigErrorParam(l); p != "" && param == "" {
 				param, words = p, l
@@ -241,21 +257,27 @@ func (i *Instance) includeFile() string {
 	if i.conf.CustomConf != "" {
 		return i.conf.CustomConf
 	}
-	if exists(i.dataPath(baseConfFile)) {
+	if exists(i.confPath(baseConfFile)) {
 		return baseConfFile
+	}
+	if own := i.dataPath(confFile); own != i.confPath(confFile) && exists(own) {
+		return own // initdb's, when the configuration lies elsewhere
 	}
 	return ""
 }
 
+// confPath is a file of the configuration.
+func (i *Instance) confPath(name string) string { return filepath.Join(i.opt.ConfigDir, name) }
+
 // keepBaseConf renames the folder's first postgresql.conf, so that it is included and not lost.
 func (i *Instance) keepBaseConf() error {
-	if exists(i.dataPath(baseConfFile)) || !exists(i.dataPath(confFile)) {
+	if exists(i.confPath(baseConfFile)) || !exists(i.confPath(confFile)) {
 		return nil
 	}
-	if err := os.Rename(i.dataPath(confFile), i.dataPath(baseConfFile)); err != nil {
+	if err := os.Rename(i.confPath(confFile), i.confPath(baseConfFile)); err != nil {
 		return err
 	}
-	return syncDir(i.opt.DataDir)
+	return syncDir(i.opt.ConfigDir)
 }
 
 // recoveryNames are the settings that only the agent makes; ALTER SYSTEM and pg_basebackup -R leave them in postgresql.auto.conf.
@@ -292,7 +314,7 @@ func (i *Instance) args(v postgres.Version, r role, c postgres.ControlData) ([]s
 	if r == roleStandby {
 		p, raised = postgres.StandbyMinimums(p, c)
 	}
-	out := []string{"-D", i.opt.DataDir, "--config_file=" + i.dataPath(confFile)}
+	out := []string{"-D", i.opt.DataDir, "--config_file=" + i.confPath(confFile)}
 	for _, name := range argNames {
 		out = append(out, "--"+name+"="+p[name])
 	}

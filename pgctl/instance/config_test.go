@@ -120,6 +120,26 @@ func TestStandbyIsRaisedToItsPrimary(t *testing.T) {
 	b.await("SHOW max_connections", "30")
 }
 
+// A refused operation leaves what the server follows as it is, and a folder in the making is not written to.
+func TestRefusalsChangeNothing(t *testing.T) {
+	ctx := bounded(t)
+	a := newNode(t, "node-a").bootstrap()
+	b := newNode(t, "node-b").standbyOf(a)
+	b.wantErr(b.StartPrimary(ctx, postgres.SyncNames{Names: []string{"x"}}), instance.ErrRunning)
+	b.wantErr(b.StartStandby(ctx, postgres.Upstream{}), instance.ErrRunning)
+	if up := b.Upstream(); up.Port != a.port || !b.SyncNames().IsZero() || !b.hasFile("standby.signal") {
+		t.Errorf("upstream %+v, names %v", up, b.SyncNames())
+	}
+	c := newNode(t, "node-c")
+	c.write("PG_VERSION", "15\n")
+	c.mark("clone")
+	before := c.tree()
+	c.must(c.Configure(ctx, testConfig()))
+	if c.tree() != before {
+		t.Error("a half copy was written to")
+	}
+}
+
 func TestSlots(t *testing.T) {
 	ctx := bounded(t)
 	a := newNode(t, "node-a").bootstrap()

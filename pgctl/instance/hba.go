@@ -16,7 +16,7 @@ func (i *Instance) writeHBA(v postgres.Version) error {
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrBadConfig, err)
 		}
-		if _, err := i.updateFile(i.dataPath(hbaFile), []byte(text)); err != nil {
+		if _, err := i.updateFile(i.confPath(hbaFile), []byte(text)); err != nil {
 			return err
 		}
 	}
@@ -27,7 +27,7 @@ func (i *Instance) writeHBA(v postgres.Version) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrBadConfig, err)
 	}
-	_, err = i.updateFile(i.dataPath(identFile), []byte(text))
+	_, err = i.updateFile(i.confPath(identFile), []byte(text))
 	return err
 }
 

@@ -28,6 +28,8 @@ type Options struct {
 	DataDir string // absolute
 	// BinDir has PostgreSQL's programs. Empty: looked for in the distributions' places and in PATH, by the folder's major version.
 	BinDir string
+	// ConfigDir has postgresql.conf, pg_hba.conf and pg_ident.conf. Empty: DataDir.
+	ConfigDir string
 	// BinName are other names of programs, by the usual ones.
 	BinName map[string]string
 	// PassFile is the password file that the agent writes. Empty: pgpass in StateDir.
@@ -80,6 +82,7 @@ func (o *Options) setDefaults() error {
 		return errors.New("no supervisor")
 	}
 	o.DataDir = filepath.Clean(o.DataDir)
+	setIfEmpty(&o.ConfigDir, o.DataDir)
 	setIfEmpty(&o.StateDir, o.DataDir+".quorate")
 	setIfEmpty(&o.PassFile, filepath.Join(o.StateDir, "pgpass"))
 	setIfEmpty(&o.Listen, "*")

@@ -53,7 +53,7 @@ func (i *Instance) recoverCrash(ctx context.Context, c postgres.ControlData) err
 	// Archiving is held back: the log to be archived stays marked, for whoever archives it later.
 	_, err = i.run(ctx, command{
 		path: program,
-		args: []string{"--single", "-D", i.opt.DataDir, "-c", "archive_command=false", "-c", "synchronous_standby_names=", "template1"},
+		args: []string{"--single", "-D", i.opt.DataDir, "--config_file=" + i.confPath(confFile), "-c", "archive_command=false", "-c", "synchronous_standby_names=", "template1"},
 		line: i.logLine("postgres --single"),
 	})
 	return errors.Join(err, i.putBack())

@@ -153,6 +153,9 @@ func (i *Instance) pgRewind(ctx context.Context, o RewindOptions, v postgres.Ver
 	}
 	if restore && v.RewindRestoresWAL() {
 		args = append(args, "--restore-target-wal")
+		if v.AtLeast(15) {
+			args = append(args, "--config-file="+i.confPath(confFile))
+		}
 	}
 	needed = true
 	log := i.progressLine("rewind", "pg_rewind")

@@ -28,6 +28,10 @@ func (i *Instance) StartStandby(ctx context.Context, up postgres.Upstream) (err 
 }
 
 func (i *Instance) startStandby(ctx context.Context, up postgres.Upstream) error {
+	control, err := i.startable(ctx)
+	if err != nil {
+		return err
+	}
 	if err := i.atRest(); err != nil {
 		return err
 	}
@@ -38,7 +42,7 @@ func (i *Instance) startStandby(ctx context.Context, up postgres.Upstream) error
 		defer cancel()
 		ctx = bounded
 	}
-	return i.start(ctx, roleStandby)
+	return i.start(ctx, roleStandby, control)
 }
 
 // StartPrimary starts PostgreSQL for writes on a sound folder at rest, with names as synchronous_standby_names from the first moment. It
@@ -54,40 +58,43 @@ func (i *Instance) StartPrimary(ctx context.Context, names postgres.SyncNames) (
 }
 
 func (i *Instance) startPrimary(ctx context.Context, names postgres.SyncNames) error {
-	i.setUpstream(postgres.Upstream{})
-	i.setNames(names)
-	if _, err := i.startable(ctx); err != nil {
+	control, err := i.startable(ctx)
+	if err != nil {
 		return err
 	}
+	i.setUpstream(postgres.Upstream{})
+	i.setNames(names)
 	if err := i.notAtRest(); err != nil {
 		return err
 	}
 	restoring := exists(i.dataPath(recoverySignal))
-	err := i.start(ctx, rolePrimary)
+	err = i.start(ctx, rolePrimary, control)
 	if err == nil && restoring {
 		err = i.awaitPrimary(ctx)
 	}
 	if errors.Is(err, ErrNotReady) {
-		// It may not have looked for the signal yet.
-		i.wg.Go(func() {
-			err := i.AwaitReady(i.life)
-			if err == nil {
-				err = i.awaitPrimary(i.life)
-			}
-			if err != nil {
-				return // it has ended, and the folder is at rest
-			}
-			i.log.Info("the primary has become ready")
-			if err := i.restored(i.life); err != nil {
-				i.log.Warn("the settings of the recovery stay until the next reload", "err", err)
-			}
-		})
+		i.wg.Go(i.readyBehind) // the start may not have looked for the signal yet
 		return err
 	}
 	if err == nil {
 		err = i.restored(ctx)
 	}
 	return errors.Join(err, i.atRest())
+}
+
+// readyBehind does what is left to do for a primary whose start nobody waits for any more.
+func (i *Instance) readyBehind() {
+	err := i.AwaitReady(i.life)
+	if err == nil {
+		err = i.awaitPrimary(i.life)
+	}
+	if err != nil {
+		return // it has ended, and the folder is at rest
+	}
+	i.log.Info("the primary has become ready")
+	if err := i.restored(i.life); err != nil {
+		i.log.Warn("the settings of the recovery stay until the next reload", "err", err)
+	}
 }
 
 // awaitPrimary waits for the end of a recovery during which connections are accepted already.
@@ -120,11 +127,7 @@ func (i *Instance) setNames(n postgres.SyncNames) {
 }
 
 // start starts the postmaster and waits until it is ready.
-func (i *Instance) start(ctx context.Context, r role) error {
-	control, err := i.startable(ctx)
-	if err != nil {
-		return err
-	}
+func (i *Instance) start(ctx context.Context, r role, control postgres.ControlData) error {
 	if err := i.finishRecoveryMarker(); err != nil {
 		return err
 	}

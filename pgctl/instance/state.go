@@ -10,7 +10,7 @@ import (
 // loadState reads back what the configuration on disk tells the server to follow and to wait for, so that an agent that starts
 // does not change what it finds.
 func (i *Instance) loadState() {
-	b, err := os.ReadFile(i.dataPath(confFile))
+	b, err := os.ReadFile(i.confPath(confFile))
 	if err != nil {
 		return
 	}

@@ -59,9 +59,7 @@ func (i *Instance) stop(ctx context.Context, o StopOptions) error {
 	}
 	gone := i.watch(pid)
 	if o.Checkpoint && o.Mode != StopImmediate {
-		if err := i.Checkpoint(ctx); err != nil {
-			i.log.Warn("checkpoint before the stop failed", "err", err)
-		}
+		i.checkpointFirst(ctx, o.Timeout)
 	}
 	if err := i.signalAndWait(ctx, sig, gone, o.Timeout); err == nil || o.Mode == StopImmediate || ctx.Err() != nil {
 		return err
@@ -71,6 +69,19 @@ func (i *Instance) stop(ctx context.Context, o StopOptions) error {
 		return err
 	}
 	return nil
+}
+
+// checkpointFirst makes a checkpoint while sessions go on, in no more than half of the time for the stop: what is left undone by then the
+// shutdown does.
+func (i *Instance) checkpointFirst(ctx context.Context, timeout time.Duration) {
+	if timeout > 0 {
+		bounded, cancel := context.WithTimeout(ctx, timeout/2)
+		defer cancel()
+		ctx = bounded
+	}
+	if err := i.Checkpoint(ctx); err != nil {
+		i.log.Warn("checkpoint before the stop failed", "err", err)
+	}
 }
 
 func (i *Instance) signalAndWait(ctx context.Context, sig syscall.Signal, gone <-chan struct{}, timeout time.Duration) error {
