@@ -47,7 +47,7 @@ type agent struct {
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup
 
-	requests requests
+	requests *requests
 	opKind   atomic.Pointer[string] // the PostgreSQL operation in flight
 	progress atomic.Pointer[instance.Progress]
 	opLock   sync.Mutex // held while an operation changes PostgreSQL
@@ -105,6 +105,7 @@ func newAgent(ctx context.Context, o agentOptions) (*agent, error) {
 		exits: make(chan exitOrder, 1), state: c.PostgreSQL.DataDir + ".quorate", confs: make(chan dynamic.Config, 1), seen: newSeen(),
 	}
 	a.ctx, a.cancel = context.WithCancel(context.Background())
+	a.requests = newRequests(func(e event) { a.loop.post(e) })
 	if err := os.MkdirAll(a.state, 0o755); err != nil {
 		return nil, fmt.Errorf("postgresql.data_dir: the folder beside it cannot be made: %w", err)
 	}
@@ -264,6 +265,7 @@ func (a *agent) start(ctx context.Context) error {
 	a.tasks.Go(a.followFence)
 	a.tasks.Go(a.applyConfigs)
 	a.tasks.Go(a.probe)
+	go a.probeDisk() // not waited for: it may hang with the disk
 	a.tasks.Go(func() { a.watch.run(a.ctx) })
 	a.refresh(ctx)
 	a.tasks.Go(func() { a.loop.serve(a.ctx) })

@@ -111,8 +111,8 @@ func (a *agent) fenceNow() {
 	}
 	a.loop.post(fenceEvent{a.fenceState()})
 	_, _ = a.guard.Wait(ctx)
-	a.loop.post(pgEvent{a.inspect(a.ctx)})
 	a.loop.post(killedEvent{a.fenceState()})
+	a.loop.post(pgEvent{a.inspect(a.ctx)}) // last: it reads a disk that may hang
 }
 
 // killedEvent ends a FenceNow.

@@ -104,15 +104,21 @@ func (d *decider) primary() {
 	d.status()
 }
 
-// silence is how long PostgreSQL has not answered: to the monitor, or to somebody who wants to connect.
+// silence is how long PostgreSQL has not answered: to the monitor, or to somebody who wants to connect; or its disk to a write,
+// which gets diskGrace more, because a busy disk is slower than a busy server.
 func (d *decider) silence() time.Duration {
 	p := &d.s.PG
 	last := p.SampleAt
 	if p.AcceptsAt != 0 && p.AcceptsAt.After(p.PhaseSince) {
 		last = min(last, p.AcceptsAt)
 	}
+	if p.WritesAt != 0 && p.WritesAt.After(p.PhaseSince) {
+		last = min(last, p.WritesAt.Add(diskGrace))
+	}
 	return d.s.Now.Sub(last)
 }
+
+const diskGrace = 2 * time.Second
 
 // arm tells the fence the deadline whenever a later one is known. Only a term that this process took, or that the fence holds
 // already, may be armed.

@@ -41,6 +41,7 @@ type Self struct {
 	CloneFrom        bool
 	ReplicateFrom    string
 	BootstrapConfig  json.RawMessage // bootstrap.dcs: becomes the config key
+	ScheduledRestart json.RawMessage // a restart that an operator has scheduled, as the member key shows it
 	CanBootstrap     bool            // there is something to bootstrap with
 	WatchdogRequired bool
 }
@@ -99,6 +100,7 @@ type PG struct {
 	InRecovery bool
 	SampleAt   boottime.Instant // when the newest good sample was asked for
 	AcceptsAt  boottime.Instant // when it last took a new connection; zero: not asked since it runs
+	WritesAt   boottime.Instant // when the disk under the data folder last took a write; zero: not known
 	SystemID   string
 	Timeline   postgres.Timeline
 	FlushLSN   postgres.LSN // a primary's own, a standby's received
