@@ -3,10 +3,10 @@ package node
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"quorate/api/rest"
+	"quorate/internal/boottime"
 	"quorate/pgctl/ha"
 	"quorate/pgctl/postgres"
 	"quorate/raftstore/dcs"
@@ -39,34 +39,73 @@ func (b *backend) Commit(ctx context.Context, t dcs.Txn) (bool, error) { return 
 
 func (b *backend) Wake() { b.a.loop.post(wakeEvent{}) }
 
-// Restart asks the loop for a restart and waits for its end.
+// Restart asks the loop for a restart and waits until PostgreSQL answers again.
 func (b *backend) Restart(ctx context.Context, r rest.RestartRequest) error {
 	if op := b.a.opKind.Load(); op != nil {
 		return &rest.BusyError{Operation: *op}
 	}
-	id, done := b.a.requests.restart()
-	b.a.loop.post(askEvent{func(k *ha.Asked) { k.Restart = &ha.RestartRequest{ID: id} }})
 	if r.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, r.Timeout)
 		defer cancel()
 	}
+	id, done := b.a.requests.restart()
+	b.a.loop.post(askEvent{func(k *ha.Asked) { k.Restart = &ha.RestartRequest{ID: id} }})
 	select {
 	case err := <-done:
-		b.a.loop.post(askEvent{func(k *ha.Asked) { k.Restart = nil }})
 		if err != nil {
 			return errors.Join(rest.ErrRestartFailed, err)
 		}
-		return nil
+		return b.awaitAnswer(ctx)
 	case <-ctx.Done():
+		b.a.requests.withdraw(id) // what has begun goes on
 		return rest.ErrStillStarting
 	}
 }
 
-func (b *backend) ScheduleRestart(_ context.Context, r rest.RestartRequest) error {
-	return b.a.requests.schedule(b, r)
+// awaitAnswer waits until PostgreSQL has answered a question that was asked after now, and until that shows in the status.
+func (b *backend) awaitAnswer(ctx context.Context) error {
+	from := boottime.Now()
+	b.a.mon.Poke()
+	for {
+		shown := b.a.pub.shownNext()
+		if b.Status().Postgres.Answering && b.a.pub.last.Load().Asked.After(from) {
+			return nil
+		}
+		select {
+		case <-shown:
+		case <-ctx.Done():
+			return rest.ErrStillStarting
+		}
+	}
 }
 
+// ScheduleRestart remembers a restart of the PostgreSQL that runs now.
+func (b *backend) ScheduleRestart(_ context.Context, r rest.RestartRequest) error {
+	runs := b.Status().Postgres.StartedAt
+	return b.a.requests.schedule(r, func() { b.scheduledRestart(r, runs) })
+}
+
+// scheduledRestart carries a scheduled restart out, unless PostgreSQL was restarted meanwhile or the conditions do not hold.
+func (b *backend) scheduledRestart(r rest.RestartRequest, runs time.Time) {
+	st := b.Status()
+	ok, why := r.Matches(st)
+	if ok && !st.Postgres.StartedAt.Equal(runs) {
+		ok, why = false, "PostgreSQL was restarted meanwhile"
+	}
+	if ok && st.View.Paused {
+		ok, why = false, "the cluster is paused"
+	}
+	if !ok {
+		b.a.log.Info("the scheduled restart was left out", "why", why)
+		return
+	}
+	if err := b.Restart(b.a.ctx, r); err != nil {
+		b.a.log.Error("the scheduled restart failed", "error", err)
+	}
+}
+
+// CancelRestart forgets the scheduled restart.
 func (b *backend) CancelRestart(context.Context) error { return b.a.requests.unschedule() }
 
 func (b *backend) Reinitialize(_ context.Context, r rest.ReinitRequest) error {
@@ -136,100 +175,4 @@ func tail(in []postgres.Switch) []dcs.HistoryLine {
 // Probe asks the members whether they could be promoted.
 func (b *backend) Probe(ctx context.Context, members []dcs.Member) []rest.Candidate {
 	return b.a.peers.probeAll(ctx, members)
-}
-
-// requests are what operators wait for.
-type requests struct {
-	mu        sync.Mutex
-	next      uint64
-	restarts  map[uint64]chan error
-	reinits   map[uint64]bool
-	scheduled *rest.RestartRequest
-	timer     *time.Timer
-}
-
-func (r *requests) restart() (uint64, <-chan error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.next++
-	c := make(chan error, 1)
-	if r.restarts == nil {
-		r.restarts = map[uint64]chan error{}
-	}
-	r.restarts[r.next] = c
-	return r.next, c
-}
-
-func (r *requests) reinit() uint64 {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.next++
-	if r.reinits == nil {
-		r.reinits = map[uint64]bool{}
-	}
-	r.reinits[r.next] = true
-	return r.next
-}
-
-// mayDiscard says whether an operator has asked for the folder to be made anew: his word allows to give a second diverged folder up.
-func (r *requests) mayDiscard() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return len(r.reinits) > 0
-}
-
-// done tells whoever waits for the end of an operation.
-func (r *requests) done(act ha.Action, err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	switch act := act.(type) {
-	case ha.Restart:
-		if c, ok := r.restarts[act.ID]; ok {
-			delete(r.restarts, act.ID)
-			c <- err
-		}
-	case ha.Clone:
-		if err == nil {
-			clear(r.reinits)
-		}
-	}
-}
-
-func (r *requests) schedule(b *backend, req rest.RestartRequest) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.scheduled != nil {
-		return rest.ErrRestartScheduled
-	}
-	r.scheduled = &req
-	r.timer = time.AfterFunc(time.Until(req.Schedule), func() { r.due(b) })
-	return nil
-}
-
-func (r *requests) due(b *backend) {
-	r.mu.Lock()
-	req := r.scheduled
-	r.scheduled = nil
-	r.mu.Unlock()
-	if req == nil {
-		return
-	}
-	if ok, why := req.Matches(b.Status()); !ok {
-		b.a.log.Info("the scheduled restart was left out", "why", why)
-		return
-	}
-	if err := b.Restart(b.a.ctx, *req); err != nil {
-		b.a.log.Error("the scheduled restart failed", "error", err)
-	}
-}
-
-func (r *requests) unschedule() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.scheduled == nil {
-		return rest.ErrNoRestart
-	}
-	r.timer.Stop()
-	r.scheduled = nil
-	return nil
 }

@@ -25,13 +25,14 @@ type publisher struct {
 	poked  boottime.Instant
 
 	mu      sync.Mutex // guards what follows
+	shown   chan struct{}
 	changed chan struct{}
 	rev     int64
 	readers map[chan rest.Event]bool
 }
 
 func newPublisher(a *agent, route func(*view)) *publisher {
-	p := &publisher{a: a, route: route, changed: make(chan struct{}), readers: map[chan rest.Event]bool{}}
+	p := &publisher{a: a, route: route, changed: make(chan struct{}), shown: make(chan struct{}), readers: map[chan rest.Event]bool{}}
 	p.status.Store(&rest.NodeStatus{Name: a.cfg.Name, Scope: a.cfg.Scope, Version: PatroniVersion})
 	p.last.Store(&instance.Sample{})
 	return p
@@ -79,12 +80,21 @@ func (p *publisher) hurry(s ha.Snapshot, d ha.Decision) {
 func (p *publisher) tellChanged(v *view) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	close(p.shown)
+	p.shown = make(chan struct{})
 	if v.cluster == nil || v.cluster.Revision == p.rev {
 		return
 	}
 	p.rev = v.cluster.Revision
 	close(p.changed)
 	p.changed = make(chan struct{})
+}
+
+// shownNext is closed when the next status has been published.
+func (p *publisher) shownNext() <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.shown
 }
 
 func (p *publisher) clusterChanged() <-chan struct{} {
@@ -133,7 +143,7 @@ func (p *publisher) nodeStatus(v *view, d ha.Decision) *rest.NodeStatus {
 	st := &rest.NodeStatus{
 		Name: s.Self.Name, Scope: v.scope, Version: PatroniVersion, Tags: s.Self.Tags,
 		Postgres: p.postgres(s), Loop: rest.Loop{Last: s.Now, Next: d.Wake}, Reason: d.Reason.Text,
-		WatchdogFailed: s.Self.WatchdogRequired && !s.Fence.Connected,
+		WatchdogFailed: s.Self.WatchdogRequired && !s.Fence.Connected, ScheduledRestart: p.a.requests.pending(),
 	}
 	st.View = clusterView(v.cluster, s.Store.SeenAt, s.Now, s.Wall, s.Set)
 	if c := v.cluster; c != nil {

@@ -82,7 +82,7 @@ func (d *decider) member() dcs.Member {
 	m := dcs.Member{
 		ConnURL: d.s.Self.ConnURL, APIURL: d.s.Self.APIURL, Version: d.s.Self.Version, Tags: d.s.Self.Tags,
 		State: StateText(&d.s), Role: RoleText(&d.s), SystemID: p.SystemID, Folder: folderText(p.Folder), Pause: d.s.Set.Pause,
-		PendingRestart: p.PendingRestart, PendingRestartReason: p.PendingRestartReason,
+		PendingRestart: p.PendingRestart, PendingRestartReason: p.PendingRestartReason, ScheduledRestart: d.s.Self.ScheduledRestart,
 	}
 	if p.Phase == Running {
 		m.Timeline, m.XLogLocation = uint32(p.Timeline), int64(p.FlushLSN)
