@@ -192,4 +192,7 @@ func (c *cluster) suffer(t *testing.T, f rig.Fault, loss lossRule) {
 	if f.Terms == rig.NoFailover && len(v.Terms) != 1 {
 		t.Errorf("%d terms where the fault is no reason to end the primary's", len(v.Terms))
 	}
+	if n := r.AckedSessions(scene.Primary); f.Terms == rig.NoFailover && n != 1 {
+		t.Errorf("a client needed %d sessions where the fault is no reason to end any", n)
+	}
 }

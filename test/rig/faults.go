@@ -60,7 +60,7 @@ type Expectation int
 const (
 	Either Expectation = iota
 	Failover
-	NoFailover
+	NoFailover // and no session of the primary ends
 )
 
 // signal makes a strike that signals the first host's processes of all given roles at once.

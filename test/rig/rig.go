@@ -150,6 +150,25 @@ func (r *Rig) AwaitTerms(ctx context.Context, n int) error {
 	return await(ctx, fmt.Sprintf("commits of %d terms", n), func() bool { return len(check.Terms(r.history.Ops())) >= n })
 }
 
+// AckedSessions counts, over the writers that keep their session and reach the given host's PostgreSQL or come through the router, how many sessions the one
+// that needed most had commits acknowledged in: 1 when nobody was disturbed.
+func (r *Rig) AckedSessions(host *lab.Host) int {
+	sessions := map[string]map[int]bool{}
+	most := 0
+	for _, op := range r.history.Ops() {
+		kept := op.Writer == Kept || op.Writer == host.Name+"-socket-kept" || op.Writer == host.Name+"-tcp-kept"
+		if !kept || op.Outcome != check.Acked {
+			continue
+		}
+		if sessions[op.Writer] == nil {
+			sessions[op.Writer] = map[int]bool{}
+		}
+		sessions[op.Writer][op.Session] = true
+		most = max(most, len(sessions[op.Writer]))
+	}
+	return most
+}
+
 // Stop ends the writers; an attempt under way counts as unknown.
 func (r *Rig) Stop() {
 	r.cancel()
