@@ -94,7 +94,7 @@ func (d *decider) electable() (bool, string) {
 		Reached: map[string]syncset.Position{},
 	}
 	for n, a := range d.s.Race.Answers {
-		if a.Reached && a.Running && !a.Primary && a.Pledged.Covers(d.s.Race.Target) {
+		if a.Reached && a.Running && !a.Primary && (a.SystemID == "" || a.SystemID == d.s.PG.SystemID) && a.Pledged.Covers(d.s.Race.Target) {
 			e.Reached[n] = syncset.Position{Timeline: a.Timeline, LSN: a.FlushLSN}
 		}
 	}
@@ -213,9 +213,11 @@ func (d *decider) ahead() (who, why string) {
 			if _, member := d.cluster.Member(name); !member && d.cold() {
 				return name, "may hold newer data and has not come back yet"
 			}
-		case a.SystemID != "" && a.SystemID != d.cluster.Initialize:
+		case a.SystemID != "" && a.SystemID != d.s.PG.SystemID: // another cluster's folder; before the first leader only the own one tells
 		case a.Primary:
 			return name, "still runs as a primary"
+		case !a.Running && !a.NoFailover && d.cold():
+			return name, "may hold newer data and is not up yet"
 		case a.NoFailover || a.WatchdogFailed || !a.Running || f.Candidate == me.Name:
 		case d.s.Set.SynchronousMode.Enabled() && d.cluster.Sync.Leader != "" && !d.cluster.Sync.Has(name):
 		case preferred(a, me):
