@@ -28,7 +28,7 @@ type Options struct {
 
 	AccessLog bool // one log line at the end of each session
 
-	// Listen opens a listener's socket; nil: net.Listen. Sockets that were inherited (socket activation, an upgrade) come in
+	// Listen opens a listener's socket; nil: they are bound here. Sockets that were inherited (socket activation, an upgrade) come in
 	// through it: network is "tcp" or "unix", address as configured.
 	Listen func(ctx context.Context, network, address string) (net.Listener, error)
 
@@ -87,7 +87,7 @@ func (o Options) withDefaults() Options {
 	orDefault(&o.TCP.KeepAliveCount, 3)
 	orDefault(&o.TCP.UserTimeout, 30*time.Second)
 	if o.Listen == nil {
-		o.Listen = (&net.ListenConfig{KeepAlive: -1}).Listen // see tune
+		o.Listen = listenPlain
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
