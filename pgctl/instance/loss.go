@@ -3,7 +3,9 @@ package instance
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -67,6 +69,9 @@ func (i *Instance) assess(ctx context.Context, w WALCheck, c postgres.ControlDat
 // keepWAL copies the log behind the fork, with the histories, into a folder of its own, and the report beside it. It must be on
 // disk before anything is overwritten: it may be the only copy of acknowledged commits.
 func (i *Instance) keepWAL(w WALCheck, segSize uint64, r *LossReport) error {
+	if done, err := i.keptBefore(r); done || err != nil {
+		return err
+	}
 	names, size, err := i.divergentFiles(w, segSize)
 	if err != nil {
 		return err
@@ -94,6 +99,41 @@ func (i *Instance) keepWAL(w WALCheck, segSize uint64, r *LossReport) error {
 	}
 	r.Kept, r.Files = dir, names
 	return i.writeReport(filepath.Join(dir, reportFile), *r)
+}
+
+// keptBefore finds the copy that an earlier attempt made of the same log, so that attempts that fail again and again do not fill the disk.
+// A copy without a report was broken off before anything was changed, and goes.
+func (i *Instance) keptBefore(r *LossReport) (bool, error) {
+	logs, err := i.DivergedLogs()
+	if err != nil {
+		return false, err
+	}
+	for _, d := range logs {
+		var old LossReport
+		b, err := os.ReadFile(filepath.Join(d.Path, reportFile))
+		if errors.Is(err, fs.ErrNotExist) {
+			if err := os.RemoveAll(d.Path); err != nil {
+				return false, err
+			}
+			continue
+		}
+		if err == nil {
+			err = json.Unmarshal(b, &old)
+		}
+		if err != nil {
+			return false, fmt.Errorf("report of %s: %w", d.Path, err)
+		}
+		if old.covers(*r) {
+			*r = old
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// covers says whether what r has kept holds all that o is about: beyond its end there is only what the crash recovery of that attempt wrote.
+func (r LossReport) covers(o LossReport) bool {
+	return r.SystemID == o.SystemID && r.Timeline == o.Timeline && r.Fork == o.Fork && r.End <= o.End && r.Transactions == o.Transactions
 }
 
 const reportFile = "report.json"

@@ -150,8 +150,17 @@ func TestRewindBrokenOff(t *testing.T) {
 	a.sql("INSERT INTO t VALUES (1)")
 	failover(a, b)
 	b.sql("ALTER ROLE rewinder PASSWORD 'other'")
-	if _, err := a.Rewind(ctx, instance.RewindOptions{Host: "127.0.0.1", Port: b.port, Name: "node-a"}); err == nil {
-		t.Fatal("rewound without a password")
+	broken := filepath.Join(a.opt.DataDir+".quorate", "diverged", "20200101T000000.000Z")
+	a.ok(os.MkdirAll(broken, 0o700))
+	for range 2 {
+		if _, err := a.Rewind(ctx, instance.RewindOptions{Host: "127.0.0.1", Port: b.port, Name: "node-a"}); err == nil {
+			t.Fatal("rewound without a password")
+		}
+		logs, err := a.DivergedLogs()
+		a.ok(err)
+		if len(logs) != 1 || logs[0].Path == broken {
+			t.Errorf("attempts that fail fill the disk: %+v", logs)
+		}
 	}
 	if f := a.Inspect(ctx); f.Err != nil || f.Marker != nil || !f.Standby {
 		t.Errorf("after a rewind that could not begin: %+v", f)

@@ -22,7 +22,7 @@ func (i *Instance) watch(pid int) <-chan struct{} {
 const retryWait = 100 * time.Millisecond
 
 func (i *Instance) awaitEnd(pid int, gone chan struct{}) {
-	for {
+	for failures := 0; ; failures++ {
 		e, err := i.opt.Supervisor.Wait(i.life)
 		if i.life.Err() != nil {
 			return
@@ -31,7 +31,9 @@ func (i *Instance) awaitEnd(pid int, gone chan struct{}) {
 			i.ended(pid, e, gone)
 			return
 		}
-		i.log.Warn("cannot wait for the postmaster", "err", err)
+		if failures == 0 {
+			i.log.Warn("cannot wait for the postmaster", "err", err)
+		}
 		select {
 		case <-i.life.Done():
 			return
