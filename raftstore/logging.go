@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"go.uber.org/zap"
@@ -14,18 +15,19 @@ import (
 )
 
 // hcLogger hands what hashicorp/raft logs to slog. Raft logs each failed heartbeat as an error; to an operator that is a
-// symptom of something said elsewhere, so its errors become warnings and its news becomes debugging.
+// symptom of something said elsewhere, so its errors become news, told once in a while, and its news becomes debugging.
 type hcLogger struct {
 	log  *slog.Logger
 	name string
 	args []any
+	said *repeats
 }
 
 var _ hclog.Logger = (*hcLogger)(nil)
 
 func (h *hcLogger) Log(level hclog.Level, msg string, args ...any) {
 	to := slog.LevelDebug
-	if level >= hclog.Warn {
+	if level >= hclog.Warn && h.said.due(msg, args, time.Now()) {
 		to = slog.LevelInfo
 	}
 	h.log.Log(context.Background(), to, strings.TrimSpace(msg), args...)
@@ -47,12 +49,12 @@ func (h *hcLogger) ImpliedArgs() []any { return h.args }
 func (h *hcLogger) Name() string       { return h.name }
 
 func (h *hcLogger) With(args ...any) hclog.Logger {
-	return &hcLogger{log: h.log.With(args...), name: h.name, args: append(h.args[:len(h.args):len(h.args)], args...)}
+	return &hcLogger{log: h.log.With(args...), name: h.name, args: append(h.args[:len(h.args):len(h.args)], args...), said: h.said}
 }
 
 func (h *hcLogger) Named(name string) hclog.Logger { return h.ResetNamed(name) }
 func (h *hcLogger) ResetNamed(name string) hclog.Logger {
-	return &hcLogger{log: h.log, name: name, args: h.args}
+	return &hcLogger{log: h.log, name: name, args: h.args, said: h.said}
 }
 func (h *hcLogger) SetLevel(hclog.Level)  {}
 func (h *hcLogger) GetLevel() hclog.Level { return hclog.Debug }

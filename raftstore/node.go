@@ -63,7 +63,7 @@ func (s *Store) raftConfig() *raft.Config {
 	c.SnapshotThreshold = snapshotEntries
 	c.SnapshotInterval = snapshotInterval
 	c.NoLegacyTelemetry = true
-	c.Logger = &hcLogger{log: s.log.With("part", "raft")}
+	c.Logger = &hcLogger{log: s.log.With("part", "raft"), said: &repeats{}}
 	return c
 }
 
