@@ -51,6 +51,7 @@ type Fault struct {
 	Strike  func(context.Context, Scene) error
 	Mend    func(context.Context, Scene) error // what a person or a boot does afterwards; nothing if nil
 	Terms   Expectation
+	Silent  bool // what is struck cannot answer its clients before the mend
 }
 
 // Expectation says whether a fault may, must or must not end a term.
@@ -205,7 +206,7 @@ func StoreFaults() []Fault {
 	return []Fault{
 		{Name: "store leader lost", Terms: NoFailover, Prepare: Apart, Strike: strike((*lab.Host).PowerOff), Mend: boot(struck)},
 		{Name: "store leader cut off", Terms: NoFailover, Prepare: Apart, Strike: strike((*lab.Host).Cut), Mend: heal(struck)},
-		{Name: "store leader frozen", Terms: NoFailover, Prepare: Apart, Strike: strike((*lab.Host).Freeze), Mend: thawed},
+		{Name: "store leader frozen", Terms: NoFailover, Silent: true, Prepare: Apart, Strike: strike((*lab.Host).Freeze), Mend: thawed},
 	}
 }
 
