@@ -102,7 +102,7 @@ func (l *listener) trusts(peer netip.Addr) bool {
 // complain logs at most once a second what strangers can cause.
 func (r *Router) complain(msg string, args ...any) {
 	if skipped, ok := r.quiet.pass(); ok {
-		r.log.Warn(msg, append(args, "not_logged", skipped)...)
+		r.log.Warn(msg, append(args, "not_logged", skipped)...) //nolint:sloglint // the callers' messages are constants
 	}
 }
 

@@ -77,6 +77,14 @@ func measureAll(ctx context.Context, o options, out, progress io.Writer) error {
 		}
 		writeLine(&b, m, results)
 	}
+	if name := "primary's change"; o.only.MatchString(name) {
+		middle, worst, err := s.measureChange(ctx)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		fmt.Fprintf(&b, "\nFrom the news of a new primary to its first byte at a waiting client, %d times: median %s, worst %s (goal: under 50 ms).\n",
+			changes, middle.Round(10*time.Microsecond), worst.Round(10*time.Microsecond))
+	}
 	_, err = io.WriteString(out, b.String())
 	return err
 }
@@ -103,13 +111,13 @@ func (s *stage) measure(ctx context.Context, m measure, o options) (map[string]*
 				cost = float64((p.cpu() - before).Microseconds()) / work
 			}
 			results[way].add(figure, cost)
-			fmt.Fprintf(s.progress, "%s, round %d, %s: %.1f %s\n", m.name, round+1, way, figure, m.unit)
+			_, _ = fmt.Fprintf(s.progress, "%s, round %d, %s: %.1f %s\n", m.name, round+1, way, figure, m.unit)
 		}
 	}
 	return results, nil
 }
 
-func writeLine(w io.Writer, m measure, r map[string]*result) {
+func writeLine(w *strings.Builder, m measure, r map[string]*result) {
 	direct, ha, ours := median(r["direct"].figures), median(r["haproxy"].figures), median(r["router"].figures)
 	relation := "at least"
 	if m.less {

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -197,7 +198,7 @@ func (f *Flow) discard() {
 	for f.phase == parting && f.client.readable {
 		n, err := receive(f.client.fd, f.loop.scratch[:])
 		switch {
-		case err == unix.EAGAIN:
+		case errors.Is(err, unix.EAGAIN):
 			f.client.readable = false
 		case err != nil || n == 0:
 			f.close(false)

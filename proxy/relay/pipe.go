@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -45,7 +46,7 @@ func (p *pipe) out(dst int) (int, error) {
 func splice(from, to, most int) (int, error) {
 	for {
 		n, err := unix.Splice(from, nil, to, nil, most, unix.SPLICE_F_MOVE|unix.SPLICE_F_NONBLOCK)
-		if err != unix.EINTR {
+		if !errors.Is(err, unix.EINTR) {
 			return int(n), err
 		}
 	}
