@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -61,9 +60,6 @@ type Options struct {
 	OnExit func(ExitStatus)
 	// OnProgress is called as long operations go on. It must not block.
 	OnProgress func(Progress)
-
-	// StandbyStart is how long a start may take to be ready before StartStandby returns ErrNotReady; 0: as long as its context lasts.
-	StandbyStart time.Duration
 }
 
 // Progress is where a long operation stands.

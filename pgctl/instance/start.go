@@ -37,11 +37,6 @@ func (i *Instance) startStandby(ctx context.Context, up postgres.Upstream) error
 	}
 	i.setUpstream(up)
 	i.setNames(postgres.SyncNames{})
-	if i.opt.StandbyStart > 0 {
-		bounded, cancel := context.WithTimeout(ctx, i.opt.StandbyStart)
-		defer cancel()
-		ctx = bounded
-	}
 	return i.start(ctx, roleStandby, control)
 }
 
