@@ -17,14 +17,14 @@ type act struct {
 
 // acts are the keys.
 var acts = []act{
-	{'k', "kill the primary's host", (*Demo).killPrimary},
-	{'f', "freeze its agent", (*Demo).freezePrimary},
-	{'c', "cut it off", (*Demo).cutPrimary},
-	{'s', "switchover", (*Demo).switchover},
-	{'r', "restore all", (*Demo).restore},
+	{'k', "kill primary", (*Demo).killPrimary},
+	{'f', "freeze agent", (*Demo).freezePrimary},
+	{'c', "cut off", (*Demo).cutPrimary},
+	{'s', "switch over", (*Demo).switchover},
+	{'r', "restore", (*Demo).restore},
 }
 
-var errNoPrimary = errors.New("nobody leads at the moment: try again when somebody does, or restore the hosts")
+var errNoPrimary = errors.New("nobody leads now: wait a moment, or press r to bring all hosts back")
 
 // strike does something to the host that leads, after the client has gone to another host's router: the outage shall be that of the cluster, and not of a
 // client whose own machine is lost.

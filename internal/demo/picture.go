@@ -62,7 +62,7 @@ func (r row) render(width int) string {
 	if r.condition == killed || r.condition == ended {
 		role, state, tl, lag = "", "", "", ""
 	}
-	text := fit(fmt.Sprintf("%-5s %-12s %-9s %-15s %-17s %4s %9s", r.name, r.addr, r.condition, roleText(role), state, tl, lag), width)
+	text := fit(fmt.Sprintf("%-5s %-12s %-9s %-15s %-17s %4s %9s", r.name, r.addr, r.condition, roleText(role), fit(state, 17), tl, lag), width)
 	switch {
 	case r.condition != up:
 		return red(text)
@@ -104,7 +104,7 @@ func (p picture) outage(width int) string {
 	if !p.running || last.Commits == 0 {
 		return ""
 	}
-	return fit(fmt.Sprintf("outage   %d ms at most between two commits since: %s", last.Longest.Milliseconds(), last.After), width)
+	return fit(fmt.Sprintf("outage   %d ms at most since: %s", last.Longest.Milliseconds(), last.After), width)
 }
 
 func legend() string {

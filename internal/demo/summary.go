@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"runtime"
 	"time"
 
 	"quorate/internal/boottime"
@@ -20,18 +22,29 @@ func (d *Demo) summary(steps []step) error {
 	r := d.meter.read(boottime.Now())
 	p := func(format string, args ...any) { fmt.Fprintf(d.opt.Out, format+"\n", args...) }
 	line := func(what string, t time.Duration) { p("  %-64s %8.2f s", fit(what, 64), t.Seconds()) }
-	p("\nLongest time without a commit, of a client that commits a row every %d ms through a router (synchronous_mode: on):", pace.Milliseconds())
+	p("\nA client committed a row every %d ms through a router, with synchronous_mode: on.\nIts longest time without a commit after:", pace.Milliseconds())
 	for _, s := range r.Spans[1:] {
 		if s.Commits > 0 {
 			line(s.After, s.Longest)
 		}
 	}
-	p("How long it took:")
+	p("Duration:")
 	line("from nothing to three hosts that replicate", d.built)
 	for _, s := range steps {
 		line(s.what, s.took)
 	}
+	if load, cpus := loadAverage(), runtime.NumCPU(); load > float64(cpus) {
+		p("This machine was busy (load %.0f on %d processors), which makes all of it longer.", load, cpus)
+	}
 	return d.audit(r.Acked, p)
+}
+
+// loadAverage is that of the last minute; 0 if the system does not tell.
+func loadAverage() (load float64) {
+	if b, err := os.ReadFile("/proc/loadavg"); err == nil {
+		_, _ = fmt.Sscan(string(b), &load)
+	}
+	return load
 }
 
 // audit looks for every acknowledged row.

@@ -26,7 +26,7 @@ func changes(was, is client.Cluster) []string {
 	old, leader := was.Leader(), is.Leader()
 	open := func(m *client.Member) bool { return m != nil && m.State == "running" }
 	if open(leader) && (!open(old) || old.Name != leader.Name) {
-		out = append(out, fmt.Sprintf("%s is the primary, on timeline %d", leader.Name, leader.Timeline))
+		out = append(out, leader.Name+" is the primary")
 	}
 	for _, m := range is.Members {
 		before := was.Member(m.Name)
