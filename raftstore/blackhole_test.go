@@ -9,6 +9,7 @@ import (
 // A leader whose packets vanish, with no connection ever reset, is replaced; requests that wait for it end with it; and
 // when the packets flow again it follows.
 func TestLeaderInABlackHole(t *testing.T) {
+	t.Parallel()
 	c := started(t, 3, nil)
 	old := c.leader()
 	others := c.others(old)
@@ -40,6 +41,7 @@ func TestLeaderInABlackHole(t *testing.T) {
 
 // A follower in a black hole does not hold up writes, and catches up when it is out.
 func TestFollowerInABlackHole(t *testing.T) {
+	t.Parallel()
 	c := started(t, 3, nil)
 	lead := c.leader()
 	away := c.others(lead)[0]

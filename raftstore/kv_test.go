@@ -64,6 +64,7 @@ func wantErr(t *testing.T, got, want error) {
 
 // A member without a quorum says so at once, and never an answer that might be old.
 func TestMinorityAnswersUnavailableAtOnce(t *testing.T) {
+	t.Parallel()
 	c := started(t, 3, nil)
 	c.put(0, "k", "v")
 	for _, who := range []int{c.leader(), c.others(c.leader())[0]} {
@@ -109,6 +110,7 @@ func TestRestartedMemberDoesNotGoBack(t *testing.T) {
 }
 
 func TestQuotaRaisesAnAlarmThatClearsItself(t *testing.T) {
+	t.Parallel()
 	c := started(t, 3, func(_ int, o *Options) { o.QuotaBytes = 1 << 20 })
 	who := c.others(c.leader())[0]
 	big := []byte(strings.Repeat("x", 100<<10))

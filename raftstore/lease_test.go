@@ -32,6 +32,7 @@ func (c *cluster) putLeased(i int, key string, id int64) {
 }
 
 func TestLeaseExpiresAndItsKeysGo(t *testing.T) {
+	t.Parallel()
 	c := started(t, 3, nil)
 	id := c.grant(1, 1)
 	c.putLeased(1, "a", id)
@@ -48,6 +49,7 @@ func TestLeaseExpiresAndItsKeysGo(t *testing.T) {
 }
 
 func TestRenewalsKeepALeaseWithoutLogEntries(t *testing.T) {
+	t.Parallel()
 	c := started(t, 3, nil)
 	id := c.grant(0, 1)
 	c.putLeased(0, "a", id)
@@ -71,6 +73,7 @@ func TestRenewalsKeepALeaseWithoutLogEntries(t *testing.T) {
 
 // A new leader knows of renewals that the old one acknowledged, and does not start the lease afresh.
 func TestLeaseTimeSurvivesTheLeader(t *testing.T) {
+	t.Parallel()
 	c := started(t, 3, nil)
 	const ttl = 60
 	id := c.grant(0, ttl)
@@ -113,6 +116,7 @@ func (c *cluster) left(i int, id int64) int64 {
 
 // A renewal that only the old leader and one follower heard of counts for whichever of the others leads next.
 func TestAcknowledgedRenewalIsNeverForgotten(t *testing.T) {
+	t.Parallel()
 	c := started(t, 3, nil)
 	id := c.grant(0, 60)
 	old := c.leader()

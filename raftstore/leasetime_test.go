@@ -150,16 +150,28 @@ func TestRestoreKeepsWhatIsKnown(t *testing.T) {
 	}
 }
 
-// leaseWorld is a cluster of lease clocks without a network: messages are delivered when the schedule says so.
+// leaseWorld is a cluster of lease clocks without a network: every message is delivered when the schedule says so, or never.
 type leaseWorld struct {
-	now      time.Duration
-	term     uint64
-	leader   int
-	members  []*leaseTimes
-	seen     []uint64        // the newest term that each member has heard of
-	restarts []time.Duration // when each member last restarted
-	promised time.Duration   // until when some leader has promised the lease, in real time
-	granted  time.Duration
+	now     time.Duration
+	term    uint64
+	members []*leaseTimes
+	seen    []uint64 // the newest term that each member has heard of
+	led     []uint64 // the newest term that each member was elected in
+	ready   []uint64 // the newest term for which each member has collected a quorum's reports
+	reports map[int]bool
+	elected int // the leader of the newest term
+	rounds  []*renewalRound
+	// promised is until when some leader has acknowledged the lease to its holder.
+	promised time.Duration
+}
+
+// renewalRound is a keep-alive on its way: the members that have heard of it and confirmed its leader.
+type renewalRound struct {
+	leader int
+	term   uint64
+	asked  time.Duration
+	heard  map[int]bool
+	over   bool
 }
 
 const worldTTL = 10 * time.Second
@@ -169,34 +181,48 @@ const worldTTL = 10 * time.Second
 func TestNeverEarly(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.SampledFrom([]int{1, 3, 5}).Draw(t, "members")
-		w := &leaseWorld{leader: -1, members: make([]*leaseTimes, n), seen: make([]uint64, n), restarts: make([]time.Duration, n)}
+		w := &leaseWorld{
+			members: make([]*leaseTimes, n), seen: make([]uint64, n), led: make([]uint64, n), ready: make([]uint64, n),
+			elected: -1, promised: worldTTL,
+		}
 		for i := range w.members {
 			w.members[i] = newTestTimes()
 			w.members[i].grant(0, 1, 1, worldTTL)
 		}
-		w.promised = worldTTL
-		for range rapid.IntRange(1, 60).Draw(t, "steps") {
+		for range rapid.IntRange(1, 120).Draw(t, "steps") {
 			w.step(t)
 		}
 	})
 }
 
+func (w *leaseWorld) draw(t *rapid.T, what string) int {
+	return rapid.IntRange(0, len(w.members)-1).Draw(t, what)
+}
+
 func (w *leaseWorld) step(t *rapid.T) {
-	switch rapid.IntRange(0, 5).Draw(t, "step") {
+	switch rapid.IntRange(0, 9).Draw(t, "step") {
 	case 0, 1:
 		w.pass(t, time.Duration(rapid.IntRange(1, 30).Draw(t, "ticks"))*tick)
 	case 2:
 		w.elect(t)
-	case 3, 4:
-		w.renew(t, rapid.IntRange(0, len(w.members)-1).Draw(t, "leader"))
-	case 5: // a restart: the grant is applied again from the log, what was heard is forgotten
-		i := rapid.IntRange(0, len(w.members)-1).Draw(t, "restarts")
-		w.members[i] = newTestTimes()
-		w.members[i].grant(w.now, 1, 1, worldTTL)
-		if w.leader == i {
-			w.leader = -1
+	case 3:
+		w.hear(w.draw(t, "hears of the term"))
+	case 4, 5:
+		w.collect(w.draw(t, "reports"))
+	case 6:
+		w.ask(w.draw(t, "renews"))
+	case 7, 8:
+		if len(w.rounds) > 0 {
+			w.deliver(w.rounds[rapid.IntRange(0, len(w.rounds)-1).Draw(t, "round")], w.draw(t, "hears of the renewal"))
 		}
+	case 9:
+		w.restart(w.draw(t, "restarts"))
 	}
+}
+
+// leads says whether a member leads as far as it knows itself.
+func (w *leaseWorld) leads(i int) bool {
+	return w.ready[i] != 0 && w.ready[i] == w.led[i] && w.seen[i] == w.led[i]
 }
 
 func (w *leaseWorld) pass(t *rapid.T, d time.Duration) {
@@ -204,23 +230,31 @@ func (w *leaseWorld) pass(t *rapid.T, d time.Duration) {
 		w.now += tick
 		for i, m := range w.members {
 			m.advance(w.now)
-			if i == w.leader && len(m.due(w.now, 1)) > 0 && w.now < w.promised {
+			// An expiry of a deposed leader is never committed; one of the newest leader may be.
+			if i == w.elected && w.leads(i) && len(m.due(w.now, 1)) > 0 && w.now < w.promised {
 				t.Fatalf("at %s the leader of term %d ends a lease that was promised until %s", w.now, w.term, w.promised)
 			}
 		}
 	}
 }
 
-// quorum draws a quorum that has i in it.
-func (w *leaseWorld) quorum(t *rapid.T, i int) []int {
-	order := rapid.Permutation(indexes(len(w.members))).Draw(t, "order")
-	q := []int{i}
-	for _, j := range order {
-		if j != i && len(q) < len(w.members)/2+1 {
-			q = append(q, j)
+func (w *leaseWorld) majority() int { return len(w.members)/2 + 1 }
+
+// elect makes a member leader of a new term by the votes of a quorum.
+func (w *leaseWorld) elect(t *rapid.T) {
+	i := w.draw(t, "elected")
+	w.term++
+	w.elected, w.reports = i, map[int]bool{}
+	w.led[i], w.ready[i] = w.term, 0
+	w.hear(i)
+	votes := 1
+	for _, j := range rapid.Permutation(indexes(len(w.members))).Draw(t, "voters") {
+		if j != i && votes < w.majority() {
+			w.hear(j)
+			votes++
 		}
 	}
-	return q
+	w.collect(i)
 }
 
 func indexes(n int) []int {
@@ -231,37 +265,70 @@ func indexes(n int) []int {
 	return list
 }
 
-// elect makes a member leader of a new term and has it ask a quorum.
-func (w *leaseWorld) elect(t *rapid.T) {
-	i := rapid.IntRange(0, len(w.members)-1).Draw(t, "elected")
-	w.term++
-	w.leader = i
-	for _, j := range w.quorum(t, i) {
-		w.seen[j] = w.term // they voted, or heard of the term before they answer
-		w.members[i].observe(w.now, w.members[j].report(w.now))
-	}
-	w.members[i].promote(w.now, false, 0)
-}
-
-// renew has a member, which may have been deposed unawares, renew the lease for its holder: those of a quorum that it
-// reaches take note, and only if none of them has seen a newer term does it acknowledge.
-func (w *leaseWorld) renew(t *rapid.T, i int) {
-	m := w.members[i]
-	if !m.leading {
+// hear has a member hear of the newest term, which ends its leading an older one.
+func (w *leaseWorld) hear(j int) {
+	if w.seen[j] == w.term {
 		return
 	}
-	asked := w.now
-	term := w.seen[i]
-	for _, j := range w.quorum(t, i) {
-		if rapid.IntRange(0, 9).Draw(t, "lost") == 0 {
-			return
-		}
-		w.members[j].observe(w.now, []leaseBound{{ID: 1, Grant: 1, Remaining: worldTTL}})
-		if w.seen[j] > term {
-			return
-		}
+	w.seen[j] = w.term
+	w.members[j].demote()
+}
+
+// collect has a member report to the newest leader, as Store.handleLeases does; a quorum makes it ready.
+func (w *leaseWorld) collect(j int) {
+	i := w.elected
+	if i < 0 || w.seen[i] != w.term || w.ready[i] == w.term || w.seen[j] != w.term {
+		return
 	}
-	if m.renew(w.now, 1, 1) {
-		w.promised = max(w.promised, asked+worldTTL)
+	w.members[i].observe(w.now, w.members[j].report(w.now))
+	w.reports[j] = true
+	if len(w.reports) >= w.majority() {
+		w.ready[i] = w.term
+		w.members[i].promote(w.now, false, 0)
+	}
+}
+
+// ask starts a renewal on a member that takes itself for the leader.
+func (w *leaseWorld) ask(i int) {
+	if !w.leads(i) {
+		return
+	}
+	r := &renewalRound{leader: i, term: w.led[i], asked: w.now, heard: map[int]bool{}}
+	w.rounds = append(w.rounds, r)
+	w.deliver(r, i)
+}
+
+// deliver has a member take note of a renewal and confirm its leader, as Store.handleConfirm does; a quorum lets the leader
+// acknowledge it.
+func (w *leaseWorld) deliver(r *renewalRound, j int) {
+	if j != r.leader {
+		w.members[j].observe(w.now, []leaseBound{{ID: 1, Grant: 1, Remaining: worldTTL}})
+	}
+	if w.seen[j] > r.term {
+		r.over = true
+	}
+	r.heard[j] = true
+	if r.over || len(r.heard) < w.majority() {
+		return
+	}
+	r.over = true
+	if w.leads(r.leader) && w.led[r.leader] == r.term && w.members[r.leader].renew(w.now, 1, 1) {
+		w.promised = max(w.promised, r.asked+worldTTL)
+	}
+}
+
+// restart has a member forget what it heard; it applies the grant again. Its terms are on disk.
+func (w *leaseWorld) restart(i int) {
+	w.members[i] = newTestTimes()
+	w.members[i].advance(w.now)
+	w.members[i].grant(w.now, 1, 1, worldTTL)
+	w.led[i], w.ready[i] = 0, 0
+	if w.elected == i {
+		w.elected = -1
+	}
+	for _, r := range w.rounds {
+		if r.leader == i {
+			r.over = true
+		}
 	}
 }

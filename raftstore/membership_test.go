@@ -117,6 +117,7 @@ func TestMemberMoves(t *testing.T) {
 }
 
 func TestRestartOfAllKeepsEverything(t *testing.T) {
+	t.Parallel()
 	c := started(t, 3, nil)
 	for n := range 50 {
 		c.put(n%3, fmt.Sprint("k", n%7), fmt.Sprint(n))
@@ -144,6 +145,7 @@ func TestRestartOfAllKeepsEverything(t *testing.T) {
 }
 
 func TestOneFoundsAloneAndGrows(t *testing.T) {
+	t.Parallel()
 	c := started(t, 1, nil)
 	c.put(0, "k", "v")
 	for range 2 {
@@ -299,6 +301,7 @@ func TestFolderWithoutItsLogIsRefused(t *testing.T) {
 }
 
 func TestRecoverQuorumLost(t *testing.T) {
+	t.Parallel()
 	c := started(t, 3, nil)
 	c.put(0, "k", "v")
 	c.settle()

@@ -114,6 +114,7 @@ func TestJoinerBySnapshot(t *testing.T) {
 }
 
 func TestRestartFromASnapshot(t *testing.T) {
+	t.Parallel()
 	c := started(t, 1, shortLog)
 	id := c.grant(0, 100)
 	c.putLeased(0, "leased", id)

@@ -48,6 +48,7 @@ func TestWriteThroughFollowerIsSeenThere(t *testing.T) {
 }
 
 func TestSurvivesTheLeader(t *testing.T) {
+	t.Parallel()
 	c := started(t, 3, nil)
 	c.put(0, "k", "before")
 	old := c.leader()

@@ -11,6 +11,7 @@ import (
 )
 
 func TestV2Keys(t *testing.T) {
+	t.Parallel()
 	c := started(t, 3, nil)
 	lead := c.leader()
 	follower := c.others(lead)[0]
@@ -41,6 +42,7 @@ func TestV2Keys(t *testing.T) {
 }
 
 func TestV2KeysSurviveSnapshots(t *testing.T) {
+	t.Parallel()
 	c := started(t, 1, shortLog)
 	change := func(r v2keys.Request) {
 		t.Helper()
