@@ -16,6 +16,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"quorate/api/rest"
 	"quorate/internal/config"
 	"quorate/internal/config/dynamic"
@@ -104,12 +106,18 @@ func newAgent(ctx context.Context, o agentOptions) (*agent, error) {
 		cfg: c, log: o.log.With("component", "agent"), dcs: o.dcs, keys: dcs.NewKeys(c.Namespace, c.Scope), exe: o.exe,
 		exits: make(chan exitOrder, 1), state: c.PostgreSQL.DataDir + ".quorate", confs: make(chan dynamic.Config, 1), seen: newSeen(),
 	}
+	a.peers = newPeerClient(c, o.peerKey)
+	a.watch = newWatcher(o.dcs, a.keys, a.log, func(e viewEvent) { a.unlessNamesake(e.cluster); a.loop.post(e) })
+	known, err := namesakeMember(ctx, c, a.watch, a.peers)
+	if err != nil {
+		return nil, err
+	}
+	a.late.Store(!known)
 	a.ctx, a.cancel = context.WithCancel(context.Background())
 	a.requests = newRequests(func(e event) { a.loop.post(e) })
 	if err := os.MkdirAll(a.state, 0o755); err != nil {
 		return nil, fmt.Errorf("postgresql.data_dir: the folder beside it cannot be made: %w", err)
 	}
-	var err error
 	if a.guard, err = fence.NewGuard(ctx, fence.GuardOptions{
 		StateDir: a.state, DataDir: c.PostgreSQL.DataDir, Command: []string{o.exe, "fence"}, Logger: o.log.With("component", "fence"),
 		Watchdog: watchdogConfig(c),
@@ -124,14 +132,12 @@ func newAgent(ctx context.Context, o agentOptions) (*agent, error) {
 		return nil, err
 	}
 	a.pledged.path = filepath.Join(a.state, "pledge.json")
-	a.peers = newPeerClient(c, o.peerKey)
 	a.mon = a.inst.NewMonitor(instance.MonitorOptions{Interval: time.Second, OnSample: a.looked})
 	a.pub = newPublisher(a, o.publish)
 	a.loop = &loop{
 		known: a.newKnown(), events: make(chan event, 1024), run: a.begin, show: a.pub.show, log: a.log,
 		history: &decisions{sink: a.pub.decision},
 	}
-	a.watch = newWatcher(o.dcs, a.keys, a.log, func(e viewEvent) { a.unlessNamesake(e.cluster); a.loop.post(e) })
 	return a, nil
 }
 
@@ -180,6 +186,7 @@ func (a *agent) newKnown() *known {
 		CanBootstrap: true, BootstrapConfig: bootstrapConfig(c), WatchdogRequired: c.Watchdog.Mode == "required",
 	}
 	k.local = c
+	told := map[dynamic.Correction]bool{}
 	k.settings = func(shared []byte) dynamic.Config {
 		var raw map[string]any
 		if shared != nil {
@@ -189,6 +196,10 @@ func (a *agent) newKnown() *known {
 		}
 		eff, wrong := k.local.Effective(raw, c.Profile())
 		for _, w := range wrong {
+			if told[w] {
+				continue
+			}
+			told[w] = true
 			a.log.Warn("configuration corrected", "setting", w.Setting, "found", w.Found, "used", w.Used, "why", w.Reason)
 		}
 		select { // newest wins
@@ -248,20 +259,16 @@ func firstOf(list string) string {
 
 // start looks at the folder and begins to decide.
 func (a *agent) start(ctx context.Context) error {
+	a.tasks.Go(func() { a.mon.Run(a.ctx) })
 	f := a.inst.Inspect(ctx)
-	if f.PID != 0 {
-		if st, _ := a.guard.Status(); st.PM == 0 {
-			if err := a.guard.Adopt(ctx, f.PID); err != nil {
-				return fmt.Errorf("adopting the PostgreSQL that runs: %w", err)
-			}
-		}
+	if err := a.adopt(ctx, f.PID); err != nil {
+		return err
 	}
 	if f.Err == nil || f.Empty {
 		if _, err := a.inst.Configure(ctx, a.instanceConfig(a.loop.known.set)); err != nil {
 			a.log.Error("the configuration of PostgreSQL was not applied", "error", err)
 		}
 	}
-	a.tasks.Go(func() { a.mon.Run(a.ctx) })
 	a.tasks.Go(a.followFence)
 	a.tasks.Go(a.applyConfigs)
 	a.tasks.Go(a.probe)
@@ -270,6 +277,34 @@ func (a *agent) start(ctx context.Context) error {
 	a.refresh(ctx)
 	a.tasks.Go(func() { a.loop.serve(a.ctx) })
 	return nil
+}
+
+// adopt takes charge of a PostgreSQL that somebody else has started, once it has let the agent in: with a wrong password nothing could be done
+// for it, and it is better left to whoever runs it.
+func (a *agent) adopt(ctx context.Context, pid int) error {
+	if st, _ := a.guard.Status(); pid == 0 || st.PM != 0 {
+		return nil
+	}
+	if err := a.refused(a.fresh(ctx).Err); err != nil {
+		return err
+	}
+	if err := a.guard.Adopt(ctx, pid); err != nil {
+		return fmt.Errorf("adopting the PostgreSQL that runs: %w", err)
+	}
+	a.log.Info("PostgreSQL runs already and is adopted as it is", "pid", pid)
+	return nil
+}
+
+// refused turns a login that PostgreSQL refuses into an error with the place and the remedy; nil for any other trouble. Class 28 is
+// "invalid authorization specification" (PostgreSQL, appendix A).
+func (a *agent) refused(err error) error {
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) || !strings.HasPrefix(pg.Code, "28") {
+		return nil
+	}
+	const key = "postgresql.authentication.superuser"
+	return fmt.Errorf("%s: %s: found %q, whom the PostgreSQL that runs on %s does not let in (%s): set the password that it knows, or its pg_hba.conf right",
+		a.cfg.At(key), key, a.cfg.PostgreSQL.Superuser.Username, a.cfg.PostgreSQL.DataDir, pg.Message)
 }
 
 // stop ends the agent's own work; the fence and PostgreSQL go on unless the loop has stopped them.

@@ -2,6 +2,8 @@ package node
 
 import (
 	"context"
+	"slices"
+	"strings"
 
 	"quorate/api/rest"
 	"quorate/internal/config"
@@ -81,8 +83,26 @@ func (n *Node) reload(ctx context.Context) error {
 		n.agent.loop.post(reloadEvent{c})
 	}
 	n.log.Info("configuration reloaded", "changed", changed.Settings)
-	if len(changed.Restart) > 0 {
-		n.log.Warn("settings that take effect at the next start of this process only", "settings", changed.Restart)
+	if later := atNextStart(changed); len(later) > 0 {
+		n.log.Warn("settings that take effect at the next start of this process only", "settings", later)
 	}
 	return nil
+}
+
+// kept are settings that the parts of a running node keep as they were made with, besides those that no running host can change.
+var kept = []string{
+	"postgresql.listen", "postgresql.connect_address", "postgresql.proxy_address", "postgresql.bin_dir", "postgresql.database",
+	"postgresql.authentication", "postgresql.pgpass", "proxy", "log", "watchdog", "ctl", "restapi.connect_address",
+}
+
+// atNextStart are the changed settings that wait for a start, in order.
+func atNextStart(c config.Change) []string {
+	var out []string
+	for _, name := range c.Settings {
+		under := func(s string) bool { return name == s || strings.HasPrefix(name, s+".") }
+		if slices.Contains(c.Restart, name) || slices.ContainsFunc(kept, under) {
+			out = append(out, name)
+		}
+	}
+	return out
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"time"
 
+	"quorate/internal/config"
 	"quorate/raftstore/dcs"
 )
 
@@ -54,24 +55,24 @@ func answers(ctx context.Context, addr string) bool {
 }
 
 // namesakeMember refuses the name of a member of the store whose API answers, as Patroni does. Called before this host's own API is
-// served, so that nobody but another can answer. A store that cannot be read yet says nothing; see [agent.unlessNamesake].
-func (a *agent) namesakeMember(ctx context.Context) error {
+// served, so that nobody but another can answer. A store that cannot be read yet says nothing: known is false, and
+// [agent.unlessNamesake] asks later.
+func namesakeMember(ctx context.Context, cfg *config.Config, w *watcher, p *peerClient) (known bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, namesakeTimeout)
 	defer cancel()
-	c, err := a.watch.load(ctx)
+	c, err := w.load(ctx)
 	if err != nil {
-		a.late.Store(true)
-		return nil
+		return false, nil
 	}
-	return a.namesakeIn(ctx, c)
+	return true, namesakeIn(ctx, cfg, c, p)
 }
 
-func (a *agent) namesakeIn(ctx context.Context, c *dcs.Cluster) error {
-	m, ok := c.Member(a.cfg.Name)
-	if !ok || m.APIURL == "" || !a.peers.alive(ctx, m.APIURL) {
+func namesakeIn(ctx context.Context, cfg *config.Config, c *dcs.Cluster, p *peerClient) error {
+	m, ok := c.Member(cfg.Name)
+	if !ok || m.APIURL == "" || !p.alive(ctx, m.APIURL) {
 		return nil
 	}
-	return fmt.Errorf("%s: name: found %q, which the member at %s has: %w", a.cfg.At("name"), a.cfg.Name, m.APIURL, ErrNameTaken)
+	return fmt.Errorf("%s: name: found %q, which the member at %s has: %w", cfg.At("name"), cfg.Name, m.APIURL, ErrNameTaken)
 }
 
 // unlessNamesake makes up for the question that the store could not answer at the start: the first view answers it. By now this host's own
@@ -86,7 +87,7 @@ func (a *agent) unlessNamesake(c *dcs.Cluster) {
 	go func() {
 		ctx, cancel := context.WithTimeout(a.ctx, namesakeTimeout)
 		defer cancel()
-		if err := a.namesakeIn(ctx, c); err != nil {
+		if err := namesakeIn(ctx, a.cfg, c, a.peers); err != nil {
 			a.leave(exitOrder{code: 1, why: err.Error()})
 		}
 	}()

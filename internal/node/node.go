@@ -178,9 +178,6 @@ func (n *Node) startAgent(ctx context.Context) error {
 		n.agent.loop.known.store.ExpectMore = true // until gossip has told who is there
 		defer func() { n.agent.loop.post(n.dataHosts(n.gossip.View())) }()
 	}
-	if err := n.agent.namesakeMember(ctx); err != nil {
-		return err
-	}
 	return n.agent.start(ctx)
 }
 

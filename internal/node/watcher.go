@@ -23,7 +23,7 @@ type watcher struct {
 	kvs     map[string]dcsclient.KV
 	rev     int64
 	cluster uint64
-	down    bool
+	outage  outage
 }
 
 // Times of the watcher.
@@ -67,10 +67,7 @@ func (w *watcher) failed(err error) {
 	if errors.Is(err, context.Canceled) {
 		return
 	}
-	if !w.down {
-		w.log.Warn("the store cannot be read", "error", err)
-	}
-	w.down = true
+	w.outage.failed(w.log, boottime.Now(), err)
 	w.tell(viewEvent{err: err})
 }
 
@@ -82,10 +79,7 @@ func (w *watcher) list(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if w.down {
-		w.log.Info("the store can be read again")
-	}
-	w.down = false
+	w.outage.over(w.log, boottime.Now())
 	changed := w.kvs == nil || s.ClusterID != w.cluster || s.Revision > w.rev
 	w.cluster, w.rev = s.ClusterID, s.Revision
 	if changed {

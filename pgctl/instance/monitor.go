@@ -147,11 +147,12 @@ func (m *Monitor) first(pid int) {
 	}
 }
 
-// note logs the first look without an answer and the first with one again.
+// note logs the first look without an answer and the first with one again. That there is no answer where there is no server, or while it is
+// being stopped or made, is no news.
 func (m *Monitor) note(s Sample) {
 	before := m.Newest()
 	switch {
-	case s.Err != nil && before.Failures == 0 && !s.Starting:
+	case s.Err != nil && before.Failures == 0 && !s.Starting && s.PID != 0 && m.inst.Operation() == "":
 		m.log.Warn("PostgreSQL does not answer", "err", s.Err)
 	case s.Err == nil && before.Failures > 0:
 		m.log.Info("PostgreSQL answers", "in_recovery", s.Status.InRecovery, "timeline", s.Status.Timeline)

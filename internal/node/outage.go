@@ -1,0 +1,48 @@
+package node
+
+import (
+	"log/slog"
+	"strings"
+	"time"
+
+	"quorate/internal/boottime"
+)
+
+// outage tells once that the store cannot be read, and how long that lasted. A store that has not been read since the start is being
+// founded or elects its leader: that is worth a warning only when it lasts.
+type outage struct {
+	begun  bool             // the store cannot be read
+	since  boottime.Instant // from when on
+	warned bool
+	once   bool // it could be read before
+}
+
+// patienceAtStart is how long a start may wait for the store without a warning.
+const patienceAtStart = 10 * time.Second
+
+func (o *outage) failed(log *slog.Logger, now boottime.Instant, err error) {
+	if !o.begun {
+		o.begun, o.since = true, now
+		if !o.once {
+			log.Info("waiting for the store", "error", brief(err))
+		}
+	}
+	if !o.warned && (o.once || now.Sub(o.since) > patienceAtStart) {
+		o.warned = true
+		log.Warn("the store cannot be read", "error", brief(err))
+	}
+}
+
+func (o *outage) over(log *slog.Logger, now boottime.Instant) {
+	if o.begun {
+		log.Info("the store can be read", "after", now.Sub(o.since).Round(time.Millisecond).String())
+	}
+	*o = outage{once: true}
+}
+
+// brief puts an error that tells of several hosts on one line, without what gRPC says around each.
+func brief(err error) string {
+	text := strings.ReplaceAll(err.Error(), "rpc error: code = Unavailable desc = ", "")
+	text = strings.ReplaceAll(text, `connection error: desc = "transport: Error while dialing: `, `"`)
+	return strings.ReplaceAll(text, "\n", "; ")
+}
