@@ -6,7 +6,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-"strconv"
 	"strings"
 	"syscall"
 	"testing"
