@@ -57,6 +57,12 @@ func (p *bench) owner(netip.AddrPort, netip.AddrPort) string {
 	return p.from
 }
 
+func (p *bench) dialledBy(host string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.from = host
+}
+
 // dial connects to b by its second address; the other end is b's.
 func (p *bench) dial() (client, server *net.TCPConn) {
 	p.t.Helper()
@@ -167,7 +173,7 @@ func TestNewConnectionsWaitForTheCutToEnd(t *testing.T) {
 
 func TestHostReachesItselfWhileCutOff(t *testing.T) {
 	p := newBench(t)
-	p.from = "b"
+	p.dialledBy("b")
 	p.relay.Cut("b")
 	client, server := p.dial()
 	send(t, client, "to myself")
@@ -176,7 +182,7 @@ func TestHostReachesItselfWhileCutOff(t *testing.T) {
 
 func TestStrangersAreCutFromTheVictimOnly(t *testing.T) {
 	p := newBench(t)
-	p.from = ""
+	p.dialledBy("")
 	p.relay.Cut("a")
 	client, server := p.dial()
 	send(t, client, "hello")
