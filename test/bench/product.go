@@ -88,7 +88,7 @@ func products(ctx context.Context, o options) (all []product, program string, do
 			return nil, "", done, err
 		}
 		done = func() { _ = os.RemoveAll(dir) }
-		if program, err = quoratestack.Build(ctx, dir, "-trimpath", "-ldflags=-s -w"); err != nil {
+		if program, err = quoratestack.Build(ctx, dir, "-buildvcs=auto", "-trimpath", "-ldflags=-s -w"); err != nil {
 			return nil, "", done, err
 		}
 	}
