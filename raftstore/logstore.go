@@ -29,14 +29,16 @@ type logStore struct {
 	before func() error
 
 	pending  atomic.Int64 // when the oldest write that has not returned began, as time since start in ns; 0 for none
+	failing  atomic.Int64 // since when the term cannot be saved; 0 when it can
 	lastDone atomic.Int64 // when the last write returned
 	start    time.Time
 	writeMu  sync.Mutex // orders writes, so that pending is the oldest one's
 	closing  chan struct{}
 
-	mu    sync.Mutex // guards sizes
-	sizes logSizes
-	vote  pendingVote
+	mu       sync.Mutex // guards what follows
+	sizes    logSizes
+	deleting [2]uint64 // the range that is being deleted: its entries may be there or not
+	vote     pendingVote
 }
 
 // pendingVote holds the term of a vote until the candidate comes: see SetUint64.
@@ -55,8 +57,8 @@ var (
 )
 
 const (
-	// writeTries is how often the term or a vote is written before the store gives up, and writePause the time between.
-	writeTries = 5
+	// voteWrites is how often a vote is written before it is not given after all, and writePause the time between.
+	voteWrites = 5
 	writePause = 200 * time.Millisecond
 )
 
@@ -124,12 +126,14 @@ func (s *logStore) write(f func() error) (err error) {
 	return f()
 }
 
-// stalledFor is how long the oldest write has been hanging; 0 when none is in flight.
-func (s *logStore) stalledFor() time.Duration {
-	if p := s.pending.Load(); p != 0 {
-		return time.Duration(s.since() - p)
+// stalledFor is how long the oldest write has been hanging, or the term could not be saved; 0 when neither is so.
+func (s *logStore) stalledFor() (d time.Duration) {
+	for _, since := range []*atomic.Int64{&s.pending, &s.failing} {
+		if at := since.Load(); at != 0 {
+			d = max(d, time.Duration(s.since()-at))
+		}
 	}
-	return 0
+	return d
 }
 
 // idleFor is how long ago the last write returned.
@@ -159,7 +163,7 @@ func (s *logStore) GetLog(index uint64, l *raft.Log) error {
 		return nil
 	}
 	s.mu.Lock()
-	must := s.sizes.holds(index)
+	must := s.sizes.holds(index) && (index < s.deleting[0] || index > s.deleting[1])
 	s.mu.Unlock()
 	if must {
 		s.die(fmt.Errorf("read log entry %d: %w", index, err))
@@ -184,17 +188,24 @@ func (s *logStore) StoreLogs(logs []*raft.Log) error {
 	return nil
 }
 
-// DeleteRange implements raft.LogStore.
+// DeleteRange implements raft.LogStore. After an error the entries are still there, which Raft bears: it refuses the
+// entries that conflict with them, or cuts its log another time.
 func (s *logStore) DeleteRange(min, max uint64) error {
-	s.mu.Lock()
-	s.sizes.delete(min, max)
-	s.mu.Unlock()
+	s.setDeleting(min, max)
 	err := s.write(func() error { return s.bolt.DeleteRange(min, max) })
-	if err != nil {
-		// Raft goes on as if the entries were gone, or as if they were there, depending on the caller.
-		s.die(fmt.Errorf("delete log entries %d..%d: %w", min, max, err))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err == nil {
+		s.sizes.delete(min, max)
 	}
-	return nil
+	s.deleting = [2]uint64{}
+	return err
+}
+
+func (s *logStore) setDeleting(min, max uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.deleting = [2]uint64{min, max}
 }
 
 // Set implements raft.StableStore. Raft writes a vote as two values; a crash between them would leave the new term with
@@ -211,7 +222,7 @@ func (s *logStore) Set(key, val []byte) error {
 	if !v.set {
 		return errors.New("raftstore: a vote without its term")
 	}
-	return s.stubborn(keyVote, append(binary.BigEndian.AppendUint64(nil, v.term), val...))
+	return s.stubborn(keyVote, append(binary.BigEndian.AppendUint64(nil, v.term), val...), voteWrites)
 }
 
 // SetUint64 implements raft.StableStore.
@@ -223,7 +234,7 @@ func (s *logStore) SetUint64(key []byte, val uint64) error {
 		s.vote = pendingVote{term: val, set: true}
 		return nil
 	case string(keyCurrentTerm):
-		if err := s.stubborn(key, binary.BigEndian.AppendUint64(nil, val)); err != nil {
+		if err := s.saveTerm(key, val); err != nil {
 			s.die(fmt.Errorf("save the term: %w", err)) // Raft would panic
 		}
 		return nil
@@ -231,9 +242,28 @@ func (s *logStore) SetUint64(key []byte, val uint64) error {
 	return s.bolt.SetUint64(key, val)
 }
 
+// saveTerm writes the term and does not give up before the store closes: a full disk may get room again. Meanwhile this
+// member takes part in nothing and serves nothing, see stalledFor.
+func (s *logStore) saveTerm(key []byte, val uint64) error {
+	defer s.failing.Store(0)
+	b := binary.BigEndian.AppendUint64(nil, val)
+	for {
+		err := s.stubborn(key, b, voteWrites)
+		if err == nil {
+			return nil
+		}
+		s.failing.CompareAndSwap(0, s.since())
+		select {
+		case <-s.closing:
+			return err
+		default:
+		}
+	}
+}
+
 // stubborn writes a value, several times if need be.
-func (s *logStore) stubborn(key, val []byte) (err error) {
-	for range writeTries {
+func (s *logStore) stubborn(key, val []byte, tries int) (err error) {
+	for range tries {
 		if err = s.write(func() error { return s.bolt.Set(key, val) }); err == nil {
 			return nil
 		}

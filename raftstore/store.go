@@ -202,14 +202,14 @@ func (s *Store) handOver() {
 
 func (s *Store) shut() (err error) {
 	var list []error
+	if s.logs != nil {
+		close(s.logs.closing) // before Raft, which may be waiting to save a term
+	}
 	if n := s.node.Load(); n != nil {
 		list = append(list, n.stop(s.shutTimeout()))
 	}
 	s.conns.close()
 	list = append(list, s.port.close())
-	if s.logs != nil {
-		close(s.logs.closing)
-	}
 	list = append(list, bounded(s.shutTimeout(), "end the chores", func() error { s.wg.Wait(); return nil }))
 	if s.logs != nil {
 		list = append(list, bounded(s.shutTimeout(), "close the log", s.logs.close))
