@@ -111,6 +111,9 @@ func (i *Instance) wanted(v postgres.Version) postgres.Params {
 	if i.restoring != nil {
 		maps.Copy(p, i.restoring.params)
 	}
+	if c := p["restore_command"]; c != "" {
+		p["restore_command"] = postgres.LimitCommand(c, int(i.opt.RestoreLimit.Seconds()))
+	}
 	if i.cut && v.RestoreCommandReloads() {
 		p["restore_command"] = ""
 	}

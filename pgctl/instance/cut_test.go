@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"quorate/pgctl/instance"
 	"quorate/pgctl/postgres"
@@ -16,7 +17,7 @@ func TestStopReceiverClosesTheArchive(t *testing.T) {
 	if !a.atLeast(14) {
 		t.Skip("before version 14 restore_command changes at a restart only")
 	}
-	b := newNode(t, "node-b")
+	b := newNode(t, "node-b", func(o *instance.Options) { o.RestoreLimit = -1 })
 	c := testConfig()
 	c.Recovery = postgres.Params{"restore_command": "false %f %p"}
 	b.must(b.Configure(ctx, c))
@@ -30,6 +31,19 @@ func TestStopReceiverClosesTheArchive(t *testing.T) {
 	b.must(b.StopReceiver(ctx))
 	b.must(b.Promote(ctx, postgres.SyncNames{}))
 	b.await("SHOW restore_command", "false %f %p")
+}
+
+// An archive that hangs holds a promotion up no longer than its limit.
+func TestPromotionWhileTheArchiveHangs(t *testing.T) {
+	ctx := bounded(t)
+	a := newNode(t, "node-a").bootstrap()
+	b := newNode(t, "node-b", func(o *instance.Options) { o.RestoreLimit = time.Second })
+	c := testConfig()
+	c.Recovery = postgres.Params{"restore_command": "test '%f' != x; sleep 1000"}
+	b.must(b.Configure(ctx, c))
+	b.standbyOf(a)
+	a.crash()
+	b.must(b.Promote(ctx, postgres.SyncNames{}))
 }
 
 // Where the log lies on a volume of its own, a new copy's does too.

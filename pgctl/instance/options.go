@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/exec"
 	"os/user"
 	"path/filepath"
 	"strconv"
 	"syscall"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -47,6 +49,10 @@ type Options struct {
 	Database    string // empty: postgres
 
 	Superuser, Replication, Rewind Account
+
+	// RestoreLimit ends a restore_command that hangs, so that a promotion does not wait for it for ever; 0: five minutes for each file,
+	// negative: no limit. It needs the program timeout.
+	RestoreLimit time.Duration
 
 	// UID and GID run PostgreSQL when the agent is root; ignored otherwise. 0: the data folder's owner, else the user postgres.
 	UID, GID int
@@ -87,6 +93,12 @@ func (o *Options) setDefaults() error {
 	setIfEmpty(&o.Superuser.User, "postgres")
 	if o.Rewind.User == "" {
 		o.Rewind = o.Superuser
+	}
+	if o.RestoreLimit == 0 {
+		o.RestoreLimit = 5 * time.Minute
+	}
+	if _, err := exec.LookPath("timeout"); err != nil {
+		o.RestoreLimit = -1
 	}
 	if o.Port == 0 {
 		o.Port = 5432

@@ -52,3 +52,15 @@ func commandWord(s string) (word, rest string, err error) {
 	}
 	return b.String(), "", nil
 }
+
+// QuoteWord quotes a word for a POSIX shell.
+func QuoteWord(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+
+// LimitCommand makes a shell command that ends when the given one has, or after so many seconds with exit code 124, which PostgreSQL takes
+// for "no such file" and not for a reason to end. It wants coreutils' timeout. Placeholders of the command stay in place.
+func LimitCommand(command string, seconds int) string {
+	if command == "" || seconds <= 0 {
+		return command
+	}
+	return fmt.Sprintf("timeout %d /bin/sh -c %s", seconds, QuoteWord(command))
+}

@@ -27,6 +27,17 @@ func TestSplitCommand(t *testing.T) {
 	}
 }
 
+func TestLimitCommand(t *testing.T) {
+	if got := LimitCommand(`cp '/a b/%f' %p`, 300); got != `timeout 300 /bin/sh -c 'cp '\''/a b/%f'\'' %p'` {
+		t.Error(got)
+	}
+	for _, c := range []string{LimitCommand("", 300), LimitCommand("x", 0)} {
+		if strings.Contains(c, "timeout") {
+			t.Error(c)
+		}
+	}
+}
+
 func FuzzSplitCommand(f *testing.F) {
 	f.Add(`a 'b c' "d"`)
 	f.Fuzz(func(t *testing.T, s string) {
@@ -35,7 +46,7 @@ func FuzzSplitCommand(f *testing.F) {
 			return
 		}
 		for i, w := range words {
-			words[i] = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+			words[i] = QuoteWord(w)
 		}
 		again, err := SplitCommand(strings.Join(words, " "))
 		if err != nil || len(again) != len(words) {
