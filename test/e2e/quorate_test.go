@@ -191,10 +191,17 @@ func (c *cluster) suffer(t *testing.T, f rig.Fault, loss lossRule) {
 	for _, violation := range v.Violations {
 		t.Error(violation)
 	}
-	if f.Terms == rig.NoFailover && len(v.Terms) != 1 {
+	if f.Terms != rig.NoFailover {
+		return
+	}
+	if f.Excused != nil && f.Excused() {
+		t.Log("the machine was too slow: whether the term went on is not judged")
+		return
+	}
+	if len(v.Terms) != 1 {
 		t.Errorf("%d terms where the fault is no reason to end the primary's", len(v.Terms))
 	}
-	if n := r.AckedSessions(scene.Primary); f.Terms == rig.NoFailover && n != 1 {
+	if n := r.AckedSessions(scene.Primary); n != 1 {
 		t.Errorf("a client needed %d sessions where the fault is no reason to end any", n)
 	}
 }
