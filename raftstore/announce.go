@@ -87,7 +87,7 @@ func (a *announcer) send(s raft.Server, leading uint64, c committed) error {
 		RPCHeader: raft.RPCHeader{
 			ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(a.self.ID), Addr: []byte(a.self.Address),
 		},
-		Term: leading, Leader: []byte(a.self.Address),
+		Term:         leading,
 		PrevLogEntry: c.index, PrevLogTerm: c.term, LeaderCommitIndex: c.index,
 	}
 	var resp raft.AppendEntriesResponse

@@ -46,7 +46,6 @@ var (
 	errNotMember          = errors.New("raftstore: the peer is not a member of this cluster")
 	errStaleTerm          = errors.New("raftstore: the peer has seen a newer term")
 	errTermAhead          = errors.New("raftstore: the peer has not seen the term yet")
-	errLeaseNotPrimary    = errors.New("raftstore: this node does not lead")
 	errRequestOutOfBounds = errors.New("raftstore: message is too large")
 )
 

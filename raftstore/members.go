@@ -37,7 +37,6 @@ const (
 	opUpdate  memberOp = "update"
 	opPromote memberOp = "promote"
 	opMove    memberOp = "move-leader"
-	opJoin    memberOp = "join"
 )
 
 // MemberAdd prepares a place for a host that will start later: one that starts empty at the given peer URL takes it. It
