@@ -96,6 +96,8 @@ func (d *decider) adopt(holders []dcs.Member) {
 		d.tryPG(StartStandby{})
 	case p.Phase == Running:
 		d.race()
+	default:
+		d.because(CodeBootstrap, "PostgreSQL is starting; there is no leader yet")
 	}
 }
 

@@ -134,17 +134,19 @@ func wrongAcquiring(s *Snapshot, c Commit) string {
 	return ""
 }
 
-// mayBeWritable says whether anything of this instance could take writes: it runs, or starts, not known to be a standby, and was
-// not fenced.
+// mayBeWritable says whether anything of this instance could take writes: it was not fenced, and it runs or starts and is not known
+// to be a standby. A sample from while a promotion is under way, or an old one, does not make it known.
 func mayBeWritable(s *Snapshot) bool {
-	p := &s.PG
-	if p.Phase == Stopped && !s.Busy[LanePG] {
+	p, t := &s.PG, s.Store.Cluster.Leader.Term
+	switch {
+	case s.Fence.Fired == t && !t.IsZero():
 		return false
+	case p.Phase == Stopped:
+		return s.Busy[LanePG]
+	case p.standby():
+		return s.Mem.Promoted == t && (s.Busy[LanePG] || s.Now.Sub(p.SampleAt) > sampleTrust)
 	}
-	if p.Phase == Running && p.InRecovery && s.Mem.Promoted != s.Store.Cluster.Leader.Term {
-		return false
-	}
-	return s.Fence.Fired != s.Store.Cluster.Leader.Term || s.Store.Cluster.Leader.Term.IsZero()
+	return true
 }
 
 // wrongInPause: paused, nothing is started, stopped, promoted or rewound by itself (I4).

@@ -125,6 +125,10 @@ func (d *decider) otherCluster() bool {
 		return false
 	}
 	text := fmt.Sprintf("system ID mismatch, node %s belongs to a different cluster: %s != %s", d.s.Self.Name, want, own)
+	if d.s.Set.Pause {
+		d.because(CodePaused, "PAUSE: %s", text) // an operator may be at it: an import, a restore
+		return true
+	}
 	d.because(CodeFatal, "%s", text)
 	if d.s.PG.writable() {
 		d.do(FenceNow{Why: text})

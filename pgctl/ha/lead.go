@@ -14,7 +14,7 @@ func (d *decider) ownKey() {
 	switch {
 	case !d.s.holdsKey():
 		d.foreignLease(l)
-	case d.s.PG.Folder != FolderData && !d.bootstrapping():
+	case d.s.PG.Folder != FolderData && d.s.PG.Phase == Stopped && !d.opBusy() && !d.bootstrapping():
 		d.because(CodeFailingOver, "released the leader key: the data folder is %s", folderText(d.s.PG.Folder))
 		d.release(dcs.Released{})
 	default:
@@ -37,6 +37,8 @@ func (d *decider) foreignLease(l *dcs.Leader) {
 	case d.s.PG.writable(), d.s.PG.Phase != Stopped && !d.knownStandby():
 		d.because(CodeDemoting, "the leader key carries this name, but the fence does not hold its term")
 		d.do(FenceNow{Why: d.reason.Text})
+	case d.opBusy():
+		d.because(CodeWaiting, "an operation is in progress; the leader key is from before this process")
 	default:
 		d.because(CodeWaiting, "released a leader key from before this process, which gives no right to promote")
 		d.commit("release a leader key from before this process", dcs.Txn{

@@ -44,6 +44,8 @@ func (d *decider) noLeader() {
 const (
 	// handedPatience is how long the member that a lead was handed to comes before all others.
 	handedPatience = 2 * time.Second
+	// namedPatience is how long the member that an operator named comes before all others.
+	namedPatience = 5 * time.Second
 	// askAgain is the time between two rounds of asking.
 	askAgain = 250 * time.Millisecond
 	// coldPatience is how long a node that has seen no leader waits for the hosts that may hold newer data.
@@ -220,6 +222,8 @@ func (d *decider) ahead() (who, why string) {
 			return name, "may hold newer data and is not up yet"
 		case a.NoFailover || a.WatchdogFailed || !a.Running || f.Candidate == me.Name:
 		case d.s.Set.SynchronousMode.Enabled() && d.cluster.Sync.Leader != "" && !d.cluster.Sync.Has(name):
+		case f.Candidate == name && d.s.Now.Sub(d.mem.GoneAt) < namedPatience:
+			return name, "was named by an operator"
 		case preferred(a, me):
 			return name, "is ahead"
 		}
@@ -248,6 +252,10 @@ func (d *decider) acquire() {
 		return
 	}
 	k, c := d.s.Keys, d.cluster
+	if u := c.Unfenced; u != nil && u.Node != d.s.Self.Name {
+		d.because(CodeWaiting, "%s is in maintenance without a lease and may take writes: nobody takes the lead", u.Node)
+		return
+	}
 	t := dcs.Txn{
 		If:   []dcs.Compare{dcs.Absent(k.Leader()), dcs.Unchanged(k.Sync(), c.Sync.Mod), dcs.Unchanged(k.Initialize(), c.InitializeRev)},
 		Then: []dcs.Op{dcs.Put(k.Leader(), d.s.Self.Name, d.s.Lease.ID)},
@@ -257,6 +265,7 @@ func (d *decider) acquire() {
 	}
 	t.Then = append(t.Then, d.takeoverSync()...)
 	if f := c.Failover; !f.IsZero() && (f.ScheduledAt == "" || c.Released != nil && c.Released.From == f.Leader) {
+		t.If = append(t.If, dcs.Unchanged(k.Failover(), f.Mod)) // a request that came meanwhile is not lost
 		t.Then = append(t.Then, dcs.Put(k.Failover(), "{}", 0))
 	}
 	d.because(CodeRacing, "acquiring the leader key")

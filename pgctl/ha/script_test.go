@@ -66,6 +66,9 @@ func render(s *script, d *Decision) string {
 			fmt.Fprintln(&b, "  "+renderOp(s, op))
 		}
 	}
+	if d.Mem.TakeoverNames.String() != s.Mem.TakeoverNames.String() {
+		fmt.Fprintf(&b, "it will open with synchronous_standby_names = '%s'\n", d.Mem.TakeoverNames)
+	}
 	if d.Hold {
 		fmt.Fprintln(&b, "clients are held")
 	}

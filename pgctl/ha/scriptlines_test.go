@@ -17,6 +17,7 @@ import (
 type line struct {
 	fail  func(format string, args ...any)
 	words []string
+	keys  []string // of kv, in the order written
 	kv    map[string]string
 }
 
@@ -26,6 +27,7 @@ func parseLine(t *testing.T, d *datadriven.TestData, text string) line {
 	}}
 	for _, f := range strings.Fields(text) {
 		if k, v, ok := strings.Cut(f, "="); ok {
+			l.keys = append(l.keys, k)
 			l.kv[k] = strings.ReplaceAll(v, "_", " ")
 		} else {
 			l.words = append(l.words, f)
@@ -41,8 +43,8 @@ func (l line) each(n int, set func(k, v string) bool) {
 			l.fail("what is %s?", w)
 		}
 	}
-	for k, v := range l.kv {
-		if !set(k, v) {
+	for _, k := range l.keys {
+		if !set(k, l.kv[k]) {
 			l.fail("what is %s?", k)
 		}
 	}
@@ -205,6 +207,8 @@ func pgPhase(p *PG, k string) bool {
 		p.InRecovery, p.WasPrimary = true, false
 	case "clean":
 		p.Clean, p.EndLSN = true, p.FlushLSN
+	case "checkpointing":
+		p.Checkpointing = true
 	case "unattached":
 		p.Streaming, p.ReplState = false, ""
 	default:
@@ -242,7 +246,7 @@ func pgValue(s *script, l line, k, v string) bool {
 	case "crashes":
 		p.Crashes = int(l.num(v))
 	case "names":
-		p.Names, p.NamesAsked = l.names(v), l.names(v)
+		p.Names, p.NamesAsked, p.NamesSeen = l.names(v), l.names(v), s.Now.Add(-time.Minute)
 	case "slots":
 		p.Slots = list(v)
 	default:

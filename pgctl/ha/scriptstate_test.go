@@ -47,7 +47,7 @@ func keyLine(s *script, l line) {
 	case "failover":
 		c.Failover = dcs.Failover{Leader: get("leader"), Candidate: get("member"), ScheduledAt: get("at"), Mod: 95}
 		if in := get("in"); in != "" {
-			c.Failover.ScheduledAt = s.Wall.Add(l.span(in)).Format(time.RFC3339)
+			c.Failover.ScheduledAt = s.Wall.Add(l.span(in)).Format(time.RFC3339Nano)
 		}
 	case "released":
 		c.Released = &dcs.Released{Term: term(num("term")), From: get("from"), To: get("to"), LSN: uint64(num("lsn"))}

@@ -43,6 +43,8 @@ func (d *decider) stopLeader(l *dcs.Leader) {
 // stopWithoutStore ends without the store's help: PostgreSQL is stopped, and what is left is for the leases to end.
 func (d *decider) stopWithoutStore() {
 	switch {
+	case d.s.Set.Pause:
+		d.do(Exit{Why: "stopped without the store; PostgreSQL goes on in the pause"})
 	case d.opBusy():
 	case d.s.PG.Phase != Stopped:
 		d.do(Stop{Mode: "fast", Why: "the agent stops"})

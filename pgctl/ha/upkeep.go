@@ -9,10 +9,13 @@ import (
 // upkeep is what every situation needs: the lease and the member key.
 func (d *decider) upkeep() {
 	d.keepLease()
-	if d.cluster != nil && d.s.Lease.ID != 0 {
+	if d.cluster != nil && d.s.Lease.ID != 0 && !d.left() {
 		d.keepMember()
 	}
 }
+
+// left says whether this node has taken its member key away to end: it is not to come back.
+func (d *decider) left() bool { return d.s.Asked.Stop && !d.hasMemberKey() }
 
 // keepLease makes the lease and renews it. While the node is being stopped it is left to end.
 func (d *decider) keepLease() {
