@@ -4,21 +4,23 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"quorate/test/check/writer"
 	"quorate/test/rig"
 )
 
 // withWAL puts so many megabytes of WAL behind the primary's last checkpoint before the fault, and lets the standbys replay them: what is measured is
 // the primary's recovery against a current standby's promotion.
 func withWAL(f rig.Fault, current func() *cluster, megabytes int) rig.Fault {
-	f.Prepare = func(ctx context.Context, s rig.Scene) error {
+	f.Prepare = func(ctx context.Context, _ rig.Scene) error {
 		c := current()
-		if err := writer.FillWAL(ctx, s.Cluster.Target(), c.client.Dial, megabytes); err != nil {
-			return err
+		for _, statement := range fillSQL(megabytes) {
+			if _, err := c.ask(ctx, statement); err != nil {
+				return err
+			}
 		}
 		var last error
 		err := poll(ctx, "the standbys to replay", func() bool {
@@ -35,6 +37,17 @@ func withWAL(f rig.Fault, current func() *cluster, megabytes int) rig.Fault {
 		return err
 	}
 	return f
+}
+
+// fillSQL writes so many megabytes of WAL behind a checkpoint, and leaves no table. Rows of 1000 bytes are a little over that in WAL, and too short for
+// PostgreSQL to compress them.
+func fillSQL(megabytes int) []string {
+	return []string{
+		`CREATE TABLE quorate_fill (t text)`,
+		`CHECKPOINT`,
+		fmt.Sprintf(`INSERT INTO quorate_fill SELECT repeat('x', 1000) FROM generate_series(1, %d)`, megabytes*1000),
+		`DROP TABLE quorate_fill`,
+	}
 }
 
 // behindSQL counts the standbys that are a segment or more behind in replay.
