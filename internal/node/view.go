@@ -25,8 +25,8 @@ type view struct {
 	ttl     time.Duration
 }
 
-// routingTable makes the router's table from a view. The primary is the holder of the leader key, once it says that it is open;
-// of this host's own PostgreSQL more is known, and sooner.
+// routingTable makes the router's table from a view. The primary is the holder of the leader key, and its term stands for as long as
+// the key does; it gets sessions while it says that it is open. Of this host's own PostgreSQL more is known, and sooner.
 func routingTable(v *view) proxy.Table {
 	t := proxy.Table{Scope: v.scope}
 	c := v.cluster
@@ -34,9 +34,9 @@ func routingTable(v *view) proxy.Table {
 		return t
 	}
 	t.ValidUntil = v.seenAt.Add(v.ttl)
-	primary, lsn := "", int64(0)
-	if l := c.Leader; l != nil && open(v, l) {
-		primary = l.Name
+	primary, running, lsn := "", false, int64(0)
+	if l := c.Leader; l != nil {
+		primary, running = l.Name, open(v, l)
 		t.Term = proxy.Term{Cluster: l.Term.Cluster, Rev: l.Term.Rev}
 		if v.own && l.Name == v.snap.Self.Name {
 			t.ValidUntil = min(t.ValidUntil, v.snap.Lease.Deadline)
@@ -49,7 +49,7 @@ func routingTable(v *view) proxy.Table {
 		if b, ok := backendOf(m, lsn); ok {
 			b.Role = proxy.RoleReplica
 			if m.Name == primary {
-				b.Role, b.Running, b.LagBytes = proxy.RolePrimary, true, 0
+				b.Role, b.Running, b.LagBytes = proxy.RolePrimary, running, 0
 			}
 			b.Sync = c.Sync.Mod != 0 && m.Name != c.Sync.Leader && c.Sync.Has(m.Name)
 			if v.own && m.Name == v.snap.Self.Name && v.snap.PG.Phase != ha.Running {
