@@ -60,7 +60,7 @@ func wrong(s *Snapshot, d *Decision, a Action) string {
 // wrongOpening: nothing is opened for writes but in the term whose key this node holds, and behind a fence that is armed for it.
 func wrongOpening(s *Snapshot, t dcs.Term) string {
 	switch f := s.Fence; {
-	case s.Set.Pause:
+	case s.Set.Pause && s.Mem.Acquired != t:
 		return "paused (I4)"
 	case s.Store.Cluster == nil || !s.holdsKey() || s.Store.Cluster.Leader.Term != t:
 		return "the leader key of that term is not held"
@@ -152,6 +152,13 @@ func mayBeWritable(s *Snapshot) bool {
 // wrongInPause: paused, nothing is started, stopped, promoted or rewound by itself (I4).
 func wrongInPause(s *Snapshot, a Action) string {
 	if !s.Set.Pause {
+		return ""
+	}
+	asked := s.Mem.Handover.Term != dcs.Term{} || s.Asked.Reinit != nil // by an operator
+	if c := s.Store.Cluster; c != nil && c.Leader != nil && s.holdsKey() {
+		asked = asked || s.Mem.Acquired == c.Leader.Term // the one who was handed the lead finishes
+	}
+	if asked {
 		return ""
 	}
 	switch a.(type) {

@@ -107,7 +107,7 @@ func (d *decider) choose() {
 	case d.otherCluster():
 	case d.s.Asked.Stop:
 		d.stopping()
-	case d.s.Set.Pause && !d.mustEndPause():
+	case d.s.Set.Pause && !d.mustEndPause() && !d.handingOver():
 		d.paused()
 	case d.cluster.Leader == nil:
 		d.noLeader()

@@ -152,7 +152,7 @@ const (
 func (d *decider) releaseTo(h Handover, lsn uint64) {
 	k, l := d.s.Keys, d.cluster.Leader
 	r := dcs.Released{Term: l.Term, From: d.s.Self.Name, To: h.To, LSN: lsn}
-	ops := []dcs.Op{dcs.Delete(k.Leader()), dcs.Put(k.Released(), dcs.Encode(r), 0)}
+	ops := append([]dcs.Op{dcs.Delete(k.Leader()), dcs.Put(k.Released(), dcs.Encode(r), 0)}, d.fencedAgain()...)
 	d.commit("hand the lead over to "+orAny(h.To), dcs.Txn{If: d.mine(), Then: ops})
 }
 

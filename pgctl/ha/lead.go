@@ -263,6 +263,14 @@ func tagTrue(tags map[string]any, name string) bool {
 func (d *decider) release(r dcs.Released) {
 	l := d.cluster.Leader
 	r.Term, r.From = l.Term, d.s.Self.Name
-	ops := []dcs.Op{dcs.Delete(d.s.Keys.Leader()), dcs.Put(d.s.Keys.Released(), dcs.Encode(r), 0)}
+	ops := append([]dcs.Op{dcs.Delete(d.s.Keys.Leader()), dcs.Put(d.s.Keys.Released(), dcs.Encode(r), 0)}, d.fencedAgain()...)
 	d.commit("release the lead", dcs.Txn{If: []dcs.Compare{dcs.CreatedAt(d.s.Keys.Leader(), l.Term.Rev)}, Then: ops})
+}
+
+// fencedAgain takes the record of running without a fence away: with the lead goes the last of what it was for.
+func (d *decider) fencedAgain() []dcs.Op {
+	if u := d.cluster.Unfenced; u == nil || u.Node != d.s.Self.Name {
+		return nil
+	}
+	return []dcs.Op{dcs.Delete(d.s.Keys.Unfenced())}
 }

@@ -22,11 +22,40 @@ func (d *decider) paused() {
 		d.release(dcs.Released{})
 	case own && d.s.holdsKey() && p.writable():
 		d.pausedPrimary()
+	case own && d.s.holdsKey() && p.standby() && d.mem.Acquired == c.Leader.Term:
+		d.promote() // what an operator's switchover began
+	case c.Leader == nil && p.standby() && !d.opBusy() && c.Released != nil && c.Released.To == d.s.Self.Name && c.Failover.Candidate == d.s.Self.Name:
+		d.handedOver()
 	case c.Leader == nil && p.writable() && c.Unfenced != nil && c.Unfenced.Node == d.s.Self.Name:
 		d.because(CodePaused, "PAUSE: continue to run as primary without lock; taking it up again")
 		d.acquire()
 	case p.writable() && !own:
 		d.because(CodePaused, "PAUSE: continue to run as primary without lock")
+	case !own && !d.opBusy():
+		d.pausedStandby()
+	}
+}
+
+// handingOver says whether this node is giving its lead up in order: a switchover goes to its end in a pause, too.
+func (d *decider) handingOver() bool {
+	l := d.cluster.Leader
+	return l != nil && d.s.holdsKey() && d.mem.Handover.Term == l.Term
+}
+
+// pausedStandby does what an operator asked for, and nothing else.
+func (d *decider) pausedStandby() {
+	p, r, h := &d.s.PG, d.cluster.Released, d.mem.Handover
+	switch {
+	case p.standby() && d.s.Asked.Restart != nil:
+		d.because(CodePaused, "PAUSE: restarting PostgreSQL on request")
+		d.do(Restart{ID: d.s.Asked.Restart.ID})
+	case d.cluster.Leader == nil || p.writable():
+	case d.s.Asked.Reinit != nil:
+		d.reinit()
+	case p.Phase == Running:
+		d.mem.Handover = Handover{}
+	case p.Phase == Stopped && r != nil && !h.Term.IsZero() && r.Term == h.Term && r.To == d.cluster.Leader.Name:
+		d.rejoin() // the end of the switchover that this process carried out: the old primary follows the new one
 	}
 }
 
@@ -44,7 +73,12 @@ func (d *decider) pausedPrimary() {
 	d.because(CodePaused, "PAUSE: no action. I am (%s), the leader with the lock", d.s.Self.Name)
 	switch {
 	case d.s.Fence.Unfenced && d.s.Fence.Term == t:
-		if !d.askedToHandOverPaused() {
+		switch {
+		case d.askedToHandOverPaused():
+		case d.s.Asked.Restart != nil:
+			d.because(CodePaused, "PAUSE: restarting PostgreSQL on request")
+			d.do(Restart{ID: d.s.Asked.Restart.ID})
+		default:
 			d.status()
 		}
 	case d.s.Fence.Term != t:

@@ -246,7 +246,7 @@ func pgValue(s *script, l line, k, v string) bool {
 	case "crashes":
 		p.Crashes = int(l.num(v))
 	case "names":
-		p.Names, p.NamesAsked, p.NamesSeen = l.names(v), l.names(v), s.Now.Add(-time.Minute)
+		p.Names, p.NamesAsked, p.NamesSince, p.NamesSeen = l.names(v), l.names(v), 900, s.Now.Add(-time.Minute)
 	case "slots":
 		p.Slots = list(v)
 	default:
