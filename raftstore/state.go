@@ -107,7 +107,9 @@ func (s *state) load() error {
 			return err
 		}
 	} else {
-		s.auth.Recover(schema.NewAuthBackend(s.lg, s.be))
+		users := schema.NewAuthBackend(s.lg, s.be)
+		users.CreateAuthBuckets() // a snapshot of another program may lack them
+		s.auth.Recover(users)
 	}
 	if err := s.loadV2(); err != nil {
 		return err
