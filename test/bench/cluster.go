@@ -62,7 +62,21 @@ func (c *cluster) whole(ctx context.Context) (rig.Scene, error) {
 	if err := poll(ctx, "a synchronous standby", func() bool { return !c.synchronous || c.SyncStandby(ctx) != nil }); err != nil {
 		return rig.Scene{}, err
 	}
+	if err := poll(ctx, "the router to know the primary alone", func() bool { return c.routed(ctx) }); err != nil {
+		return rig.Scene{}, err
+	}
 	return rig.Look(ctx, c.Breakable, c.hosts)
+}
+
+// routed says whether every one of several sessions in a row goes to a primary. A router that polls takes the old primary and the new one for primaries
+// at once for some seconds after a change, and gives them sessions by turns.
+func (c *cluster) routed(ctx context.Context) bool {
+	for range 2 * len(c.hosts) {
+		if answer, err := c.ask(ctx, `SELECT pg_is_in_recovery()`); err != nil || answer != "f" {
+			return false
+		}
+	}
+	return true
 }
 
 // poll asks until the answer is yes or ctx ends.

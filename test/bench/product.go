@@ -78,6 +78,9 @@ func patroni() product {
 	}
 }
 
+// programName is what the lab looks for when it strikes an agent or a fence.
+const programName = "quorate"
+
 // products builds ours if need be and names the peer. The returned path is the program that is measured; done removes what was built.
 func products(ctx context.Context, o options) (all []product, program string, done func(), err error) {
 	done = func() {}
@@ -94,6 +97,9 @@ func products(ctx context.Context, o options) (all []product, program string, do
 	}
 	if program, err = filepath.Abs(program); err != nil {
 		return nil, "", done, err
+	}
+	if filepath.Base(program) != programName { // by which faults find its processes
+		return nil, "", done, fmt.Errorf("%s: the program must be named %s", program, programName)
 	}
 	all = []product{quorate(program)}
 	switch o.peer {
