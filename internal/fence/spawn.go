@@ -3,6 +3,8 @@ package fence
 import (
 	"fmt"
 	"os"
+	"os/user"
+	"strconv"
 	"syscall"
 )
 
@@ -38,11 +40,30 @@ func forkPostmaster(spec Spec) (int, error) {
 		if err := log.Chown(spec.UID, spec.GID); err != nil {
 			return 0, fmt.Errorf("giving PostgreSQL's log to its user: %w", err)
 		}
-		attr.Sys.Credential = &syscall.Credential{Uid: uint32(spec.UID), Gid: uint32(spec.GID)}
+		attr.Sys.Credential = &syscall.Credential{Uid: uint32(spec.UID), Gid: uint32(spec.GID), Groups: groupsOf(spec.UID)}
 	}
 	pid, err := syscall.ForkExec(spec.Path, append([]string{spec.Path}, spec.Args...), attr)
 	if err != nil {
 		return 0, fmt.Errorf("starting %s: %w", spec.Path, err)
 	}
 	return pid, nil
+}
+
+// groupsOf are a user's further groups: a server's key may be readable by one of them only (Debian: ssl-cert).
+func groupsOf(uid int) []uint32 {
+	u, err := user.LookupId(strconv.Itoa(uid))
+	if err != nil {
+		return nil
+	}
+	ids, err := u.GroupIds()
+	if err != nil {
+		return nil
+	}
+	var out []uint32
+	for _, id := range ids {
+		if n, err := strconv.ParseUint(id, 10, 32); err == nil {
+			out = append(out, uint32(n))
+		}
+	}
+	return out
 }
