@@ -3,13 +3,14 @@ package demo
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"quorate/internal/boottime"
 )
 
 const (
-	stepPatience = time.Minute // for each step, on whatever machine this is
+	stepPatience = 2 * time.Minute // for each step, on whatever machine this is
 	steadyFor    = 2 * time.Second
 	settled      = 100 // commits after which a step counts as over
 )
@@ -76,7 +77,7 @@ func (d *Demo) await(ctx context.Context, what string, so func() bool) error {
 	deadline := boottime.Now().Add(stepPatience)
 	for !so() {
 		if boottime.Now().After(deadline) {
-			return fmt.Errorf("waited %s in vain for %s; the hosts' logs are in their folders (--keep leaves them)", stepPatience, what)
+			return fmt.Errorf("waited %s in vain for %s (--keep leaves the hosts' folders)%s", stepPatience, what, d.tails())
 		}
 		sleep(ctx, 20*time.Millisecond)
 		if err := ctx.Err(); err != nil {
@@ -84,4 +85,13 @@ func (d *Demo) await(ctx context.Context, what string, so func() bool) error {
 		}
 	}
 	return nil
+}
+
+// tails are the ends of all hosts' logs, for an error: the folders are gone when somebody reads it.
+func (d *Demo) tails() string {
+	var b strings.Builder
+	for _, h := range d.hosts {
+		fmt.Fprintf(&b, "\n%s:\n%s", h.name, tail(h.log(), 12))
+	}
+	return b.String()
 }
