@@ -25,34 +25,53 @@ type measurement struct {
 
 // measure makes one run. With together the store's leader is on the primary's host, else on another.
 func (c *cluster) measure(ctx context.Context, s scenario, together bool) (m measurement, err error) {
-	ctx, cancel := context.WithTimeout(ctx, c.patience)
-	defer cancel()
-	scene, err := c.prepare(ctx, s, together)
+	var scene rig.Scene
+	err = c.within(ctx, "before the fault", func(ctx context.Context) (err error) {
+		scene, err = c.prepare(ctx, s, together)
+		return err
+	})
 	if err != nil {
-		return m, fmt.Errorf("before the fault: %w", err)
+		return m, err
 	}
 	r, err := rig.Start(ctx, rig.Options{Cluster: c, Client: c.client, Hosts: c.hosts})
 	if err != nil {
 		return m, err
 	}
 	defer r.Stop()
-	// A second of commits first: the sessions' own start is no part of the outage.
-	if err := r.AwaitAcks(ctx, 100); err != nil {
+	var fault boottime.Instant
+	err = c.within(ctx, "after the fault", func(ctx context.Context) (err error) {
+		// A second of commits first: the sessions' own start is no part of the outage.
+		if err := r.AwaitAcks(ctx, 100); err != nil {
+			return err
+		}
+		fault, m.struck = boottime.Now(), time.Now()
+		if err := s.fault.Strike(ctx, scene); err != nil {
+			return fmt.Errorf("strike: %w", err)
+		}
+		return c.outlast(ctx, s, r)
+	})
+	if err != nil {
 		return m, err
 	}
-	fault := boottime.Now()
-	m.struck = time.Now()
-	if err := s.fault.Strike(ctx, scene); err != nil {
-		return m, fmt.Errorf("strike: %w", err)
-	}
-	if err := c.outlast(ctx, s, r); err != nil {
-		return m, fmt.Errorf("after the fault: %w", err)
-	}
-	if m.rejoin, err = c.mend(ctx, s, scene); err != nil {
-		return m, fmt.Errorf("after the mend: %w", err)
-	}
+	err = c.within(ctx, "after the mend", func(ctx context.Context) (err error) {
+		m.rejoin, err = c.mend(ctx, s, scene)
+		return err
+	})
 	m.outage = r.Outage(fault) // over the whole run: an interruption by what comes back counts
+	if err != nil {
+		return m, fmt.Errorf("%w; until then %s", err, m.outage)
+	}
 	return m, m.judge(ctx, r)
+}
+
+// within gives a part of a run the product's patience, and its name to what goes wrong.
+func (c *cluster) within(ctx context.Context, part string, do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, c.patience)
+	defer cancel()
+	if err := do(ctx); err != nil {
+		return fmt.Errorf("%s: %w", part, err)
+	}
+	return nil
 }
 
 // prepare makes the cluster whole and puts everything where the run wants it.

@@ -22,7 +22,7 @@ type product struct {
 	start func(context.Context, kind, []*lab.Host, *lab.Host) (rig.Breakable, error)
 	// watch is how long after a fault that need not interrupt anything an interruption may still begin: the time until a lease ends, and some more.
 	watch time.Duration
-	// patience bounds one run, the way back to a healthy cluster included; a sound cluster never comes near it.
+	// patience bounds each part of a run: the preparation, the outage, the way back to a healthy cluster. A sound cluster never comes near it.
 	patience time.Duration
 }
 
@@ -68,7 +68,7 @@ func quorate(binary string) product {
 
 func patroni() product {
 	return product{
-		name: "Patroni", watch: 40 * time.Second, patience: 5 * time.Minute,
+		name: "Patroni", watch: 40 * time.Second, patience: 3 * time.Minute,
 		start: func(ctx context.Context, k kind, hosts []*lab.Host, client *lab.Host) (rig.Breakable, error) {
 			megabytes, parameters := k.ownDisk()
 			return patronistack.Start(ctx, patronistack.Options{
