@@ -26,14 +26,14 @@ type measurement struct {
 // measure makes one run. With together the store's leader is on the primary's host, else on another.
 func (c *cluster) measure(ctx context.Context, s scenario, together bool) (m measurement, err error) {
 	var scene rig.Scene
+	var r *rig.Rig
 	err = c.within(ctx, "before the fault", func(ctx context.Context) (err error) {
-		scene, err = c.prepare(ctx, s, together)
+		if scene, err = c.prepare(ctx, s, together); err != nil {
+			return err
+		}
+		r, err = rig.Start(ctx, rig.Options{Cluster: c, Client: c.client, Hosts: c.hosts})
 		return err
 	})
-	if err != nil {
-		return m, err
-	}
-	r, err := rig.Start(ctx, rig.Options{Cluster: c, Client: c.client, Hosts: c.hosts})
 	if err != nil {
 		return m, err
 	}
