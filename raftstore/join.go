@@ -84,7 +84,7 @@ func (s *Store) handleJoin(ctx context.Context, body []byte) ([]byte, error) {
 
 // takeIn makes a host a learner and returns its member id. A host that comes with an address that the cluster knows is
 // either one for which MemberAdd prepared a place, and takes that, or one whose folder was emptied: its old self can
-// never come back at that address, has lost its votes, and is removed before the new one is added.
+// never come back at that address, has lost its votes, and is removed before the new one is added. Not while it still answers.
 func (s *Store) takeIn(ctx context.Context, n *node, m Member) (uint64, error) {
 	s.foundMu.Lock()
 	defer s.foundMu.Unlock()
@@ -101,6 +101,11 @@ func (s *Store) takeIn(ctx context.Context, n *node, m Member) (uint64, error) {
 		if known && old.Name == "" {
 			m.ID, m.WantVote, m.PeerURLs = id, old.WantVote, old.PeerURLs
 			return id, s.putMember(ctx, n, m)
+		}
+		_, heard := n.trans.progress(srv.ID, n.raft.CurrentTerm())
+		if srv.ID == n.self || s.recent(heard) || s.recent(s.lead.readySince()) {
+			// It answers there, or may: this host was perhaps given another one's address by mistake.
+			return 0, fmt.Errorf("%w: member %s answered at %s lately", ErrPeerURLExists, FormatID(id), m.PeerAddr)
 		}
 		s.log.Warn("a member came back with an empty folder; its old self is removed", "old", FormatID(id), "new", FormatID(m.ID))
 		if err := s.removeMember(ctx, n, id); err != nil {

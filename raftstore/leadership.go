@@ -21,7 +21,15 @@ type leadership struct {
 	// ready is the term in which this node may answer reads and keep-alives: it has applied its own start of term and
 	// knows the leases' times. 0 while there is none.
 	ready   uint64
+	since   time.Time     // when ready was last set
 	changed chan struct{} // closed and replaced when ready changes
+}
+
+// readySince is when this node last became ready to lead, or ceased to be.
+func (l *leadership) readySince() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.since
 }
 
 // led is the newest term that this node led, 0 for none.
@@ -40,7 +48,7 @@ func (l *leadership) started(self uint64) func(termStart, uint64) {
 func (l *leadership) set(term uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.ready = term
+	l.ready, l.since = term, time.Now()
 	close(l.changed)
 	l.changed = make(chan struct{})
 }

@@ -238,6 +238,21 @@ func TestEmptiedHostComesBackAsAnother(t *testing.T) {
 	}
 }
 
+// A host that claims the address of a member that is alive does not push it out.
+func TestJoinerWithAnotherOnesAddress(t *testing.T) {
+	c := started(t, 3, nil)
+	lead := c.leader()
+	victim := c.others(lead)[0]
+	liar := Member{ID: 77, Name: "liar", PeerAddr: c.store(victim).PeerAddr()}
+	body, err := c.store(lead).handleJoin(t.Context(), encodeJSON(joinRequest{Member: liar}))
+	if !errors.Is(err, ErrPeerURLExists) {
+		t.Errorf("the join was answered with %s, %v", body, err)
+	}
+	if list := c.store(lead).Members(); len(list) != 3 {
+		t.Errorf("members: %v", list)
+	}
+}
+
 func TestMoveLeader(t *testing.T) {
 	c := started(t, 3, nil)
 	old := c.leader()
