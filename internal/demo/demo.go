@@ -112,6 +112,8 @@ func (d *Demo) startHosts() error {
 		return err
 	}
 	d.stop = append(d.stop, func() error { d.relay.Close(); return nil })
+	reaped := d.reaper()
+	d.stop = append(d.stop, func() error { reaped(); return nil })
 	d.spawn = newSpawner()
 	d.stop = append(d.stop, d.stopHosts)
 	for _, h := range d.hosts {

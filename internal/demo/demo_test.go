@@ -170,6 +170,11 @@ func TestProcessesOfAHost(t *testing.T) {
 	if left := d.members(h); len(left) > 0 {
 		t.Errorf("left: %v", left)
 	}
+	for _, pid := range childrenOf(os.Getpid()) {
+		if pid != other.Process.Pid && isZombie(pid) {
+			t.Errorf("process %d has ended, and nobody took note: it counts as alive", pid)
+		}
+	}
 }
 
 func TestDiallerIsTheOwnerOfTheSocket(t *testing.T) {

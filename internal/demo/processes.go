@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -106,6 +108,7 @@ func (d *Demo) kill(ctx context.Context, h *host) error {
 	for {
 		pids := d.members(h)
 		if len(pids) == 0 {
+			d.reap()
 			return nil
 		}
 		for _, pid := range pids {
@@ -113,13 +116,31 @@ func (d *Demo) kill(ctx context.Context, h *host) error {
 				return fmt.Errorf("kill process %d of %s: %w", pid, h.name, err)
 			}
 		}
-		d.reap()
 		select {
 		case <-time.After(5 * time.Millisecond):
 		case <-ctx.Done():
 			return fmt.Errorf("kill %s: processes %v are still there: %w", h.name, pids, ctx.Err())
 		}
 	}
+}
+
+// reaper takes note of the end of orphans as soon as they end. One that nobody waits for still counts as alive, and PostgreSQL would not start beside its
+// own dead postmaster.
+func (d *Demo) reaper() (stop func()) {
+	ended, done := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(ended, syscall.SIGCHLD)
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			select {
+			case <-ended:
+				d.reap()
+			case <-done:
+				return
+			}
+		}
+	})
+	return func() { signal.Stop(ended); close(done); running.Wait() }
 }
 
 // reap takes note of the end of orphans. The agents are left to those who wait for them.
