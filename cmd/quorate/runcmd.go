@@ -63,7 +63,7 @@ func (a *app) runNode(ctx context.Context, path string, roles []string) error {
 		}
 		log.Log(ctx, level, w.String())
 	}
-	debug.SetGCPercent(50) // the process is small and long-lived: memory is worth more than the collector's time
+	debug.SetGCPercent(200) // 3 MB live: a collection every 10 s instead of every 3, for 5 MB more
 	n, err := node.New(node.Options{
 		Config: cfg, Logger: log, Exe: node.Executable(), Product: "Quorate/" + version(),
 		Reload: func() (*config.Config, error) { c, _, err := load(); return c, err },
