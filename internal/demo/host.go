@@ -55,13 +55,6 @@ func (h *host) set(c condition) {
 // healthy says whether nothing was done to the host.
 func (h *host) healthy() bool { return h.condition() == up }
 
-// done is closed when the host's agent has ended; nil before its first start.
-func (h *host) done() <-chan struct{} {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.gone
-}
-
 // pid is the agent's; 0 before the first start.
 func (h *host) pid() int {
 	h.mu.Lock()

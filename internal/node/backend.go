@@ -138,7 +138,7 @@ func (b *backend) Pledge(ctx context.Context, r rest.PledgeRequest) (rest.Pledge
 	}
 	s := &v.snap
 	out := rest.PledgeAnswer{
-		Name: s.Self.Name, SystemID: s.PG.SystemID, Running: s.PG.Phase == ha.Running, Primary: s.PG.Phase != ha.Stopped && !s.PG.InRecovery,
+		Name: s.Self.Name, SystemID: s.PG.SystemID, Running: s.PG.Phase == ha.Running, Primary: mayAcknowledge(s),
 		Timeline: uint32(s.PG.Timeline), FlushLSN: uint64(s.PG.FlushLSN), ReplayLSN: uint64(s.PG.ReplayLSN), Pledged: s.PG.Pledged,
 		NoFailover: s.Self.NoFailover, FailoverPriority: s.Self.FailoverPriority,
 	}
@@ -162,6 +162,15 @@ func (b *backend) Pledge(ctx context.Context, r rest.PledgeRequest) (rest.Pledge
 	out.Pledged, out.Timeline, out.FlushLSN, out.ReplayLSN = r.Term, uint32(pos.Timeline), uint64(pos.Flush), uint64(pos.Replay)
 	out.HistoryTail = tail(pos.History.Switches)
 	return out, nil
+}
+
+// mayAcknowledge says whether this node's PostgreSQL may still tell a client that something is committed. What the fence has killed
+// may hang in a disk for long, but no instruction of it runs any more.
+func mayAcknowledge(s *ha.Snapshot) bool {
+	if !s.Fence.Term.IsZero() && s.Fence.Fired == s.Fence.Term {
+		return false
+	}
+	return s.PG.Phase != ha.Stopped && !s.PG.InRecovery
 }
 
 func tail(in []postgres.Switch) []dcs.HistoryLine {

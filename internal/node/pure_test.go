@@ -115,7 +115,7 @@ func TestFailuresAreCountedByKind(t *testing.T) {
 // shown is a cluster of three in which n1 leads, as n2 sees it.
 func shown() *view {
 	c := &dcs.Cluster{
-		ClusterID: 9, Revision: 50, Leader: &dcs.Leader{Name: "n1", Lease: 1, Term: dcs.Term{Cluster: 9, Rev: 40}}, Status: dcs.Status{Optime: 1000},
+		ClusterID: 9, Revision: 50, Initialize: "1", Leader: &dcs.Leader{Name: "n1", Lease: 1, Term: dcs.Term{Cluster: 9, Rev: 40}}, Status: dcs.Status{Optime: 1000},
 		Members: []dcs.Member{
 			{Name: "n1", ConnURL: "postgres://10.0.0.1:5432/postgres", State: "running", Role: "primary", XLogLocation: 1100},
 			{Name: "n2", ConnURL: "postgres://10.0.0.2/postgres", State: "running", Role: "replica", ReplayLSN: 900, Tags: map[string]any{"noloadbalance": true, "zone": "b"}},

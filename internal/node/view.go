@@ -63,6 +63,9 @@ func routingTable(v *view) proxy.Table {
 
 // open says whether the holder of the leader key takes writes.
 func open(v *view, l *dcs.Leader) bool {
+	if v.cluster.Initialize == "" {
+		return false // the cluster is still being made
+	}
 	if v.own && l.Name == v.snap.Self.Name {
 		s := &v.snap
 		held := l.Lease == s.Lease.ID && s.PG.Phase == ha.Running && !s.PG.InRecovery

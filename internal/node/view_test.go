@@ -14,7 +14,7 @@ func tableOf(change func(*view)) proxy.Table {
 	v := &view{
 		own: true, ttl: 3e9, seenAt: 100,
 		cluster: &dcs.Cluster{
-			ClusterID: 7, Leader: &dcs.Leader{Name: "a", Lease: 1, Term: term},
+			ClusterID: 7, Initialize: "1", Leader: &dcs.Leader{Name: "a", Lease: 1, Term: term},
 			Members: []dcs.Member{
 				{Name: "a", ConnURL: "postgres://10.0.0.1:5432/postgres", State: "running", Role: "primary", XLogLocation: 1000},
 				{Name: "b", ConnURL: "postgres://10.0.0.2/postgres", State: "running", Role: "replica", ReplayLSN: 900},
@@ -38,6 +38,7 @@ func TestRoutingTable(t *testing.T) {
 	}{
 		{"this host leads and is open", func(*view) {}, true, true, 2e9},
 		{"the lead is being handed over: the term stands, clients wait", func(v *view) { v.hold = true }, true, false, 2e9},
+		{"the cluster is still being made", func(v *view) { v.cluster.Initialize = "" }, true, false, 2e9},
 		{"PostgreSQL is down", func(v *view) { v.snap.PG.Phase = ha.Stopped }, true, false, 2e9},
 		{"the fence has fired", func(v *view) { v.snap.Fence.Fired = v.snap.Fence.Term }, true, false, 2e9},
 		{"the key is bound to another lease", func(v *view) { v.cluster.Leader.Lease = 2 }, true, false, 2e9},

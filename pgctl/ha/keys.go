@@ -17,6 +17,10 @@ func (d *decider) mine(also ...dcs.Compare) []dcs.Compare {
 // clusterKeys writes the keys that a leader owes the cluster, one at a time. It says whether one is being written.
 func (d *decider) clusterKeys() bool {
 	k, c := d.s.Keys, d.cluster
+	if c.Initialize == "" && d.opBusy() {
+		d.because(CodeBootstrap, "making the roles of the new cluster")
+		return true
+	}
 	if c.Initialize == "" && d.s.PG.SystemID != "" {
 		ops := []dcs.Op{dcs.Put(k.Initialize(), d.s.PG.SystemID, 0)}
 		if c.Config == nil && d.s.Self.BootstrapConfig != nil {

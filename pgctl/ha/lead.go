@@ -80,11 +80,18 @@ func (d *decider) lead() {
 func (d *decider) primary() {
 	l := d.cluster.Leader
 	if d.s.Fence.Connected && d.s.Fence.Term != l.Term && d.mem.Acquired != l.Term {
+		if d.s.Busy[LaneCommit] { // the key is in view before the answer to the commit that made it
+			d.because(CodePromoting, "waiting for the store's answer")
+			return
+		}
 		d.because(CodeDemoting, "PostgreSQL takes writes for a term that this node does not hold")
 		d.do(FenceNow{Why: d.reason.Text})
 		return
 	}
 	d.because(CodeLeading, "no action. I am (%s), the leader with the lock", d.s.Self.Name)
+	if d.mem.Acquired == l.Term {
+		d.mem.Promoted = l.Term // it is open: what ends now is a primary's crash, not a promotion that did not come about
+	}
 	d.arm(l.Term)
 	if silent := d.silence(); silent > hungAfter && !d.opBusy() && d.couldTakeOver() {
 		d.because(CodeFailingOver, "PostgreSQL has not answered for %s: fencing it to let another take over", silent.Round(time.Second))

@@ -22,7 +22,17 @@ func (i *Instance) SetSynchronous(ctx context.Context, names postgres.SyncNames)
 	if err := i.applyNames(ctx, s, names); err != nil {
 		return fmt.Errorf("synchronous_standby_names: %w", err)
 	}
+	i.stirStandbys(ctx, s)
 	return nil
+}
+
+// stirStandbys makes the standbys reply now. Commits that wait are looked at only when one does (syncrep.c, SyncRepReleaseWaiters); while
+// all commits wait nothing is flushed, and the next reply comes with wal_receiver_status_interval. It is a hint: it may fail.
+func (i *Instance) stirStandbys(ctx context.Context, s *session) {
+	if err := s.exec(ctx, "SET synchronous_commit = local"); err != nil {
+		return
+	}
+	_ = s.exec(ctx, "SELECT pg_catalog.pg_logical_emit_message(true, 'quorate', '')")
 }
 
 // applyNames sets the names and waits until they are in effect. Backends see the value as soon as they read the file again. Whether a
