@@ -22,7 +22,7 @@ func (d *Demo) summary(steps []step) error {
 	r := d.meter.read(boottime.Now())
 	p := func(format string, args ...any) { fmt.Fprintf(d.opt.Out, format+"\n", args...) }
 	line := func(what string, t time.Duration) { p("  %-64s %8.2f s", fit(what, 64), t.Seconds()) }
-	p("\nA client committed a row every %d ms through a router, with synchronous_mode: on.\nIts longest time without a commit after:", pace.Milliseconds())
+	p("\nA client committed a row every %d ms through a router (synchronous_mode: on).\nIts longest time without a commit after:", pace.Milliseconds())
 	for _, s := range r.Spans[1:] {
 		if s.Commits > 0 {
 			line(s.After, s.Longest)
