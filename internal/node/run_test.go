@@ -183,3 +183,21 @@ func count(all []rest.DecisionRecord, action string) int {
 	}
 	return n
 }
+
+// A PostgreSQL that runs is taken over as it is: the same process, the same data.
+func TestAdoptRunning(t *testing.T) {
+	requirePostgres(t)
+	t.Parallel()
+	s := newSite(t)
+	conf := s.config("")
+	s.handMade("sup")
+	s.startByHand()
+	s.psql(portPostgres, "CREATE TABLE mine AS SELECT 42 AS answer")
+	started := s.psql(portPostgres, "SELECT pg_postmaster_start_time()")
+	u := s.run(conf)
+	s.awaitPrimary()
+	if now := s.psql(portPrimary, "SELECT pg_postmaster_start_time()"); now != started {
+		t.Errorf("it was restarted: %s, it ran since %s", now, started)
+	}
+	u.end()
+}
