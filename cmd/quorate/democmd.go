@@ -2,6 +2,8 @@ package main
 
 import (
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -29,7 +31,9 @@ Nothing is left behind: no process, and no folder unless --keep asks for it.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			o.Exe, o.Out = node.Executable(), a.out
 			o.In, _ = a.in.(*os.File)
-			return demo.Run(c.Context(), o)
+			ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGHUP) // the terminal was closed
+			defer stop()
+			return demo.Run(ctx, o)
 		},
 	}
 	c.Flags().DurationVar(&o.For, "for", 0*time.Second, "run unattended for so long, and at least until the scenario is over")
