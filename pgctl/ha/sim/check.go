@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"fmt"
+	"slices"
 	"time"
 
 	"quorate/pgctl/ha"
@@ -21,7 +23,7 @@ type checker struct {
 func (c *checker) newID() int { c.ids++; return c.ids }
 
 // acked is told of every acknowledgement. Two of different terms out of order are two primaries at once (I1).
-func (c *checker) acked(h *host, t dcs.Term, id int) {
+func (c *checker) acked(h *host, t dcs.Term, id, at int) {
 	if c.acks == nil {
 		c.acks = map[int]dcs.Term{}
 		c.acksBy = map[string]int{}
@@ -30,12 +32,31 @@ func (c *checker) acked(h *host, t dcs.Term, id int) {
 		c.acks[id] = t
 		return
 	}
+	c.vouched(h, id, at)
 	if t.Rev < c.top.Rev {
 		h.w.violated("I1: %s acknowledged commit %d for term %s after %s had acknowledged for term %s", h.name, id, t, c.topBy, c.top)
 	}
 	c.top, c.topBy = t, h.name
 	c.acks[id] = t
 	c.acksBy[h.name]++
+}
+
+// vouched looks who could be promoted without the commit by what the sync key says now (I3): one of its voters with as many others as it
+// asks for, none of whom has it. It finds at once what otherwise takes the loss of the right hosts in the right moment.
+func (c *checker) vouched(h *host, id, at int) {
+	key := h.w.store.view(h.keys).Sync
+	if h.w.opt.Sync == "off" || key.Leader != h.name {
+		return
+	}
+	var without []string
+	for _, n := range key.Standbys {
+		if log := h.w.host(n).pg.log; len(log) <= at || log[at].id != id {
+			without = append(without, n)
+		}
+	}
+	if len(without) > key.Quorum {
+		h.w.violated("I3: %s acknowledged commit %d although the sync key lets one of %v be promoted, who lack it", h.name, id, without)
+	}
 }
 
 // promoted is told of every opening for writes. In synchronous mode the new primary must have every acknowledged commit (I3).
@@ -59,6 +80,20 @@ func (c *checker) promoted(h *host, t dcs.Term) {
 			h.w.violated("I3: %s was promoted for term %s without commit %d, acknowledged in term %s", h.name, t, id, at)
 		}
 	}
+}
+
+// commit says what would be wrong with a commit if it went through now.
+func (c *checker) commit(h *host, a ha.Commit, decided int64) string {
+	if k := c.stale(h, a, decided); k != "" {
+		return fmt.Sprintf("I9: %s decided on revision %d to %s, which went through although %s had changed", h.name, decided, a.What, k)
+	}
+	if n := c.behind(h, a); n > h.w.settings().MaximumLagOnFailover {
+		return fmt.Sprintf("lag: %s took the lead %d commits behind the last leader's position", h.name, n)
+	}
+	if slices.Contains(a.Txn.Then, dcs.Delete(h.keys.Leader())) && h.pg.writable() {
+		return fmt.Sprintf("I1: %s gave up the leader key while its PostgreSQL takes writes", h.name)
+	}
+	return ""
 }
 
 // stale names a key that changed after the revision on which a commit about the lead was decided: one that it writes, or the
@@ -123,7 +158,7 @@ func (c *checker) atRest(w *World) {
 		w.violated("I7: there is no primary although nothing has failed for %s", w.opt.Quiet)
 	}
 	for _, h := range w.hosts {
-		if h.name != primary && !(h.pg.running && h.pg.upstream.Name == primary) {
+		if h.name != primary && !h.pg.attached(w.host(primary)) {
 			w.violated("I7: %s does not follow %s: %s: %+v", h.name, primary, h.last.Text, h.known.PG)
 		}
 		h.pg.sample(h, &h.known.PG)

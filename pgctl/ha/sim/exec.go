@@ -86,12 +86,9 @@ func (h *host) commit(a ha.Commit) {
 	var rev int64
 	decided := h.known.Store.Cluster.Revision
 	h.w.store.request(h, func() (err error) {
-		stale, behind := h.w.check.stale(h, a, decided), h.w.check.behind(h, a)
-		if ok, err = h.w.store.commit(a.Txn); ok && stale != "" {
-			h.w.violated("I9: %s decided on revision %d to %s, which went through although %s had changed", h.name, decided, a.What, stale)
-		}
-		if ok && behind > h.w.settings().MaximumLagOnFailover {
-			h.w.violated("lag: %s took the lead %d commits behind the last leader's position", h.name, behind)
+		faults := h.w.check.commit(h, a, decided)
+		if ok, err = h.w.store.commit(a.Txn); ok && faults != "" {
+			h.w.violated("%s", faults)
 		}
 		rev = h.w.store.rev
 		return err

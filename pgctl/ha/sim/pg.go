@@ -85,6 +85,11 @@ func (p *pg) replicate(h *host) {
 	}
 }
 
+// attached says whether a standby runs on the primary's history and streams from it.
+func (p *pg) attached(to *host) bool {
+	return p.running && p.upstream.Name == to.name && p.streaming && prefix(p.log, to.pg.log)
+}
+
 // prefix says whether a's WAL is the beginning of b's. Records are unique, so that the last one tells.
 func prefix(a, b []record) bool {
 	return len(a) <= len(b) && (len(a) == 0 || a[len(a)-1] == b[len(a)-1])
@@ -98,7 +103,7 @@ func (p *pg) acknowledge(h *host) {
 	rest := p.pending[:0]
 	for _, c := range p.pending {
 		if p.confirmed(h, c) {
-			h.w.check.acked(h, p.term, c.id)
+			h.w.check.acked(h, p.term, c.id, c.at)
 		} else {
 			rest = append(rest, c)
 		}

@@ -54,7 +54,11 @@ func (s *store) request(h *host, do func() error, answer func(error)) {
 		reply(s.w.span(200, 1000), errAway)
 		return
 	}
-	s.w.after(s.w.span(0, 4), func() {
+	arrival := s.w.span(0, 4)
+	if !s.w.quiet && s.w.chance(0.02) {
+		arrival = s.w.span(10, 3000) // what was decided may have become wrong by then
+	}
+	s.w.after(arrival, func() {
 		if s.down {
 			reply(s.w.span(200, 1000), errAway)
 			return
