@@ -11,6 +11,9 @@ func (d *decider) stopping() {
 	l := d.cluster.Leader
 	d.because(CodeStopping, "stopping")
 	switch {
+	case d.s.Store.Down && !d.s.Now.Before(d.s.Lease.Deadline):
+		d.because(CodeStopping, "stopping without the store: it does not answer, and this node's lease has ended")
+		d.stopWithoutStore()
 	case d.s.Set.Pause:
 		d.do(Exit{Why: "stopped; PostgreSQL goes on in the pause"})
 	case l != nil && l.Name == d.s.Self.Name && d.s.holdsKey():
