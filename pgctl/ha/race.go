@@ -256,9 +256,14 @@ func (d *decider) acquire() {
 		d.because(CodeWaiting, "%s is in maintenance without a lease and may take writes: nobody takes the lead", u.Node)
 		return
 	}
+	// Another term may begin and end between this decision and its arrival, and leave no leader key behind. It leaves another status:
+	// every takeover writes that key, so that a race which was won before that term does not count after it.
 	t := dcs.Txn{
-		If:   []dcs.Compare{dcs.Absent(k.Leader()), dcs.Unchanged(k.Sync(), c.Sync.Mod), dcs.Unchanged(k.Initialize(), c.InitializeRev)},
-		Then: []dcs.Op{dcs.Put(k.Leader(), d.s.Self.Name, d.s.Lease.ID)},
+		If: []dcs.Compare{
+			dcs.Absent(k.Leader()), dcs.Unchanged(k.Status(), c.Status.Mod), dcs.Unchanged(k.Sync(), c.Sync.Mod),
+			dcs.Unchanged(k.Initialize(), c.InitializeRev),
+		},
+		Then: []dcs.Op{dcs.Put(k.Leader(), d.s.Self.Name, d.s.Lease.ID), dcs.Put(k.Status(), dcs.Encode(c.Status), 0)},
 	}
 	if c.Unfenced == nil {
 		t.If = append(t.If, dcs.Absent(k.Unfenced()))

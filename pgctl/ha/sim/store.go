@@ -88,6 +88,9 @@ func (s *store) commit(t dcs.Txn) (bool, error) {
 	}
 	s.rev++
 	for _, op := range t.Then {
+		if _, there := s.keys[op.Key]; op.Delete && !there {
+			continue // nothing changes
+		}
 		s.last[op.Key] = s.rev
 		if op.Delete {
 			delete(s.keys, op.Key)
