@@ -110,7 +110,8 @@ func syncPriority(m dcs.Member) int {
 // synchronous takes the one next safe step of synchronous replication.
 func (d *decider) synchronous() {
 	d.noteAbsent()
-	if d.opBusy() || d.cluster.Revision < d.s.Store.OwnRev {
+	// One step at a time: while a change of the key is on its way neither it nor the names are what they seem.
+	if d.opBusy() || d.s.Busy[LaneCommit] || d.cluster.Revision < d.s.Store.OwnRev {
 		return
 	}
 	step, why := syncset.Next(d.syncState())
