@@ -62,6 +62,10 @@ func (d *decider) lead() {
 	switch {
 	case d.mem.Handover.Term == l.Term:
 		d.handOver()
+	case d.mem.GivenUp == l.Term:
+		// The release may still be on its way: nothing opens for this term again.
+		d.because(CodeFailingOver, "giving up the lead: waiting for the leader key to go")
+		d.release(dcs.Released{})
 	case d.s.Fence.Fired == l.Term:
 		d.because(CodeFenced, "released the leader key: the fence has ended this term")
 		d.release(dcs.Released{})
@@ -269,6 +273,7 @@ func tagTrue(tags map[string]any, name string) bool {
 // called when nothing of this instance can take writes any more: it has gone, it was fenced, or it never opened.
 func (d *decider) release(r dcs.Released) {
 	l := d.cluster.Leader
+	d.mem.GivenUp = l.Term
 	r.Term, r.From = l.Term, d.s.Self.Name
 	ops := append([]dcs.Op{dcs.Delete(d.s.Keys.Leader()), dcs.Put(d.s.Keys.Released(), dcs.Encode(r), 0)}, d.fencedAgain()...)
 	d.commit("release the lead", dcs.Txn{If: []dcs.Compare{dcs.CreatedAt(d.s.Keys.Leader(), l.Term.Rev)}, Then: ops})

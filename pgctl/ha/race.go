@@ -263,7 +263,10 @@ func (d *decider) acquire() {
 			dcs.Absent(k.Leader()), dcs.Unchanged(k.Status(), c.Status.Mod), dcs.Unchanged(k.Sync(), c.Sync.Mod),
 			dcs.Unchanged(k.Initialize(), c.InitializeRev),
 		},
-		Then: []dcs.Op{dcs.Put(k.Leader(), d.s.Self.Name, d.s.Lease.ID), dcs.Put(k.Status(), dcs.Encode(c.Status), 0)},
+		Then: []dcs.Op{
+			dcs.Put(k.Leader(), d.s.Self.Name, d.s.Lease.ID), dcs.Put(k.Status(), dcs.Encode(c.Status), 0),
+			dcs.Delete(k.Released()), // it speaks of the last term only: this one may end without a word
+		},
 	}
 	if c.Unfenced == nil {
 		t.If = append(t.If, dcs.Absent(k.Unfenced()))

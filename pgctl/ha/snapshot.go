@@ -215,6 +215,7 @@ type Memory struct {
 	GoneRev  int64    // the revision in which the key was found missing
 	Acquired dcs.Term // the term that this process took: it may promote for it
 	Promoted dcs.Term // the term for which promotion was ordered
+	GivenUp  dcs.Term // the term whose release was ordered: nothing opens for it again, whatever became of the order
 	// TakeoverNames go with the sync key that the transaction of Acquired wrote: they are in effect before it opens.
 	TakeoverNames postgres.SyncNames
 	Handover      Handover
