@@ -202,6 +202,15 @@ func (d *decider) fallen() {
 		d.because(CodeRecovering, "updated leader lock during an operation")
 		return
 	}
+	if d.s.Busy[LaneCommit] && d.mem.Acquired != l.Term {
+		d.because(CodePromoting, "waiting for the store's answer")
+		return
+	}
+	if d.mem.Acquired != l.Term && d.s.Fence.Term != l.Term {
+		d.because(CodeFailingOver, "released the leader key: PostgreSQL is down and this process does not know that it has taken the key")
+		d.release(dcs.Released{})
+		return
+	}
 	d.arm(l.Term)
 	if d.bootstrapping() {
 		d.because(CodeBootstrap, "starting the new cluster")
@@ -273,10 +282,11 @@ func tagTrue(tags map[string]any, name string) bool {
 // called when nothing of this instance can take writes any more: it has gone, it was fenced, or it never opened.
 func (d *decider) release(r dcs.Released) {
 	l := d.cluster.Leader
-	d.mem.GivenUp = l.Term
 	r.Term, r.From = l.Term, d.s.Self.Name
 	ops := append([]dcs.Op{dcs.Delete(d.s.Keys.Leader()), dcs.Put(d.s.Keys.Released(), dcs.Encode(r), 0)}, d.fencedAgain()...)
-	d.commit("release the lead", dcs.Txn{If: []dcs.Compare{dcs.CreatedAt(d.s.Keys.Leader(), l.Term.Rev)}, Then: ops})
+	if d.commit("release the lead", dcs.Txn{If: []dcs.Compare{dcs.CreatedAt(d.s.Keys.Leader(), l.Term.Rev)}, Then: ops}) {
+		d.mem.GivenUp = l.Term
+	}
 }
 
 // fencedAgain takes the record of running without a fence away: with the lead goes the last of what it was for.
