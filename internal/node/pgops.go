@@ -188,6 +188,10 @@ func (a *agent) postInit() error {
 }
 
 func (a *agent) startStandby(u ha.Upstream) (func(*ha.PG), error) {
+	// The pledge outlives PostgreSQL's restart: a view that is old must not bring back an upstream whose term was given up.
+	if t, err := a.pledged.load(); err != nil || t.Covers(u.Term) {
+		u = ha.Upstream{}
+	}
 	up, err := a.replicationUpstream(u)
 	if err != nil {
 		return nil, err
