@@ -114,7 +114,7 @@ type PledgeAnswer struct {
 	FailoverPriority int               `json:"failover_priority"`
 	WatchdogFailed   bool              `json:"watchdog_failed"`
 	Sync             bool              `json:"sync"`
-	HistoryTail      []dcs.HistoryLine `json:"history_tail"`
+	History          []dcs.HistoryLine `json:"history"`
 }
 
 // Candidate is a member's answer to the question whether it could be promoted.

@@ -160,7 +160,7 @@ func (b *backend) Pledge(ctx context.Context, r rest.PledgeRequest) (rest.Pledge
 	}
 	b.a.loop.post(pgEvent{change})
 	out.Pledged, out.Timeline, out.FlushLSN, out.ReplayLSN = r.Term, uint32(pos.Timeline), uint64(pos.Flush), uint64(pos.Replay)
-	out.HistoryTail = tail(pos.History.Switches)
+	out.History = switches(pos.History.Switches)
 	return out, nil
 }
 
@@ -173,9 +173,9 @@ func mayAcknowledge(s *ha.Snapshot) bool {
 	return s.PG.Phase != ha.Stopped && !s.PG.InRecovery
 }
 
-func tail(in []postgres.Switch) []dcs.HistoryLine {
+func switches(in []postgres.Switch) []dcs.HistoryLine {
 	out := []dcs.HistoryLine{}
-	for _, s := range in[max(0, len(in)-8):] {
+	for _, s := range in {
 		out = append(out, dcs.HistoryLine{Timeline: uint32(s.Timeline), LSN: uint64(s.End), Reason: s.Reason})
 	}
 	return out

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -18,6 +19,7 @@ import (
 	"quorate/internal/boottime"
 	"quorate/internal/config"
 	"quorate/pgctl/ha"
+	"quorate/pgctl/ha/candidate"
 	"quorate/pgctl/postgres"
 	"quorate/raftstore/dcs"
 )
@@ -85,6 +87,9 @@ func (p *peerClient) post(ctx context.Context, api, path string, body, answer an
 	if err != nil {
 		return err
 	}
+	if resp.StatusCode == http.StatusNotImplemented {
+		return fmt.Errorf("%s%s: %w", base(api), path, errNoPledges)
+	}
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("%s%s: %s: %s", base(api), path, resp.Status, strings.TrimSpace(string(out)))
 	}
@@ -93,7 +98,7 @@ func (p *peerClient) post(ctx context.Context, api, path string, body, answer an
 
 // ask asks all members of an AskPeers at once and waits for those that are worth it.
 func (a *agent) ask(act ha.AskPeers) {
-	race := ha.Race{Target: act.Target, AskedAt: boottime.Now(), Answers: map[string]ha.Answer{}}
+	race := ha.Race{Target: act.Target, AskedAt: boottime.Now(), Answers: map[string]candidate.Member{}}
 	ctx, cancel := context.WithTimeout(a.ctx, peerTimeout)
 	defer cancel()
 	var mu sync.Mutex
@@ -113,11 +118,11 @@ func (a *agent) ask(act ha.AskPeers) {
 	waited.Wait()
 	mu.Lock()
 	out := race
-	out.Answers = make(map[string]ha.Answer, len(act.From))
+	out.Answers = make(map[string]candidate.Member, len(act.From))
 	for name := range act.From {
 		ans, ok := race.Answers[name]
 		if !ok {
-			ans = ha.Answer{Name: name}
+			ans = candidate.Member{Name: name}
 		}
 		out.Answers[name] = ans
 	}
@@ -127,21 +132,76 @@ func (a *agent) ask(act ha.AskPeers) {
 	rest.Wait()
 }
 
-func (a *agent) askOne(ctx context.Context, name, api string, t dcs.Term) ha.Answer {
+func (a *agent) askOne(ctx context.Context, name, api string, t dcs.Term) candidate.Member {
 	var r rest.PledgeAnswer
 	if err := a.peers.post(ctx, api, "/v1/pledge", rest.PledgeRequest{Term: t, From: a.cfg.Name}, &r); err != nil {
+		if errors.Is(err, errNoPledges) {
+			return a.peers.patroni(ctx, name, api)
+		}
 		a.log.Info("no pledge", "member", name, "error", err)
-		return ha.Answer{Name: name}
+		return candidate.Member{Name: name}
 	}
-	out := ha.Answer{
-		Name: name, Reached: true, SystemID: r.SystemID, Running: r.Running, Primary: r.Primary, Timeline: postgres.Timeline(r.Timeline),
+	out := candidate.Member{
+		Name: name, Reachable: true, CanPledge: true, SystemID: r.SystemID, Running: r.Running, Primary: r.Primary, Timeline: postgres.Timeline(r.Timeline),
 		FlushLSN: postgres.LSN(r.FlushLSN), ReplayLSN: postgres.LSN(r.ReplayLSN), Pledged: r.Pledged, NoFailover: r.NoFailover,
-		FailoverPriority: r.FailoverPriority, WatchdogFailed: r.WatchdogFailed,
+		Priority: r.FailoverPriority, WatchdogFailed: r.WatchdogFailed,
 	}
-	for _, h := range r.HistoryTail {
+	for _, h := range r.History {
 		out.Switches = append(out.Switches, postgres.Switch{Timeline: postgres.Timeline(h.Timeline), End: postgres.LSN(h.LSN), Reason: h.Reason})
 	}
 	return out
+}
+
+// errNoPledges says that a member's API knows no pledges: it is Patroni's.
+var errNoPledges = errors.New("the member cannot pledge")
+
+// patroni asks a member that is run by Patroni for what it can tell. Its position is taken as it is, as Patroni's own race does.
+func (p *peerClient) patroni(ctx context.Context, name, api string) candidate.Member {
+	out := candidate.Member{Name: name}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base(api)+"/patroni", nil)
+	if err != nil {
+		return out
+	}
+	resp, err := p.http.Do(req)
+	if err != nil {
+		return out
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err != nil {
+		return out
+	}
+	return patroniMember(name, b)
+}
+
+// patroniMember reads Patroni's status of a member (reference: its GET /patroni).
+func patroniMember(name string, body []byte) candidate.Member {
+	var st struct {
+		State    string `json:"state"`
+		Role     string `json:"role"`
+		SystemID string `json:"database_system_identifier"`
+		Timeline uint32 `json:"timeline"`
+		XLog     struct {
+			Location uint64 `json:"location"`
+			Received uint64 `json:"received_location"`
+			Replayed uint64 `json:"replayed_location"`
+		} `json:"xlog"`
+		Tags           map[string]any `json:"tags"`
+		WatchdogFailed bool           `json:"watchdog_failed"`
+	}
+	if json.Unmarshal(body, &st) != nil {
+		return candidate.Member{Name: name}
+	}
+	m := candidate.Member{
+		Name: name, Reachable: true, Running: st.State == "running", SystemID: st.SystemID, Timeline: postgres.Timeline(st.Timeline),
+		Primary:  st.State == "running" && (st.Role == "primary" || st.Role == "master" || st.Role == "promoted"),
+		FlushLSN: postgres.LSN(max(st.XLog.Location, st.XLog.Received)), ReplayLSN: postgres.LSN(st.XLog.Replayed),
+		NoFailover: mayNotLead(st.Tags), Priority: 1, WatchdogFailed: st.WatchdogFailed,
+	}
+	if n, ok := st.Tags["failover_priority"].(float64); ok {
+		m.Priority = int(n)
+	}
+	return m
 }
 
 // probeAll asks the members, all at once and bounded in time.

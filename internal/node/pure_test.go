@@ -13,6 +13,7 @@ import (
 	"quorate/internal/config"
 	"quorate/internal/config/dynamic"
 	"quorate/pgctl/ha"
+	"quorate/pgctl/ha/candidate"
 	"quorate/pgctl/instance"
 	"quorate/pgctl/postgres"
 	"quorate/proxy"
@@ -298,5 +299,27 @@ func TestScheduledRestart(t *testing.T) {
 	<-due
 	if r.pending() != nil {
 		t.Error("it is still there when it is due")
+	}
+}
+
+// TestPatroniMember reads what Patroni 3.0.2 and 4.1 answer; such a member's position counts without a pledge.
+func TestPatroniMember(t *testing.T) {
+	replica := `{"state": "running", "role": "replica", "server_version": 150006, "xlog": {"received_location": 67108960, "replayed_location": 67108864,
+		"replayed_timestamp": null, "paused": false}, "timeline": 3, "database_system_identifier": "7001", "tags": {"failover_priority": 2}, "patroni": {"version": "4.1.4"}}`
+	got := patroniMember("b", []byte(replica))
+	want := candidate.Member{
+		Name: "b", Reachable: true, Running: true, SystemID: "7001", Timeline: 3, FlushLSN: 67108960, ReplayLSN: 67108864, Priority: 2,
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("a replica is read as %+v", got)
+	}
+	for body, want := range map[string]candidate.Member{
+		`{"state": "running", "role": "master", "xlog": {"location": 16}, "timeline": 1}`: {Name: "b", Reachable: true, Running: true, Primary: true, Timeline: 1, FlushLSN: 16, Priority: 1},
+		`{"state": "stopped", "role": "replica", "tags": {"nofailover": true}}`:           {Name: "b", Reachable: true, NoFailover: true, Priority: 1},
+		`<html>`: {Name: "b"},
+	} {
+		if got := patroniMember("b", []byte(body)); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s is read as %+v", body, got)
+		}
 	}
 }

@@ -116,9 +116,13 @@ func (d *decider) takeUp() {
 	if !d.s.leaseValid(d.s.timing().Renew) {
 		return
 	}
+	alone, ok := d.noneUnfenced()
+	if !ok {
+		return
+	}
 	k := d.s.Keys
 	d.commit(AcquireLead, dcs.Txn{
-		If:   []dcs.Compare{dcs.Absent(k.Leader()), dcs.Absent(k.Initialize())},
+		If:   append(alone, dcs.Absent(k.Leader()), dcs.Absent(k.Initialize())),
 		Then: []dcs.Op{dcs.Put(k.Leader(), d.s.Self.Name, d.s.Lease.ID), dcs.Put(k.Initialize(), d.s.PG.SystemID, 0)},
 	})
 }

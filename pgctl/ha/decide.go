@@ -91,8 +91,10 @@ func (d *decider) observe() {
 	case l != nil:
 		d.mem.Leader, d.mem.Term = l.Name, l.Term
 		d.mem.GoneAt, d.mem.GoneRev, d.mem.RaceSince = 0, 0, 0
-	case d.mem.GoneRev == 0:
-		d.mem.GoneAt, d.mem.GoneRev = d.s.Now, d.cluster.Revision
+	case d.mem.GoneRev == 0 || d.cluster.Status.Mod > d.mem.GoneRev:
+		// Every takeover writes the status: written since the key was missed, another term has come and gone unseen, and what was asked
+		// and pledged for the one before says nothing about it.
+		d.mem.GoneAt, d.mem.GoneRev, d.mem.RaceSince = d.s.Now, d.cluster.Revision, 0
 	}
 	if _, ok := d.cluster.Member(d.s.Self.Name); ok {
 		d.mem.SeenMember = true

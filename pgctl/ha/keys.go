@@ -43,34 +43,25 @@ func (d *decider) clusterKeys() bool {
 	return false
 }
 
-// history is the cluster's history with the timelines of the local PostgreSQL that it lacks.
+// history is what the history key should say, if it says something else: the leader's own history is the cluster's. What the key
+// tells of a timeline that was given up again goes.
 func (d *decider) history() ([]dcs.HistoryLine, bool) {
-	if d.cluster.HistRev == 0 {
-		return d.historyFrom(nil), true
+	p, c := &d.s.PG, d.cluster
+	if len(p.Switches) == 0 && p.Timeline != 1 {
+		return nil, false // not known yet
 	}
-	last := d.cluster.LastTimeline()
-	if uint32(d.s.PG.Timeline) <= last || len(d.s.PG.Switches) == 0 {
-		return nil, false
-	}
-	h := d.historyFrom(d.cluster.History)
-	return h, len(h) > len(d.cluster.History)
+	h := d.ownHistory()
+	same := slices.EqualFunc(h, c.History, func(a, b dcs.HistoryLine) bool { return a.Timeline == b.Timeline && a.LSN == b.LSN })
+	return h, c.HistRev == 0 || !same
 }
 
-func (d *decider) historyFrom(have []dcs.HistoryLine) []dcs.HistoryLine {
-	out := slices.Clone(have)
-	if out == nil {
-		out = []dcs.HistoryLine{}
-	}
-	known := map[uint32]bool{}
-	for _, h := range have {
-		known[h.Timeline] = true
-	}
+func (d *decider) ownHistory() []dcs.HistoryLine {
+	out := []dcs.HistoryLine{}
 	for i, sw := range d.s.PG.Switches {
-		if known[uint32(sw.Timeline)] {
-			continue
-		}
 		line := dcs.HistoryLine{Timeline: uint32(sw.Timeline), LSN: uint64(sw.End), Reason: sw.Reason}
-		if i == len(d.s.PG.Switches)-1 {
+		if k := slices.IndexFunc(d.cluster.History, func(h dcs.HistoryLine) bool { return h.Timeline == line.Timeline && h.LSN == line.LSN }); k >= 0 {
+			line = d.cluster.History[k] // with the time and the name that were noted then
+		} else if i == len(d.s.PG.Switches)-1 {
 			line.Timestamp, line.NewLeader = d.s.Wall.Format(time.RFC3339Nano), d.s.Self.Name
 		}
 		out = append(out, line)
@@ -79,6 +70,16 @@ func (d *decider) historyFrom(have []dcs.HistoryLine) []dcs.HistoryLine {
 		out = out[len(out)-n:]
 	}
 	return out
+}
+
+// shortHistory takes from the history what is told of timelines that whoever takes the lead now has not seen: they are given up
+// with it.
+func (d *decider) shortHistory() []dcs.Op {
+	i := slices.IndexFunc(d.cluster.History, func(h dcs.HistoryLine) bool { return h.Timeline >= uint32(d.s.PG.Timeline) })
+	if i < 0 || d.s.PG.Timeline == 0 {
+		return nil
+	}
+	return []dcs.Op{dcs.Put(d.s.Keys.History(), dcs.Encode(d.cluster.History[:i]), 0)}
 }
 
 // roster is every data host that is known. A host leaves it only when an operator removes it (its name is in no configuration

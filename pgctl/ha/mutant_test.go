@@ -79,7 +79,7 @@ var mutants = []struct {
 func TestMutants(t *testing.T) {
 	for _, m := range mutants {
 		t.Run(strings.ReplaceAll(m.name, " ", "-"), func(t *testing.T) {
-			for seed := range uint64(6000) {
+			for seed := range uint64(30000) {
 				s := randomSnapshot(seed)
 				d := Decide(s)
 				if !m.change(&s, &d) {

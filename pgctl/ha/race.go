@@ -1,11 +1,14 @@
 package ha
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
 
+	"quorate/pgctl/ha/candidate"
 	"quorate/pgctl/ha/syncset"
+	"quorate/pgctl/postgres"
 	"quorate/raftstore/dcs"
 )
 
@@ -70,54 +73,53 @@ func (d *decider) race() {
 	if r := d.s.Race; r.Target != d.lastTerm() || !r.Done {
 		return
 	}
-	if who, why := d.ahead(); why != "" {
-		d.because(CodeRacing, "following a different leader because i am not the healthiest node: %s %s", who, why)
-		d.within(askAgain)
-		return
-	}
-	if ok, why := d.electable(); !ok {
-		d.because(CodeRacing, "following a different leader because i may lack acknowledged commits: %s", why)
+	if v := candidate.Race(d.contest()); !v.Go {
+		d.because(CodeRacing, "following a different leader because i am not the healthiest node: %s", v.Reason)
 		d.within(askAgain)
 		return
 	}
 	d.acquire()
 }
 
-// electable asks the sync key whether this node, with those that have pledged, holds every acknowledged commit. An operator who
-// names a candidate without naming a leader (failover) takes that upon himself.
-func (d *decider) electable() (bool, string) {
-	c, name := d.cluster, d.s.Self.Name
-	if f := c.Failover; f.Candidate == name && f.Leader == "" {
-		return true, ""
+// contest is what the race depends on: this node, what the others answered, and what the store knows.
+func (d *decider) contest() candidate.Input {
+	c, p, set := d.cluster, &d.s.PG, &d.s.Set
+	in := candidate.Input{
+		Self: candidate.Member{
+			Name: d.s.Self.Name, Reachable: true, Running: p.Phase == Running, Primary: p.writable(), SystemID: p.SystemID, Timeline: p.Timeline,
+			Switches: p.Switches, FlushLSN: p.FlushLSN, ReplayLSN: p.ReplayLSN, NoFailover: d.s.Self.NoFailover,
+			Priority: d.s.Self.FailoverPriority, Pledged: p.Pledged, CanPledge: true,
+		},
+		SystemID: cmp.Or(c.Initialize, p.SystemID), LastLeader: d.mem.Leader, Term: d.mem.Term, Target: d.lastTerm(), History: c.History,
+		Optime: postgres.LSN(c.Status.Optime), Released: c.Released,
+		Mode: d.syncMode(), Key: syncset.Key{Leader: c.Sync.Leader, Quorum: c.Sync.Quorum, Voters: c.Sync.Standbys}, KeyExists: c.Sync.Mod != 0,
+		Settings: candidate.Settings{MaxLag: set.MaximumLagOnFailover, CheckTimeline: set.CheckTimeline},
+		Outage:   d.mem.Term.IsZero(), Patient: d.patient(),
 	}
-	e := syncset.Election{
-		Mode: d.syncMode(), Key: syncset.Key{Leader: c.Sync.Leader, Quorum: c.Sync.Quorum, Voters: c.Sync.Standbys},
-		KeyExists: c.Sync.Mod != 0, Candidate: name, At: syncset.Position{Timeline: d.s.PG.Timeline, LSN: d.s.PG.FlushLSN},
-		Reached: map[string]syncset.Position{},
+	if in.Outage && c.Released != nil {
+		in.Term = c.Released.Term // it speaks of the last term: whoever takes the lead removes it
 	}
-	for n, a := range d.s.Race.Answers {
-		if a.Reached && a.Running && !a.Primary && (a.SystemID == "" || a.SystemID == d.s.PG.SystemID) && a.Pledged.Covers(d.s.Race.Target) {
-			e.Reached[n] = syncset.Position{Timeline: a.Timeline, LSN: a.FlushLSN}
-		}
+	if f := c.Failover; f.ScheduledAt == "" {
+		in.Manual = candidate.Manual{Leader: f.Leader, Candidate: f.Candidate}
 	}
-	return syncset.CanPromote(e)
+	for _, name := range slices.Sorted(maps.Keys(d.s.Race.Answers)) {
+		in.Others = append(in.Others, d.s.Race.Answers[name])
+	}
+	return in
 }
 
-// notAllowed looks at what forbids this node to lead, whoever else is there. It pledges all the same: it may be asked.
+// patient says whether a better candidate, or a host that may hold newer data, may still be waited for.
+func (d *decider) patient() bool {
+	return d.cold() || d.s.Now.Sub(d.mem.GoneAt) < namedPatience
+}
+
+// notAllowed looks at what forbids this node to lead, whoever else is there. It is asked for its pledge all the same.
 func (d *decider) notAllowed() bool {
-	c, name := d.cluster, d.s.Self.Name
-	f := c.Failover
-	// Whom the sync key names has every acknowledged commit, however old the position and the timeline that others last told.
-	vouched := d.s.Set.SynchronousMode.Enabled() && c.Sync.Mod != 0 && c.Sync.Has(name)
-	switch {
-	case c.Unfenced != nil && c.Unfenced.Node != name:
-		d.because(CodeWaiting, "%s is in maintenance without a lease and may take writes: nobody is promoted", c.Unfenced.Node)
+	switch u := d.cluster.Unfenced; {
+	case u != nil && u.Node != d.s.Self.Name:
+		d.because(CodeWaiting, "%s is in maintenance without a lease and may take writes: nobody is promoted", u.Node)
 	case d.s.Self.NoFailover:
 		d.because(CodeRacing, "following a different leader because i am not allowed to promote")
-	case !vouched && c.Status.Optime-int64(d.s.PG.FlushLSN) > d.s.Set.MaximumLagOnFailover && f.Candidate != name:
-		d.because(CodeRacing, "my WAL position is %d bytes behind the last leader's, more than maximum_lag_on_failover", c.Status.Optime-int64(d.s.PG.FlushLSN))
-	case !vouched && (d.s.Set.CheckTimeline || c.HistRev != 0) && uint32(d.s.PG.Timeline) < c.LastTimeline():
-		d.because(CodeRacing, "My timeline %d is behind last known cluster timeline %d", d.s.PG.Timeline, c.LastTimeline())
 	default:
 		return false
 	}
@@ -204,47 +206,6 @@ func (d *decider) cold() bool {
 	return d.mem.Term.IsZero() && d.s.Now.Sub(d.mem.RaceSince) < coldPatience
 }
 
-// ahead names a member that should lead rather than this one, and why; or one that must be waited for.
-func (d *decider) ahead() (who, why string) {
-	me := Answer{Name: d.s.Self.Name, Timeline: d.s.PG.Timeline, FlushLSN: max(d.s.PG.FlushLSN, d.s.PG.ReplayLSN), FailoverPriority: d.s.Self.FailoverPriority}
-	f := d.cluster.Failover
-	for _, name := range slices.Sorted(maps.Keys(d.s.Race.Answers)) {
-		a := d.s.Race.Answers[name]
-		switch {
-		case !a.Reached:
-			if _, member := d.cluster.Member(name); !member && d.cold() {
-				return name, "may hold newer data and has not come back yet"
-			}
-		case a.SystemID != "" && a.SystemID != d.s.PG.SystemID: // another cluster's folder; before the first leader only the own one tells
-		case a.Primary:
-			return name, "still runs as a primary"
-		case !a.Running && !a.NoFailover && d.cold():
-			return name, "may hold newer data and is not up yet"
-		case a.NoFailover || a.WatchdogFailed || !a.Running || f.Candidate == me.Name:
-		case d.s.Set.SynchronousMode.Enabled() && d.cluster.Sync.Leader != "" && !d.cluster.Sync.Has(name):
-		case f.Candidate == name && d.s.Now.Sub(d.mem.GoneAt) < namedPatience:
-			return name, "was named by an operator"
-		case preferred(a, me):
-			return name, "is ahead"
-		}
-	}
-	return "", ""
-}
-
-// preferred orders two candidates: by timeline, received WAL, priority, name.
-func preferred(a, b Answer) bool {
-	al, bl := max(a.FlushLSN, a.ReplayLSN), max(b.FlushLSN, b.ReplayLSN)
-	switch {
-	case a.Timeline != b.Timeline:
-		return a.Timeline > b.Timeline
-	case al != bl:
-		return al > bl
-	case a.FailoverPriority != b.FailoverPriority:
-		return a.FailoverPriority > b.FailoverPriority
-	}
-	return a.Name < b.Name
-}
-
 // acquire takes the leader key: in one transaction with the state of synchronous replication that it was decided on.
 func (d *decider) acquire() {
 	if !d.s.leaseValid(d.s.timing().Renew) {
@@ -252,8 +213,8 @@ func (d *decider) acquire() {
 		return
 	}
 	k, c := d.s.Keys, d.cluster
-	if u := c.Unfenced; u != nil && u.Node != d.s.Self.Name {
-		d.because(CodeWaiting, "%s is in maintenance without a lease and may take writes: nobody takes the lead", u.Node)
+	alone, ok := d.noneUnfenced()
+	if !ok {
 		return
 	}
 	// Another term may begin and end between this decision and its arrival, and leave no leader key behind. It leaves another status:
@@ -268,16 +229,31 @@ func (d *decider) acquire() {
 			dcs.Delete(k.Released()), // it speaks of the last term only: this one may end without a word
 		},
 	}
-	if c.Unfenced == nil {
-		t.If = append(t.If, dcs.Absent(k.Unfenced()))
-	}
+	t.If = append(t.If, alone...)
 	t.Then = append(t.Then, d.takeoverSync()...)
+	if ops := d.shortHistory(); ops != nil {
+		t.If = append(t.If, dcs.Unchanged(k.History(), c.HistRev))
+		t.Then = append(t.Then, ops...)
+	}
 	if f := c.Failover; !f.IsZero() && (f.ScheduledAt == "" || c.Released != nil && c.Released.From == f.Leader) {
 		t.If = append(t.If, dcs.Unchanged(k.Failover(), f.Mod)) // a request that came meanwhile is not lost
 		t.Then = append(t.Then, dcs.Put(k.Failover(), "{}", 0))
 	}
 	d.because(CodeRacing, "acquiring the leader key")
 	d.commit(AcquireLead, t)
+}
+
+// noneUnfenced says whether no other node may take writes without a lease, with the compares that keep it so.
+func (d *decider) noneUnfenced() ([]dcs.Compare, bool) {
+	switch u := d.cluster.Unfenced; {
+	case u == nil:
+		return []dcs.Compare{dcs.Absent(d.s.Keys.Unfenced())}, true
+	case u.Node == d.s.Self.Name:
+		return nil, true
+	default:
+		d.because(CodeWaiting, "%s is in maintenance without a lease and may take writes: nobody takes the lead", u.Node)
+		return nil, false
+	}
 }
 
 // AcquireLead is the What of the commit by which this node takes the lead. When it succeeds the executor sets Memory.Acquired to the

@@ -9,6 +9,7 @@ import (
 
 	"quorate/internal/boottime"
 	"quorate/internal/config/dynamic"
+	"quorate/pgctl/ha/candidate"
 	"quorate/pgctl/ha/syncset"
 	"quorate/pgctl/postgres"
 	"quorate/raftstore/dcs"
@@ -148,11 +149,11 @@ func (w *world) memory() {
 	if w.chance(0.2) {
 		m.Handover = Handover{Term: w.term(), To: pick(w.r, "", "b"), Reason: "switchover", Since: min(w.when(), w.s.Now), Stage: w.r.IntN(3)}
 	}
-	w.s.Race = Race{Target: term(m.GoneRev), AskedAt: min(w.when(), w.s.Now), Done: w.chance(0.8), Answers: map[string]Answer{}}
+	w.s.Race = Race{Target: term(m.GoneRev), AskedAt: min(w.when(), w.s.Now), Done: w.chance(0.8), Answers: map[string]candidate.Member{}}
 	for _, n := range []string{"b", "c"} {
-		w.s.Race.Answers[n] = Answer{
-			Name: n, Reached: w.chance(0.7), SystemID: pick(w.r, "", scriptSystem, scriptSystem, scriptSystem, "9999"), Running: w.chance(0.9), Primary: w.chance(0.1),
-			Timeline: postgres.Timeline(pick(w.r, 1, 1, 2)), FlushLSN: w.lsn(), ReplayLSN: w.lsn(), Pledged: pick(w.r, w.s.Race.Target, w.term()), FailoverPriority: w.r.IntN(3),
+		w.s.Race.Answers[n] = candidate.Member{
+			Name: n, Reachable: w.chance(0.7), SystemID: pick(w.r, "", scriptSystem, scriptSystem, scriptSystem, "9999"), Running: w.chance(0.9), Primary: w.chance(0.1),
+			Timeline: postgres.Timeline(pick(w.r, 1, 1, 2)), FlushLSN: w.lsn(), ReplayLSN: w.lsn(), Pledged: pick(w.r, w.s.Race.Target, w.term()), Priority: w.r.IntN(3), CanPledge: w.chance(0.9),
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"quorate/pgctl/ha/candidate"
 	"quorate/pgctl/postgres"
 	"quorate/raftstore/dcs"
 )
@@ -42,6 +43,9 @@ func keyLine(s *script, l line) {
 		}
 	case "status":
 		c.Status.Optime = num("optime")
+		if get("mod") != "" {
+			c.Status.Mod = num("mod")
+		}
 	case "sync":
 		c.Sync = dcs.Sync{Leader: get("leader"), Quorum: int(num("quorum")), Standbys: list(get("standbys")), Mod: 40}
 	case "failover":
@@ -61,7 +65,7 @@ func keyLine(s *script, l line) {
 // race [asked=DURATION ago] [pending] NAME=TIMELINE:POSITION[:flags] or NAME=unreached: the answers of a race that was asked for the
 // term that is over
 func raceLine(s *script, l line) {
-	s.Race = Race{Target: term(s.Mem.GoneRev), Done: true, AskedAt: s.Now.Add(-100 * time.Millisecond), Answers: map[string]Answer{}}
+	s.Race = Race{Target: term(s.Mem.GoneRev), Done: true, AskedAt: s.Now.Add(-100 * time.Millisecond), Answers: map[string]candidate.Member{}}
 	l.each(1, func(k, v string) bool {
 		switch {
 		case k == "pending":
@@ -70,7 +74,7 @@ func raceLine(s *script, l line) {
 		case k == "old":
 			s.Race.Target = term(s.Mem.GoneRev - 10)
 		case v == "unreached":
-			s.Race.Answers[k] = Answer{Name: k}
+			s.Race.Answers[k] = candidate.Member{Name: k}
 		default:
 			s.Race.Answers[k] = parseAnswer(s, l, k, v)
 		}
@@ -78,13 +82,13 @@ func raceLine(s *script, l line) {
 	})
 }
 
-func parseAnswer(s *script, l line, name, v string) Answer {
+func parseAnswer(s *script, l line, name, v string) candidate.Member {
 	f := strings.Split(v, ":")
 	if len(f) < 2 {
 		l.fail("an answer is TIMELINE:POSITION")
 	}
-	a := Answer{
-		Name: name, Reached: true, Running: true, SystemID: scriptSystem, FailoverPriority: 1, Pledged: s.Race.Target,
+	a := candidate.Member{
+		Name: name, Reachable: true, Running: true, SystemID: scriptSystem, Priority: 1, CanPledge: true, Pledged: s.Race.Target,
 		FlushLSN: lsn(l.num(f[1])), ReplayLSN: lsn(l.num(f[1])),
 	}
 	a.Timeline = postgres.Timeline(l.num(f[0]))
@@ -101,7 +105,7 @@ func parseAnswer(s *script, l line, name, v string) Answer {
 		case "other":
 			a.SystemID = "9999"
 		case "first":
-			a.FailoverPriority = 2
+			a.Priority = 2
 		case "unpledged":
 			a.Pledged = dcs.Term{}
 		default:

@@ -6,6 +6,7 @@ import (
 
 	"quorate/internal/boottime"
 	"quorate/internal/config/dynamic"
+	"quorate/pgctl/ha/candidate"
 	"quorate/pgctl/ha/syncset"
 	"quorate/pgctl/postgres"
 	"quorate/raftstore/dcs"
@@ -171,24 +172,7 @@ type Race struct {
 	Target  dcs.Term // "nothing from terms up to this"
 	AskedAt boottime.Instant
 	Done    bool // every member that was asked has answered or has run out of time
-	Answers map[string]Answer
-}
-
-// Answer is one member's.
-type Answer struct {
-	Name             string
-	Reached          bool
-	SystemID         string
-	Running          bool
-	Primary          bool
-	Timeline         postgres.Timeline
-	FlushLSN         postgres.LSN
-	ReplayLSN        postgres.LSN
-	Pledged          dcs.Term
-	NoFailover       bool
-	FailoverPriority int
-	WatchdogFailed   bool
-	Switches         []postgres.Switch
+	Answers map[string]candidate.Member
 }
 
 // Asked is what operators and the process's life ask for.

@@ -11,7 +11,7 @@ import (
 	"quorate/raftstore/dcs"
 )
 
-var totalRuns = flag.Int("ha.snapshots", 8_000, "how many random snapshots TestTotal decides on")
+var totalRuns = flag.Int("ha.snapshots", 20_000, "how many random snapshots TestTotal decides on")
 
 // TestTotal decides on random snapshots, most of which no cluster would ever see: there is no panic (I6), every rule of check holds, and
 // what was decided on is not changed by it.

@@ -114,8 +114,8 @@ func TestSomebodyGoes(t *testing.T) {
 	})
 }
 
-// blocked says whether voters that cannot lead hold data that nobody who can lead has: in mode quorum their votes are missing
-// then, rightly.
+// blocked says whether too many voters are down, or hold data that nobody who can lead has: in mode quorum their votes are
+// missing then, rightly.
 func blocked(in Input, members []Member) bool {
 	if in.Mode != syncset.Quorum {
 		return false
@@ -131,7 +131,7 @@ func blocked(in Input, members []Member) bool {
 func (in Input) votes(m Member, members []Member) bool {
 	n := 0
 	for _, o := range members {
-		if slices.Contains(in.Key.Voters, o.Name) && !better(o, m) {
+		if slices.Contains(in.Key.Voters, o.Name) && o.Running && !better(o, m) {
 			n++
 		}
 	}

@@ -18,7 +18,8 @@ type Input struct {
 
 	SystemID   string
 	LastLeader string
-	Term       dcs.Term // the last leader's; zero if there was none or it cannot be pledged away
+	Term       dcs.Term // the last leader's, if it is known
+	Target     dcs.Term // what pledges have to cover to be final; zero: there is nothing to pledge away
 	History    []dcs.HistoryLine
 	Optime     postgres.LSN // the last leader's last word on its position
 	Released   *dcs.Released
@@ -62,8 +63,8 @@ type Verdict struct {
 func Race(in Input) Verdict {
 	r := &race{Input: in}
 	for _, rule := range []func() *Verdict{
-		r.unable, r.forbidden, r.unpledged, r.stray, r.otherPrimary, r.manual,
-		r.failsafe, r.sync, r.lag, r.timeline, r.outage, r.peers,
+		r.unable, r.forbidden, r.unpledged, r.otherPrimary, r.manual,
+		r.failsafe, r.sync, r.stray, r.lag, r.timeline, r.outage, r.peers,
 	} {
 		if v := rule(); v != nil {
 			return *v
@@ -116,16 +117,20 @@ func (r *race) unpledged() *Verdict {
 	if r.Self.Primary || r.settled(r.Self) {
 		return nil
 	}
-	return no("", "i have still to pledge that i follow nobody of terms up to %s", r.Term)
+	return no("", "i have still to pledge that i follow nobody of terms up to %s", r.Target)
 }
 
 // settled says whether a member's position is final.
 func (r *race) settled(m Member) bool {
-	return r.Term.IsZero() || !m.CanPledge || m.Pledged.Covers(r.Term)
+	return r.Target.IsZero() || !m.CanPledge || m.Pledged.Covers(r.Target)
 }
 
-// stray: a member with a history of its own has to be rewound.
+// stray: a member with a history of its own has to be rewound. Where the sync key vouches for it the history in the store is the one
+// that is wrong: it is written after a promotion, and the primary that should have written it can be gone by then.
 func (r *race) stray() *Verdict {
+	if r.proven {
+		return nil
+	}
 	if why := strays(r.Self, r.History); why != "" {
 		return no("", "my data has left the cluster's history: %s", why)
 	}
@@ -213,7 +218,7 @@ func (r *race) sync() *Verdict {
 	var late string
 	for _, m := range r.Others {
 		switch {
-		case !m.Reachable || !r.ours(m) || m.Primary || m.Timeline == 0:
+		case !m.Reachable || !m.Running || !r.ours(m) || m.Primary || m.Timeline == 0: // where a stopped one ends is not known before it has recovered
 		case r.settled(m):
 			e.Reached[m.Name] = m.position()
 		case slices.Contains(r.Key.Voters, m.Name):
@@ -271,8 +276,8 @@ func (r *race) outage() *Verdict {
 		switch {
 		case !m.Reachable && (missing == "" || m.Name == r.LastLeader):
 			missing = m.Name
-		case m.Reachable && !m.Running && r.fit(m) && compare(m, r.Self) > level:
-			return no(m.Name, "%s has newer data and does not run yet", m.Name)
+		case m.Reachable && !m.Running && !m.barred() && r.ours(m):
+			return no(m.Name, "%s may hold newer data and is not up yet", m.Name)
 		}
 	}
 	if missing != "" {
@@ -316,11 +321,12 @@ func (r *race) healthy(m Member) bool {
 // fit says whether m may lead by its data and its tags, once it runs. The leader in the sync key does not count: what it has
 // beyond the others was acknowledged to nobody.
 func (r *race) fit(m Member) bool {
-	if m.Timeline == 0 || m.barred() || m.WatchdogFailed || !r.ours(m) || strays(m, r.History) != "" {
+	if m.Timeline == 0 || m.barred() || m.WatchdogFailed || !r.ours(m) {
 		return false
 	}
-	if r.Mode == syncset.Off || !r.KeyExists {
+	vouched := r.Mode != syncset.Off && r.KeyExists
+	if vouched && slices.Contains(r.Key.Voters, m.Name) {
 		return true
 	}
-	return m.Name != r.Key.Leader && (r.Mode == syncset.Quorum || slices.Contains(r.Key.Voters, m.Name))
+	return strays(m, r.History) == "" && (!vouched || r.Mode == syncset.Quorum && m.Name != r.Key.Leader)
 }

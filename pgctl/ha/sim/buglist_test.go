@@ -8,6 +8,7 @@ import (
 
 	"quorate/internal/config/dynamic"
 	"quorate/pgctl/ha"
+	"quorate/pgctl/ha/candidate"
 	"quorate/pgctl/postgres"
 	"quorate/raftstore/dcs"
 )
@@ -73,10 +74,10 @@ var syncBugs = []bug{
 			s.Set.SynchronousMode = dynamic.SyncOff
 		}
 	}},
-	{name: "the positions of the others are not compared", mode: "quorum", want: "I3", seed: 1, see: inAnswers(func(_ *ha.Snapshot, a *ha.Answer) {
-		a.Timeline, a.FlushLSN, a.ReplayLSN = 0, 0, 0
+	{name: "the positions of the others are not compared", mode: "quorum", want: "I3", seed: 1, see: inAnswers(func(_ *ha.Snapshot, a *candidate.Member) {
+		a.Timeline, a.Switches, a.FlushLSN, a.ReplayLSN = 1, nil, 0, 0
 	})},
-	{name: "a candidate that is behind goes ahead", mode: "quorum", want: "I3", seed: 1, see: inAnswers(func(_ *ha.Snapshot, a *ha.Answer) {
+	{name: "a candidate that is behind goes ahead", mode: "quorum", want: "I3", seed: 1, see: inAnswers(func(_ *ha.Snapshot, a *candidate.Member) {
 		a.FlushLSN, a.ReplayLSN = a.FlushLSN/2, a.ReplayLSN/2
 	})},
 	{name: "a primary opens before its synchronous names are in effect", mode: "on", want: "I3", seed: 2, do: func(_ *ha.Snapshot, a ha.Action) ha.Action {
@@ -124,7 +125,7 @@ func inCluster(change func(*ha.Snapshot, *dcs.Cluster)) func(*ha.Snapshot) {
 }
 
 // inAnswers changes a copy of the peers' answers.
-func inAnswers(change func(*ha.Snapshot, *ha.Answer)) func(*ha.Snapshot) {
+func inAnswers(change func(*ha.Snapshot, *candidate.Member)) func(*ha.Snapshot) {
 	return func(s *ha.Snapshot) {
 		s.Race.Answers = maps.Clone(s.Race.Answers)
 		for n, a := range s.Race.Answers {

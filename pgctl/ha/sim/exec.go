@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"quorate/pgctl/ha"
+	"quorate/pgctl/ha/candidate"
 	"quorate/pgctl/postgres"
 	"quorate/raftstore/dcs"
 )
@@ -117,7 +118,7 @@ func (h *host) commit(a ha.Commit) {
 
 // ask collects pledges: each member that is reached pledges before it answers.
 func (h *host) ask(a ha.AskPeers) {
-	race := ha.Race{Target: a.Target, AskedAt: h.clock(), Answers: map[string]ha.Answer{}}
+	race := ha.Race{Target: a.Target, AskedAt: h.clock(), Answers: map[string]candidate.Member{}}
 	left := len(a.From)
 	inc := h.incarnation
 	finish := func() {
@@ -135,24 +136,24 @@ func (h *host) ask(a ha.AskPeers) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(a.From)) { // in an order that the seed alone decides
 		o := h.w.host(name)
-		answer := func(x ha.Answer) {
+		answer := func(x candidate.Member) {
 			race.Answers[name] = x
 			if left--; left == 0 {
 				finish()
 			}
 		}
 		if o == nil || !o.awake() || !o.agent || o.agentFrozen || !h.w.linked(h.name, name) {
-			h.w.after(h.w.span(200, 700), func() { answer(ha.Answer{Name: name}) })
+			h.w.after(h.w.span(200, 700), func() { answer(candidate.Member{Name: name}) })
 			continue
 		}
 		h.w.after(h.w.span(1, 60), func() { answer(o.pledge(a.Target)) })
 	}
 }
 
-func (h *host) pledge(t dcs.Term) ha.Answer {
+func (h *host) pledge(t dcs.Term) candidate.Member {
 	p := &h.pg
 	if !h.awake() || !h.agent || p.frozen {
-		return ha.Answer{Name: h.name}
+		return candidate.Member{Name: h.name}
 	}
 	if !p.writable() && !p.pledged.Covers(t) {
 		p.pledged = t
@@ -160,9 +161,9 @@ func (h *host) pledge(t dcs.Term) ha.Answer {
 	if p.recovery && p.upstream.Term.Rev <= p.pledged.Rev {
 		p.upstream = ha.Upstream{}
 	}
-	return ha.Answer{
-		Name: h.name, Reached: true, SystemID: "sys", Running: p.running && !p.starting, Primary: p.writable(), Timeline: p.tl,
-		FlushLSN: p.end(), ReplayLSN: p.end(), Pledged: p.pledged, FailoverPriority: 1, Switches: p.switches,
+	return candidate.Member{
+		Name: h.name, Reachable: true, SystemID: "sys", Running: p.running && !p.starting, Primary: p.writable(), Timeline: p.tl,
+		FlushLSN: p.end(), ReplayLSN: p.end(), Pledged: p.pledged, Priority: 1, CanPledge: true, Switches: p.switches,
 	}
 }
 
