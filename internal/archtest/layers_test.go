@@ -25,6 +25,8 @@ var layers = []layer{
 	{"internal/dcsclient", append([]string{"raftstore/dcs"}, tools...)},
 	{"internal/fence", tools},
 	{"internal/gossip", tools},
+	{"internal/doctor", []string{"internal/config/dynamic"}},
+	{"internal/doctor/gather", append([]string{"api/client", "internal/config", "internal/doctor", "internal/node", "pgctl/postgres"}, tools...)},
 	{"internal/peertls", tools},
 	{"internal/solostore", append([]string{"raftstore/dcs", "internal/dcsclient"}, tools...)},
 	{"internal/watchdog", tools},

@@ -11,12 +11,13 @@ import (
 // pure are the packages and files that decide: values in, values out. They can be tested by scripts, products and simulation only as
 // long as nothing else gets in. Packages below a pure one are pure too.
 var pure = []string{
-	"raftstore/dcs", "pgctl/ha", "pgctl/postgres", "internal/config/dynamic", "internal/config/nearest",
+	"raftstore/dcs", "pgctl/ha", "pgctl/postgres", "internal/config/dynamic", "internal/config/nearest", "internal/doctor",
 	"proxy/table.go", "proxy/pick.go", "api/rest/health.go", "test/check",
 }
 
 // impureBelow are packages below a pure one that are not: a writer is a client of a real server.
-var impureBelow = []string{"test/check/writer"}
+// What gathers the doctor's facts looks at the world for it.
+var impureBelow = []string{"test/check/writer", "internal/doctor/gather"}
 
 // worldly are the libraries through which the outer world gets in. net/netip and net/url are values and allowed.
 var worldly = []string{
