@@ -109,7 +109,12 @@ func (a *agent) ask(act ha.AskPeers) {
 			wg = &waited
 		}
 		wg.Go(func() {
-			ans := a.askOne(ctx, name, api, act.Target)
+			var ans candidate.Member
+			if act.Target.IsZero() {
+				ans = a.peers.position(ctx, name, api)
+			} else {
+				ans = a.askOne(ctx, name, api, act.Target)
+			}
 			mu.Lock()
 			race.Answers[name] = ans
 			mu.Unlock()
@@ -136,7 +141,7 @@ func (a *agent) askOne(ctx context.Context, name, api string, t dcs.Term) candid
 	var r rest.PledgeAnswer
 	if err := a.peers.post(ctx, api, "/v1/pledge", rest.PledgeRequest{Term: t, From: a.cfg.Name}, &r); err != nil {
 		if errors.Is(err, errNoPledges) {
-			return a.peers.patroni(ctx, name, api)
+			return a.peers.position(ctx, name, api)
 		}
 		a.log.Info("no pledge", "member", name, "error", err)
 		return candidate.Member{Name: name}
@@ -155,8 +160,9 @@ func (a *agent) askOne(ctx context.Context, name, api string, t dcs.Term) candid
 // errNoPledges says that a member's API knows no pledges: it is Patroni's.
 var errNoPledges = errors.New("the member cannot pledge")
 
-// patroni asks a member that is run by Patroni for what it can tell. Its position is taken as it is, as Patroni's own race does.
-func (p *peerClient) patroni(ctx context.Context, name, api string) candidate.Member {
+// position asks a member where it stands, without any pledge. Of one that is run by Patroni this is all that can be asked, as in Patroni's
+// own race.
+func (p *peerClient) position(ctx context.Context, name, api string) candidate.Member {
 	out := candidate.Member{Name: name}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base(api)+"/patroni", nil)
 	if err != nil {
@@ -171,11 +177,11 @@ func (p *peerClient) patroni(ctx context.Context, name, api string) candidate.Me
 	if err != nil {
 		return out
 	}
-	return patroniMember(name, b)
+	return memberStatus(name, b)
 }
 
-// patroniMember reads Patroni's status of a member (reference: its GET /patroni).
-func patroniMember(name string, body []byte) candidate.Member {
+// memberStatus reads a member's GET /patroni.
+func memberStatus(name string, body []byte) candidate.Member {
 	var st struct {
 		State    string `json:"state"`
 		Role     string `json:"role"`

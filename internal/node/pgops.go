@@ -97,6 +97,8 @@ func (a *agent) operation(act ha.Action, ctlTimeout time.Duration, slots []strin
 		return a.startStandby(act.Upstream)
 	case ha.Promote:
 		return a.promote(act)
+	case ha.ReadTail:
+		return a.readTail(act.From)
 	case ha.Checkpoint:
 		ctx, cancel := context.WithTimeout(a.ctx, stopTimeout)
 		defer cancel()
@@ -144,6 +146,18 @@ func (a *agent) initdb() error {
 		opt.Args = append(opt.Args, o.Arg())
 	}
 	return a.inst.Initdb(a.ctx, opt)
+}
+
+// readTail finds out where the last commit of a stopped primary ends.
+func (a *agent) readTail(from postgres.LSN) (func(*ha.PG), error) {
+	ctx, cancel := context.WithTimeout(a.ctx, shortTimeout)
+	defer cancel()
+	t, err := a.inst.ReadTail(ctx, from)
+	if err != nil {
+		return nil, err
+	}
+	a.log.Info("read the log of the crashed primary", "from", from.String(), "last_commit", t.Durable.String(), "timeline", t.Timeline)
+	return func(p *ha.PG) { p.Tail = ha.Tail{At: boottime.Now(), Timeline: t.Timeline, Durable: t.Durable} }, nil
 }
 
 // notReady turns "it is still starting" into success: the samples show the rest.

@@ -177,10 +177,10 @@ func (a *agent) inspect(ctx context.Context) func(*ha.PG) {
 	s, _ := a.seen.get()
 	phase := a.phase(s)
 	pledged, pledgeErr := a.pledged.load()
-	var end postgres.LSN
+	var end, redo postgres.LSN
 	var tl postgres.Timeline
 	if c := f.Control; c != nil && connected && st.PM == 0 {
-		end, tl = c.Checkpoint+1, c.Timeline
+		end, tl, redo = c.Checkpoint+1, c.Timeline, c.Redo
 		if c.MinRecoveryEnd > end {
 			end, tl = c.MinRecoveryEnd, max(c.MinRecoveryEndTL, tl)
 		}
@@ -204,7 +204,7 @@ func (a *agent) inspect(ctx context.Context) func(*ha.PG) {
 		p.SystemID = f.Control.SystemID
 		if phase == ha.Stopped && connected {
 			p.Clean, p.WasPrimary, p.EndLSN = f.Control.State.Clean(), f.Control.State.WasPrimary(), end
-			p.Timeline, p.Standbys, p.Streaming = tl, nil, false
+			p.Timeline, p.Replay, p.Standbys, p.Streaming = tl, max(0, p.FlushLSN.Sub(redo)), nil, false
 		}
 	}
 }

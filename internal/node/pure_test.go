@@ -302,11 +302,11 @@ func TestScheduledRestart(t *testing.T) {
 	}
 }
 
-// TestPatroniMember reads what Patroni 3.0.2 and 4.1 answer; such a member's position counts without a pledge.
-func TestPatroniMember(t *testing.T) {
+// TestMemberStatus reads what Patroni 3.0.2 and 4.1 answer, and what we do; a position counts without a pledge.
+func TestMemberStatus(t *testing.T) {
 	replica := `{"state": "running", "role": "replica", "server_version": 150006, "xlog": {"received_location": 67108960, "replayed_location": 67108864,
 		"replayed_timestamp": null, "paused": false}, "timeline": 3, "database_system_identifier": "7001", "tags": {"failover_priority": 2}, "patroni": {"version": "4.1.4"}}`
-	got := patroniMember("b", []byte(replica))
+	got := memberStatus("b", []byte(replica))
 	want := candidate.Member{
 		Name: "b", Reachable: true, Running: true, SystemID: "7001", Timeline: 3, FlushLSN: 67108960, ReplayLSN: 67108864, Priority: 2,
 	}
@@ -318,7 +318,7 @@ func TestPatroniMember(t *testing.T) {
 		`{"state": "stopped", "role": "replica", "tags": {"nofailover": true}}`:           {Name: "b", Reachable: true, NoFailover: true, Priority: 1},
 		`<html>`: {Name: "b"},
 	} {
-		if got := patroniMember("b", []byte(body)); !reflect.DeepEqual(got, want) {
+		if got := memberStatus("b", []byte(body)); !reflect.DeepEqual(got, want) {
 			t.Errorf("%s is read as %+v", body, got)
 		}
 	}

@@ -79,6 +79,9 @@ type Promote struct {
 	Names postgres.SyncNames
 }
 
+// ReadTail reads the log of a crashed primary from a position on, to find where its last commit ends.
+type ReadTail struct{ From postgres.LSN }
+
 // Checkpoint writes a checkpoint while the server goes on, so that the shutdown's own is short.
 type Checkpoint struct{}
 
@@ -118,7 +121,7 @@ type SetNames struct{ Names postgres.SyncNames }
 // SetSlots makes the physical slots of the members and drops those of members that are gone for good.
 type SetSlots struct{ Want []string }
 
-// AskPeers asks the members for their pledges and positions.
+// AskPeers asks the members for their pledges and positions. Without a Target nobody pledges anything.
 type AskPeers struct {
 	Target dcs.Term
 	From   map[string]string // API URLs by name
@@ -143,6 +146,7 @@ func (Initdb) Lane() Lane       { return LanePG }
 func (StartPrimary) Lane() Lane { return LanePG }
 func (StartStandby) Lane() Lane { return LanePG }
 func (Promote) Lane() Lane      { return LanePG }
+func (ReadTail) Lane() Lane     { return LanePG }
 func (Checkpoint) Lane() Lane   { return LanePG }
 func (Stop) Lane() Lane         { return LanePG }
 func (Follow) Lane() Lane       { return LanePG }
@@ -172,6 +176,7 @@ func (a StartPrimary) String() string {
 }
 func (a StartStandby) String() string { return "start as standby of " + orNobody(a.Upstream.Name) }
 func (a Promote) String() string      { return fmt.Sprintf("promote for term %s", a.Term) }
+func (a ReadTail) String() string     { return "read the log from " + a.From.String() + " on" }
 func (Checkpoint) String() string     { return "checkpoint" }
 func (a Stop) String() string         { return fmt.Sprintf("stop (%s): %s", a.Mode, a.Why) }
 func (a Follow) String() string       { return "follow " + orNobody(a.Upstream.Name) }
@@ -183,6 +188,9 @@ func (a Restart) String() string      { return "restart" }
 func (a SetNames) String() string     { return fmt.Sprintf("synchronous_standby_names = %q", a.Names) }
 func (a SetSlots) String() string     { return fmt.Sprintf("slots: %v", a.Want) }
 func (a AskPeers) String() string {
+	if a.Target.IsZero() {
+		return fmt.Sprintf("ask %d members for their positions", len(a.From))
+	}
 	return fmt.Sprintf("ask %d members for their pledges", len(a.From))
 }
 func (a Exit) String() string { return fmt.Sprintf("exit %d: %s", a.Code, a.Why) }

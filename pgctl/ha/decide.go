@@ -89,7 +89,7 @@ func (d *decider) observe() {
 	l := d.cluster.Leader
 	switch {
 	case l != nil:
-		d.mem.Leader, d.mem.Term = l.Name, l.Term
+		d.mem.Leader, d.mem.Term, d.mem.Lease = l.Name, l.Term, l.Lease
 		d.mem.GoneAt, d.mem.GoneRev, d.mem.RaceSince = 0, 0, 0
 	case d.mem.GoneRev == 0 || d.cluster.Status.Mod > d.mem.GoneRev:
 		// Every takeover writes the status: written since the key was missed, another term has come and gone unseen, and what was asked

@@ -149,12 +149,15 @@ const (
 	stageStop
 )
 
-func (d *decider) releaseTo(h Handover, lsn uint64) {
+func (d *decider) releaseTo(h Handover, lsn uint64) bool {
 	k, l := d.s.Keys, d.cluster.Leader
 	r := dcs.Released{Term: l.Term, From: d.s.Self.Name, To: h.To, LSN: lsn}
 	ops := append([]dcs.Op{dcs.Delete(k.Leader()), dcs.Put(k.Released(), dcs.Encode(r), 0)}, d.fencedAgain()...)
-	d.commit("hand the lead over to "+orAny(h.To), dcs.Txn{If: d.mine(), Then: ops})
+	return d.commit(HandOver+orAny(h.To), dcs.Txn{If: d.mine(), Then: ops})
 }
+
+// HandOver begins the What of the commit that gives the lead to a member.
+const HandOver = "hand the lead over to "
 
 func orAny(name string) string {
 	if name == "" {

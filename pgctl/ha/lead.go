@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"quorate/internal/config/dynamic"
 	"quorate/raftstore/dcs"
 )
 
@@ -227,6 +228,9 @@ func (d *decider) fallen() {
 	if why, yes := d.failOverAfterCrash(); yes {
 		d.because(CodeFailingOver, "stopped PostgreSQL to fail over after a crash: %s", why)
 		d.release(dcs.Released{})
+		return
+	}
+	if d.s.Set.SynchronousMode == dynamic.SyncOff && d.handToCurrent() {
 		return
 	}
 	d.because(CodeRecovering, "starting primary after failure")

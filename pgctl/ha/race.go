@@ -24,6 +24,9 @@ func (d *decider) noLeader() {
 	case d.mayWrite():
 		d.because(CodeDemoting, "demoting self because the leader key is gone: this node's term has ended")
 		d.do(FenceNow{Why: d.reason.Text})
+	case d.owesWord():
+		d.because(CodeDemoting, "the leader key was deleted: telling the others that this node's term is over")
+		d.giveWord()
 	case d.opBusy():
 		d.because(CodeWaiting, "an operation is in progress; there is no leader")
 		if !d.justHanded() {
@@ -126,11 +129,13 @@ func (d *decider) notAllowed() bool {
 	return true
 }
 
-// oldLeaderMayLive holds while a member that calls itself primary still has its lease, and has not given its term up: somebody
-// deleted the leader key by hand, and that primary needs a moment to notice. A lease that ended took both keys.
+// oldLeaderMayLive holds while the last leader still has its lease and has not said that its term is over: somebody deleted the leader
+// key by hand, and that primary needs a moment to notice. A lease that ended took both keys. Who has not seen the last leader takes the
+// role in a member's key for it.
 func (d *decider) oldLeaderMayLive() bool {
 	for _, m := range d.cluster.Members {
-		if m.Name == d.s.Self.Name || m.Role != "primary" && m.Role != "promoted" {
+		led := m.Name == d.mem.Leader && m.Lease == d.mem.Lease && m.IsQuorate() // Patroni's give no word
+		if m.Name == d.s.Self.Name || !led && m.Role != "primary" && m.Role != "promoted" {
 			continue
 		}
 		if r := d.cluster.Released; r != nil && r.From == m.Name && (d.mem.Leader != m.Name || r.Term.Covers(d.mem.Term)) {
@@ -141,6 +146,27 @@ func (d *decider) oldLeaderMayLive() bool {
 		return true
 	}
 	return false
+}
+
+// owesWord says whether the last term was this process's, and nobody has been told that it is over: the others wait for that while this
+// node's lease lives. Nothing of this instance can take writes any more.
+func (d *decider) owesWord() bool {
+	if r := d.cluster.Released; d.mem.Acquired.IsZero() || d.mem.Acquired != d.mem.Term || r != nil && r.Term.Covers(d.mem.Term) {
+		return false
+	}
+	p := &d.s.PG
+	over := p.Phase == Stopped || d.s.Fence.Fired == d.mem.Term || d.knownStandby() && p.SampleAt.After(d.mem.GoneAt)
+	return over && !d.opBusy()
+}
+
+// giveWord says that the last term is over. The compares make sure that it still is the last one.
+func (d *decider) giveWord() {
+	k, c := d.s.Keys, d.cluster
+	r := dcs.Released{Term: d.mem.Term, From: d.s.Self.Name}
+	d.commit("say that the term is over whose leader key was deleted", dcs.Txn{
+		If:   []dcs.Compare{dcs.Absent(k.Leader()), dcs.Unchanged(k.Status(), c.Status.Mod), dcs.Unchanged(k.Released(), c.ReleasedRev)},
+		Then: []dcs.Op{dcs.Put(k.Released(), dcs.Encode(r), 0)},
+	})
 }
 
 // handedOver serves the member that the lead was handed to: with all of the old primary's WAL it lacks nothing, and asks nobody.
@@ -222,7 +248,7 @@ func (d *decider) acquire() {
 	t := dcs.Txn{
 		If: []dcs.Compare{
 			dcs.Absent(k.Leader()), dcs.Unchanged(k.Status(), c.Status.Mod), dcs.Unchanged(k.Sync(), c.Sync.Mod),
-			dcs.Unchanged(k.Initialize(), c.InitializeRev),
+			dcs.Unchanged(k.Initialize(), c.InitializeRev), dcs.Unchanged(k.Released(), c.ReleasedRev),
 		},
 		Then: []dcs.Op{
 			dcs.Put(k.Leader(), d.s.Self.Name, d.s.Lease.ID), dcs.Put(k.Status(), dcs.Encode(c.Status), 0),

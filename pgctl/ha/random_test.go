@@ -105,6 +105,7 @@ func (w *world) local() {
 		Phase: pick(w.r, Stopped, Starting, Running, Running), PhaseSince: w.when(), InRecovery: w.chance(0.5), WasPrimary: w.chance(0.5), Clean: w.chance(0.5),
 		SampleAt: min(w.when(), s.Now), SystemID: pick(w.r, scriptSystem, scriptSystem, scriptSystem, scriptSystem, scriptSystem, "", "9999"),
 		Timeline: postgres.Timeline(pick(w.r, 1, 1, 2)), FlushLSN: w.lsn(), ReplayLSN: w.lsn(), EndLSN: w.lsn(), Streaming: w.chance(0.5),
+		Replay: pick[int64](w.r, 0, 0, 1<<30), Tail: Tail{At: pick(w.r, 0, w.when()), Timeline: 1, Durable: w.lsn()},
 		Pledged: w.term(), Crashes: w.r.IntN(4), NamesSince: w.lsn(), Checkpointing: w.chance(0.2), Names: w.names(), NamesAsked: w.names(),
 		Following: Upstream{Name: pick(w.r, "b", "c", ""), Conn: "postgres://b", Term: w.term()},
 	}
@@ -149,7 +150,7 @@ func (w *world) memory() {
 	if w.chance(0.2) {
 		m.Handover = Handover{Term: w.term(), To: pick(w.r, "", "b"), Reason: "switchover", Since: min(w.when(), w.s.Now), Stage: w.r.IntN(3)}
 	}
-	w.s.Race = Race{Target: term(m.GoneRev), AskedAt: min(w.when(), w.s.Now), Done: w.chance(0.8), Answers: map[string]candidate.Member{}}
+	w.s.Race = Race{Target: pick(w.r, term(m.GoneRev), term(m.GoneRev), term(m.GoneRev), dcs.Term{}), AskedAt: min(w.when(), w.s.Now), Done: w.chance(0.8), Answers: map[string]candidate.Member{}}
 	for _, n := range []string{"b", "c"} {
 		w.s.Race.Answers[n] = candidate.Member{
 			Name: n, Reachable: w.chance(0.7), SystemID: pick(w.r, "", scriptSystem, scriptSystem, scriptSystem, "9999"), Running: w.chance(0.9), Primary: w.chance(0.1),

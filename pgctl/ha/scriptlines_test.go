@@ -243,6 +243,10 @@ func pgValue(s *script, l line, k, v string) bool {
 		p.Pledged = term(l.num(v))
 	case "following":
 		p.Following = Upstream{Name: v, Conn: "postgres://" + v, Term: term(scriptTerm)}
+	case "replay":
+		p.Replay = l.num(v) << 20
+	case "tail":
+		p.Tail = Tail{At: s.Now.Add(-time.Millisecond), Timeline: p.Timeline, Durable: lsn(l.num(v))}
 	case "crashes":
 		p.Crashes = int(l.num(v))
 	case "names":

@@ -55,6 +55,7 @@ func keyLine(s *script, l line) {
 		}
 	case "released":
 		c.Released = &dcs.Released{Term: term(num("term")), From: get("from"), To: get("to"), LSN: uint64(num("lsn"))}
+		c.ReleasedRev = 97
 	case "unfenced":
 		c.Unfenced = &dcs.Unfenced{Node: get("node"), Term: term(num("term"))}
 	default:
@@ -62,7 +63,7 @@ func keyLine(s *script, l line) {
 	}
 }
 
-// race [asked=DURATION ago] [pending] NAME=TIMELINE:POSITION[:flags] or NAME=unreached: the answers of a race that was asked for the
+// race [pending] [positions] NAME=TIMELINE:POSITION[:flags] or NAME=unreached: the answers of a race that was asked for the
 // term that is over
 func raceLine(s *script, l line) {
 	s.Race = Race{Target: term(s.Mem.GoneRev), Done: true, AskedAt: s.Now.Add(-100 * time.Millisecond), Answers: map[string]candidate.Member{}}
@@ -71,6 +72,8 @@ func raceLine(s *script, l line) {
 		case k == "pending":
 			s.Race.Done = false
 		case k == "done":
+		case k == "positions": // nobody was asked for a pledge
+			s.Race.Target = dcs.Term{}
 		case k == "old":
 			s.Race.Target = term(s.Mem.GoneRev - 10)
 		case v == "unreached":
@@ -132,6 +135,10 @@ func memLine(s *script, l line) {
 			s.Mem.GoneRev = l.num(v)
 		case "leader":
 			s.Mem.Leader = v
+		case "term":
+			s.Mem.Term = term(l.num(v))
+		case "lease":
+			s.Mem.Lease = l.num(v)
 		default:
 			return false
 		}

@@ -121,7 +121,9 @@ type PG struct {
 	Clean      bool         // stopped: it was shut down in order
 	WasPrimary bool         // stopped: it was a primary when it ended
 	EndLSN     postgres.LSN // stopped clean: the end of its WAL, the shutdown checkpoint included
-	Crashes    int          // ends that nobody asked for since it last ran for a minute
+	Replay     int64        // stopped: bytes of log that a recovery would replay; 0: not known
+	Tail       Tail
+	Crashes    int // ends that nobody asked for since it last ran for a minute
 	ExitText   string
 	Checked    Check
 
@@ -129,6 +131,13 @@ type PG struct {
 	PendingRestartReason json.RawMessage
 	Checkpointing        bool // the checkpoint after the promotion is not done yet
 	Failed               OpFailure
+}
+
+// Tail is what ReadTail found. It counts only for the stop that it was read after.
+type Tail struct {
+	At       boottime.Instant // when it was read; zero: never
+	Timeline postgres.Timeline
+	Durable  postgres.LSN // where the last commit ends: who has received up to here lacks nothing that was acknowledged
 }
 
 // Upstream is whom a standby is told to stream from.
@@ -195,6 +204,7 @@ type ReinitRequest struct {
 type Memory struct {
 	Leader   string   // the last leader that this process saw
 	Term     dcs.Term // and its term
+	Lease    int64    // and the lease that its key was bound to
 	GoneAt   boottime.Instant
 	GoneRev  int64    // the revision in which the key was found missing
 	Acquired dcs.Term // the term that this process took: it may promote for it

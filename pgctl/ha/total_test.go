@@ -58,7 +58,7 @@ func everything(t *testing.T, codes map[Code]int, acts map[string]int) {
 			t.Errorf("no snapshot gives the reason %s", c)
 		}
 	}
-	for _, a := range []Action{GrantLease{}, RenewLease{}, AdoptLease{}, Commit{}, ArmFence{}, Unfence{}, FenceNow{}, Initdb{}, StartPrimary{}, StartStandby{}, Promote{},
+	for _, a := range []Action{GrantLease{}, RenewLease{}, AdoptLease{}, Commit{}, ArmFence{}, Unfence{}, FenceNow{}, Initdb{}, StartPrimary{}, StartStandby{}, Promote{}, ReadTail{},
 		Checkpoint{}, Stop{}, Follow{}, Pledge{}, CheckWAL{}, Rewind{}, Clone{}, Restart{}, SetNames{}, SetSlots{}, AskPeers{}, Exit{}} {
 		if acts[fmt.Sprintf("%T", a)] == 0 {
 			t.Errorf("no snapshot leads to %T", a)

@@ -71,6 +71,11 @@ func (r WALRecord) IsCommit() bool {
 	return r.Manager == "Transaction" && strings.HasPrefix(r.Desc, "COMMIT")
 }
 
+// IsPrepare says whether the record made a transaction durable for a commit in two phases.
+func (r WALRecord) IsPrepare() bool {
+	return r.Manager == "Transaction" && strings.HasPrefix(r.Desc, "PREPARE")
+}
+
 // ConfigErrorParam finds the parameter that PostgreSQL complains about in a line of its log while it reads its configuration, "" when
 // the line is no such complaint.
 func ConfigErrorParam(line string) string {

@@ -216,9 +216,11 @@ type Cluster struct {
 	Sync     Sync
 	Failsafe map[string]string
 	Released *Released
-	Unfenced *Unfenced
-	Losses   []Loss
-	LossRev  int64
+	// ReleasedRev is 0 when there is no such key.
+	ReleasedRev int64
+	Unfenced    *Unfenced
+	Losses      []Loss
+	LossRev     int64
 	// Roster are the data hosts that the leader knew of, with their API's URL. Unlike the members they do not go with a lease:
 	// after an outage of all hosts they say who may hold newer data.
 	Roster    map[string]string
@@ -302,6 +304,7 @@ func (c *Cluster) set(name string, kv KV) error {
 	case "failsafe":
 		return json.Unmarshal(kv.Value, &c.Failsafe)
 	case "quorate/released":
+		c.ReleasedRev = kv.ModRevision
 		return json.Unmarshal(kv.Value, &c.Released)
 	case "quorate/unfenced":
 		return json.Unmarshal(kv.Value, &c.Unfenced)

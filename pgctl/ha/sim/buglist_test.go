@@ -57,6 +57,9 @@ var leadBugs = []bug{
 	{name: "the last leader's position does not count", mode: "off", want: "lag", seed: 11, see: inCluster(func(s *ha.Snapshot, c *dcs.Cluster) {
 		s.Race.Answers, c.Status.Optime = nil, 0
 	})},
+	{name: "the tail of a crashed primary's log is not read to its end", mode: "off", want: "handover", seed: 1, see: func(s *ha.Snapshot) {
+		s.PG.Tail.Durable /= 2
+	}},
 	{name: "the answers of a race are turned round", mode: "off", want: "lag", seed: 4, see: func(s *ha.Snapshot) {
 		s.Set.MaximumLagOnFailover = 1 << 40
 		s.Race.Answers = maps.Clone(s.Race.Answers)

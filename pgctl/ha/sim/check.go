@@ -1,8 +1,10 @@
 package sim
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"quorate/pgctl/ha"
@@ -90,6 +92,9 @@ func (c *checker) commit(h *host, a ha.Commit, decided int64) string {
 	if n := c.behind(h, a); n > h.w.settings().MaximumLagOnFailover {
 		return fmt.Sprintf("lag: %s took the lead %d commits behind the last leader's position", h.name, n)
 	}
+	if id := c.notCovered(h, a); id != 0 {
+		return fmt.Sprintf("handover: %s says that whoever has the log up to a position lacks nothing, but the acknowledged commit %d lies behind it", h.name, id)
+	}
 	if slices.Contains(a.Txn.Then, dcs.Delete(h.keys.Leader())) && h.pg.writable() {
 		return fmt.Sprintf("I1: %s gave up the leader key while its PostgreSQL takes writes", h.name)
 	}
@@ -115,6 +120,25 @@ func (c *checker) stale(h *host, a ha.Commit, decided int64) string {
 		}
 	}
 	return ""
+}
+
+// notCovered is an acknowledged commit that lies behind the position by which a handover vouches for its target.
+func (c *checker) notCovered(h *host, a ha.Commit) int {
+	if !strings.HasPrefix(a.What, ha.HandOver) {
+		return 0
+	}
+	for _, op := range a.Txn.Then {
+		var r dcs.Released
+		if op.Key != h.keys.Released() || json.Unmarshal([]byte(op.Value), &r) != nil || r.LSN == 0 {
+			continue
+		}
+		for i, rec := range h.pg.log {
+			if _, acked := c.acks[rec.id]; acked && uint64(i) >= r.LSN {
+				return rec.id
+			}
+		}
+	}
+	return 0
 }
 
 // behind is by how much a node that takes the lead of its own accord lags the position that the last leader told. In synchronous

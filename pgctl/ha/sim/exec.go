@@ -146,7 +146,13 @@ func (h *host) ask(a ha.AskPeers) {
 			h.w.after(h.w.span(200, 700), func() { answer(candidate.Member{Name: name}) })
 			continue
 		}
-		h.w.after(h.w.span(1, 60), func() { answer(o.pledge(a.Target)) })
+		h.w.after(h.w.span(1, 60), func() {
+			if a.Target.IsZero() {
+				answer(o.position())
+			} else {
+				answer(o.pledge(a.Target))
+			}
+		})
 	}
 }
 
@@ -160,6 +166,14 @@ func (h *host) pledge(t dcs.Term) candidate.Member {
 	}
 	if p.recovery && p.upstream.Term.Rev <= p.pledged.Rev {
 		p.upstream = ha.Upstream{}
+	}
+	return h.position()
+}
+
+func (h *host) position() candidate.Member {
+	p := &h.pg
+	if !h.awake() || !h.agent || p.frozen {
+		return candidate.Member{Name: h.name}
 	}
 	return candidate.Member{
 		Name: h.name, Reachable: true, SystemID: "sys", Running: p.running && !p.starting, Primary: p.writable(), Timeline: p.tl,
@@ -238,6 +252,11 @@ func (h *host) operation(a ha.Action, life int) error {
 		h.fence.deadline = 0
 		h.fence.gen++
 		p.life++
+	case ha.ReadTail:
+		if p.running {
+			return errors.New("runs again")
+		}
+		h.known.PG.Tail = ha.Tail{At: h.clock(), Timeline: p.tl, Durable: p.end()}
 	case ha.Promote:
 		if p.life != life || !p.running || !p.recovery {
 			return errGone

@@ -1,0 +1,40 @@
+package instance_test
+
+import (
+	"testing"
+
+	"quorate/pgctl/postgres"
+)
+
+// What a standby must have received to lack nothing: every commit and every prepared transaction up to the crash, and nothing behind them.
+func TestReadTail(t *testing.T) {
+	ctx := bounded(t)
+	a := newNode(t, "node-a").bootstrap()
+	lsn := func(sql string) postgres.LSN {
+		l, err := postgres.ParseLSN(a.sql(sql))
+		a.ok(err)
+		return l
+	}
+	a.sql("CREATE TABLE t(i int)")
+	from := lsn("SELECT pg_current_wal_flush_lsn()")
+	a.sql("INSERT INTO t SELECT generate_series(1, 100000)") // over several segments' pages
+	committed := lsn("SELECT pg_current_wal_insert_lsn()")
+	a.sql("BEGIN; INSERT INTO t SELECT generate_series(1, 1000); ROLLBACK; CHECKPOINT")
+	a.crash()
+
+	tail, err := a.ReadTail(ctx, from)
+	a.ok(err)
+	if tail.Timeline != 1 || tail.Durable < committed {
+		t.Errorf("the last commit ends at %s on timeline %d, it was seen at %s", tail.Durable, tail.Timeline, committed)
+	}
+	if late, err := a.ReadTail(ctx, tail.Durable); err != nil || late.Durable != tail.Durable {
+		t.Errorf("read from the last commit on it ends at %s, not %s: %v", late.Durable, tail.Durable, err)
+	}
+	a.ok(a.StartPrimary(ctx, postgres.SyncNames{}))
+	if end := lsn("SELECT pg_current_wal_insert_lsn()"); tail.Durable > end {
+		t.Errorf("the last commit ends at %s, behind the end of the log, %s", tail.Durable, end)
+	}
+	if _, err := a.ReadTail(ctx, 1<<40); err == nil {
+		t.Error("read log that was never there")
+	}
+}
