@@ -1,8 +1,8 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -73,26 +73,17 @@ func ruleList() string {
 	return strings.TrimRight(b.String(), "\n")
 }
 
-// doctorConfig is the host's configuration, as run would take it.
+// doctorConfig is the host's configuration, as run would take it; the members are found by the same one.
 func (a *app) doctorConfig(args []string) (*config.Config, error) {
-	path := config.DefaultPath
-	if a.configFile != "" {
-		path = a.configFile
-	}
 	if len(args) > 0 {
-		path = args[0]
+		a.configFile = args[0]
 	}
-	cfg, _, err := config.Load(config.LoadOptions{Path: path, Env: a.env, Host: config.LocalHost()})
-	a.configFile = path // the members are found by the same one
-	if errors.Is(err, config.ErrNotFound) {
-		a.configFile = ""
-	}
-	return cfg, err
+	return a.ownConfig(nil)
 }
 
 // doctorClient reaches the members that the configuration names.
 func (a *app) doctorClient(cfg *config.Config) (*client.Client, error) {
-	c, _, err := config.LoadClient(config.LoadOptions{Path: a.configFile, Env: a.env})
+	c, _, err := config.LoadClient(config.LoadOptions{Path: cmp.Or(a.configFile, config.DefaultPath), Env: a.env})
 	if err != nil {
 		return nil, err
 	}

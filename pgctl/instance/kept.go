@@ -76,3 +76,17 @@ func withReport(d Diverged) Kept {
 	k.Err = err
 	return k
 }
+
+// Size is how many bytes its files have.
+func (k Kept) Size() (sum int64) {
+	_ = filepath.WalkDir(k.Path, func(_ string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return nil
+		}
+		if fi, err := e.Info(); err == nil {
+			sum += fi.Size()
+		}
+		return nil
+	})
+	return sum
+}

@@ -2,8 +2,6 @@ package gather
 
 import (
 	"context"
-	"io/fs"
-	"path/filepath"
 
 	"quorate/internal/doctor"
 	"quorate/internal/node"
@@ -39,20 +37,7 @@ func (g *gatherer) data(ctx context.Context) (d doctor.Data) {
 		} else {
 			d.KeptLogs++
 		}
-		d.KeptBytes += folderSize(k.Path)
+		d.KeptBytes += uint64(k.Size())
 	}
 	return d
-}
-
-// folderSize is the sum of the files in it.
-func folderSize(path string) (sum uint64) {
-	_ = filepath.WalkDir(path, func(_ string, e fs.DirEntry, err error) error {
-		if err == nil && e.Type().IsRegular() {
-			if fi, err := e.Info(); err == nil {
-				sum += uint64(fi.Size())
-			}
-		}
-		return nil
-	})
-	return sum
 }
