@@ -429,6 +429,9 @@ func upstreamOf(u ha.Upstream) (host string, port int, err error) {
 
 // replicationUpstream is the upstream with this member's account and slot.
 func (a *agent) replicationUpstream(u ha.Upstream) (postgres.Upstream, error) {
+	if !u.Remote.IsZero() {
+		return a.remoteUpstream(u.Remote)
+	}
 	host, port, err := upstreamOf(u)
 	if err != nil || host == "" {
 		return postgres.Upstream{}, err

@@ -332,10 +332,10 @@ func (s *stoppedAt) forget(act ha.Action) {
 
 func (a *agent) checkWAL(u ha.Upstream) func(*ha.PG) {
 	c := ha.Check{Term: u.Term}
-	host, port, err := upstreamOf(u)
+	ctx, cancel := context.WithTimeout(a.ctx, shortTimeout)
+	defer cancel()
+	host, port, err := a.addressOf(ctx, u)
 	if err == nil {
-		ctx, cancel := context.WithTimeout(a.ctx, shortTimeout)
-		defer cancel()
 		var w instance.WALCheck
 		if w, err = a.inst.CheckWAL(ctx, host, port); err == nil {
 			c.Done, c.Diverged, c.Fork, c.End = true, w.Diverged, w.Fork.LSN, w.End
@@ -358,7 +358,7 @@ func forkText(f postgres.ForkPoint) string {
 }
 
 func (a *agent) rewind(act ha.Rewind) (func(*ha.PG), error) {
-	host, port, err := upstreamOf(act.Leader)
+	host, port, err := a.addressOf(a.ctx, act.Leader)
 	if err != nil {
 		return nil, err
 	}
@@ -371,7 +371,7 @@ func (a *agent) rewind(act ha.Rewind) (func(*ha.PG), error) {
 }
 
 func (a *agent) clone(act ha.Clone) (func(*ha.PG), error) {
-	host, port, err := upstreamOf(act.From)
+	host, port, err := a.addressOf(a.ctx, act.From)
 	if err != nil {
 		return nil, err
 	}

@@ -50,6 +50,9 @@ func routingTable(v *view) proxy.Table {
 			b.Role = proxy.RoleReplica
 			if m.Name == primary {
 				b.Role, b.Running, b.LagBytes = proxy.RolePrimary, running, 0
+				if m.Role == "standby_leader" {
+					b.Role = proxy.RoleStandbyLeader // it takes no writes, and is no replica to read from either
+				}
 			}
 			b.Sync = c.Sync.Mod != 0 && m.Name != c.Sync.Leader && c.Sync.Has(m.Name)
 			if v.own && m.Name == v.snap.Self.Name && v.snap.PG.Phase != ha.Running {

@@ -140,6 +140,8 @@ func (d *decider) makeCluster() {
 			Then: []dcs.Op{dcs.Delete(d.s.Keys.Initialize())},
 		})
 		d.do(Exit{Code: 1, Why: "the cluster could not be initialized: " + p.Failed.Text})
+	case p.Folder == FolderEmpty && d.standbyCluster():
+		d.cloneRemote(false)
 	case p.Folder == FolderEmpty:
 		d.do(Initdb{})
 	case p.Folder == FolderData:

@@ -60,6 +60,8 @@ func wrong(s *Snapshot, d *Decision, a Action) string {
 // wrongOpening: nothing is opened for writes but in the term whose key this node holds, and behind a fence that is armed for it.
 func wrongOpening(s *Snapshot, t dcs.Term) string {
 	switch f := s.Fence; {
+	case s.Set.StandbyCluster != nil:
+		return "the cluster follows another one"
 	case s.Set.Pause && s.Mem.Acquired != t:
 		return "paused (I4)"
 	case s.Store.Cluster == nil || !s.holdsKey() || s.Store.Cluster.Leader.Term != t:

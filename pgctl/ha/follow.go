@@ -108,7 +108,7 @@ func (d *decider) checkWAL(up Upstream) bool {
 		d.within(left)
 		return false
 	}
-	if m, ok := d.cluster.Member(up.Name); !ok || m.Role != "primary" {
+	if m, ok := d.cluster.Member(up.Name); up.Remote.IsZero() && (!ok || m.Role != "primary" && m.Role != "standby_leader") {
 		return false
 	}
 	d.do(CheckWAL{Leader: up})
@@ -149,6 +149,10 @@ func (d *decider) repair(up Upstream) {
 	if d.s.Set.PostgreSQL.UsePgRewind && !(p.Failed.Action == "rewind" && p.Failed.Count >= rewindTries) {
 		d.because(CodeRejoining, "running pg_rewind from %s: the WAL forked at %s", up.Name, p.Checked.Fork)
 		d.tryPG(Rewind{Leader: up, Fork: p.Checked.Fork})
+		return
+	}
+	if !up.Remote.IsZero() {
+		d.cloneRemote(true)
 		return
 	}
 	d.clone(true)

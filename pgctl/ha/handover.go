@@ -100,7 +100,7 @@ func (d *decider) unfit(m dcs.Member, f dcs.Failover) string {
 		return "is on another timeline"
 	case d.s.PG.FlushLSN.Sub(postgres.LSN(m.XLogLocation)) > d.s.Set.MaximumLagOnFailover+positionSlack:
 		return "lags too much"
-	case d.s.Set.SynchronousMode.Enabled() && f.Leader != "" && !d.cluster.Sync.Has(m.Name):
+	case d.syncEnabled() && f.Leader != "" && !d.cluster.Sync.Has(m.Name):
 		return "is not synchronous"
 	}
 	return ""
@@ -119,6 +119,9 @@ func (d *decider) handOver() {
 	h := &d.mem.Handover
 	d.because(CodeHandover, "manual failover: demoting myself, handing over to %s", orAny(h.To))
 	d.hold = h.Stage == stageStop
+	if d.handsOnReading() {
+		return
+	}
 	d.arm(d.cluster.Leader.Term)
 	switch {
 	case p.Phase == Stopped && !d.opBusy():

@@ -34,7 +34,7 @@ func (d *decider) clusterKeys() bool {
 			If: d.mine(dcs.Absent(k.Config())), Then: []dcs.Op{dcs.Put(k.Config(), string(d.s.Self.BootstrapConfig), 0)},
 		})
 	}
-	if h, ok := d.history(); ok {
+	if h, ok := d.history(); ok && d.s.PG.writable() { // a standby leader's is the remote cluster's
 		return d.commit("write the history", dcs.Txn{If: d.mine(dcs.Unchanged(k.History(), c.HistRev)), Then: []dcs.Op{dcs.Put(k.History(), dcs.Encode(h), 0)}})
 	}
 	if r := d.roster(); !maps.Equal(r, c.Roster) {

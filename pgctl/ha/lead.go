@@ -27,6 +27,12 @@ func (d *decider) ownKey() {
 // process. Where its primary still runs under the fence for that very term, the lease is taken up and nobody notices.
 // Otherwise the key gives no right to promote: it is given back.
 func (d *decider) foreignLease(l *dcs.Leader) {
+	if d.standbyCluster() && d.knownStandby() && d.s.Fence.Term != l.Term {
+		// It gives no right to promote, and is needed for none: the standby leader goes on.
+		d.because(CodeLeading, "taking up the lease of this node's former process")
+		d.do(AdoptLease{ID: l.Lease})
+		return
+	}
 	alive := d.s.PG.writable() && d.s.Fence.Connected && d.s.Fence.Term == l.Term && d.s.Fence.Fired != l.Term
 	switch {
 	case alive || d.s.PG.Phase == Starting && d.s.Fence.Term == l.Term && d.s.Fence.Fired != l.Term:
@@ -70,6 +76,8 @@ func (d *decider) lead() {
 	case d.s.Fence.Fired == l.Term:
 		d.because(CodeFenced, "released the leader key: the fence has ended this term")
 		d.release(dcs.Released{})
+	case d.standbyCluster() && !d.mayWrite():
+		d.leadStandby()
 	case d.s.PG.writable():
 		d.primary()
 	case d.s.PG.standby():
@@ -103,7 +111,7 @@ func (d *decider) primary() {
 		d.do(FenceNow{Why: "PostgreSQL hangs"})
 		return
 	}
-	if d.resume() || d.clusterKeys() || d.askedToHandOver() {
+	if d.resume() || d.clusterKeys() || d.demotesCluster() || d.askedToHandOver() {
 		return
 	}
 	if d.s.Asked.Restart != nil {
@@ -164,6 +172,9 @@ func (d *decider) promote() {
 	if d.mem.Acquired != t {
 		d.because(CodeWaiting, "released the leader key: PostgreSQL is a standby and this process has not taken the key")
 		d.release(dcs.Released{})
+		return
+	}
+	if d.syncBeforeOpening() {
 		return
 	}
 	d.because(CodePromoting, "promoted self to leader by acquiring session lock")
@@ -269,7 +280,7 @@ func (d *decider) couldTakeOver() bool {
 		if m.Name == d.s.Self.Name || m.State != "running" || m.Role == "uninitialized" || tagTrue(m.Tags, "nofailover") {
 			continue
 		}
-		if d.s.Set.SynchronousMode.Enabled() && !slices.Contains(d.cluster.Sync.Standbys, m.Name) {
+		if d.syncEnabled() && !slices.Contains(d.cluster.Sync.Standbys, m.Name) {
 			continue
 		}
 		return true

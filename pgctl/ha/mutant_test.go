@@ -69,6 +69,13 @@ var mutants = []struct {
 		s.PG.Phase, s.PG.InRecovery, s.Fence.Fired = Running, false, dcs.Term{}
 		return commits(d, "release the lead") || commits(d, "hand the lead over")
 	}},
+	{"a promotion in a standby cluster", "follows another one", func(s *Snapshot, d *Decision) bool {
+		if s.Set.StandbyCluster == nil || s.Store.Cluster == nil || s.Store.Cluster.Leader == nil {
+			return false
+		}
+		d.Actions = []Action{Promote{Term: s.Store.Cluster.Leader.Term}}
+		return true
+	}},
 	{"a stop in a pause", "I4", func(s *Snapshot, d *Decision) bool {
 		d.Actions = []Action{Stop{Mode: "fast"}}
 		return s.Set.Pause && !s.Busy[LanePG]

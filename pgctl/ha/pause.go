@@ -22,6 +22,8 @@ func (d *decider) paused() {
 		d.release(dcs.Released{})
 	case own && d.s.holdsKey() && p.writable():
 		d.pausedPrimary()
+	case own && d.leadsPausedStandby():
+		d.pausedStandbyLeader()
 	case own && d.s.holdsKey() && p.standby() && d.mem.Acquired == c.Leader.Term:
 		d.promote() // what an operator's switchover began
 	case c.Leader == nil && p.standby() && !d.opBusy() && c.Released != nil && c.Released.To == d.s.Self.Name && c.Failover.Candidate == d.s.Self.Name:

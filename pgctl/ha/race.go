@@ -34,6 +34,8 @@ func (d *decider) noLeader() {
 		}
 	case p.Folder == FolderBad:
 		d.because(CodeWaiting, "the data folder cannot be used: %s", p.Problem)
+	case (p.Folder == FolderEmpty || p.Folder == FolderBroken) && d.lastOfStandbyCluster():
+		d.cloneRemote(p.Folder == FolderBroken)
 	case p.Folder == FolderEmpty, p.Folder == FolderBroken:
 		d.because(CodeWaiting, "waiting for leader to bootstrap")
 	case p.Phase == Stopped:
@@ -95,9 +97,12 @@ func (d *decider) contest() candidate.Input {
 		},
 		SystemID: cmp.Or(c.Initialize, p.SystemID), LastLeader: d.mem.Leader, Term: d.mem.Term, Target: d.lastTerm(), History: c.History,
 		Optime: postgres.LSN(c.Status.Optime), Released: c.Released,
-		Mode: d.syncMode(), Key: syncset.Key{Leader: c.Sync.Leader, Quorum: c.Sync.Quorum, Voters: c.Sync.Standbys}, KeyExists: c.Sync.Mod != 0,
-		Settings: candidate.Settings{MaxLag: set.MaximumLagOnFailover, CheckTimeline: set.CheckTimeline},
+		Mode: d.configuredMode(), Key: syncset.Key{Leader: c.Sync.Leader, Quorum: c.Sync.Quorum, Voters: c.Sync.Standbys}, KeyExists: c.Sync.Mod != 0,
+		Settings: candidate.Settings{MaxLag: set.MaximumLagOnFailover, CheckTimeline: set.CheckTimeline, StandbyCluster: d.standbyCluster()},
 		Outage:   d.mem.Term.IsZero(), Patient: d.patient(),
+	}
+	if d.standbyCluster() {
+		in.History = nil // it is this cluster's own, from before it followed another
 	}
 	if in.Outage && c.Released != nil {
 		in.Term = c.Released.Term // it speaks of the last term: whoever takes the lead removes it

@@ -61,6 +61,7 @@ func randomWorld(seed uint64) *world {
 		w.clusterKeys()
 		w.members()
 	}
+	w.topology(seed)
 	for _, l := range []Lane{LaneLease, LaneCommit, LaneMember, LaneStatus, LaneFence, LaneKill, LanePG, LanePeers, LaneExit} {
 		if w.chance(0.1) {
 			w.s.Busy[l] = true

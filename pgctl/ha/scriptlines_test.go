@@ -243,6 +243,9 @@ func pgValue(s *script, l line, k, v string) bool {
 		p.Pledged = term(l.num(v))
 	case "following":
 		p.Following = Upstream{Name: v, Conn: "postgres://" + v, Term: term(scriptTerm)}
+		if sc := s.Set.StandbyCluster; sc != nil && (v == sc.Host || v == "archive") {
+			p.Following = (&decider{s: s.Snapshot, cluster: s.Store.Cluster}).remote()
+		}
 	case "replay":
 		p.Replay = l.num(v) << 20
 	case "tail":
@@ -340,6 +343,11 @@ func setLine(s *script, l line) {
 			c.MaximumLagOnFailover = l.num(v)
 		case "slots":
 			c.PostgreSQL.UseSlots = true
+		case "follows": // HOST | archive: the cluster is a standby cluster
+			c.StandbyCluster = &dynamic.StandbyCluster{Host: v, PrimarySlotName: "q"}
+			if v == "archive" {
+				c.StandbyCluster = &dynamic.StandbyCluster{RestoreCommand: "fetch %f %p"}
+			}
 		case "norewind":
 			c.PostgreSQL.UsePgRewind = false
 		default:

@@ -131,6 +131,10 @@ func memLine(s *script, l line) {
 			s.Mem.RaceSince = s.Now.Add(-l.span(v))
 		case "gone":
 			s.Mem.GoneAt = s.Now.Add(-l.span(v))
+		case "doubt":
+			s.Mem.SyncInDoubt = true
+		case "standby": // the term in which it led a standby cluster
+			s.Mem.StandbyTerm = term(l.num(v))
 		case "gonerev":
 			s.Mem.GoneRev = l.num(v)
 		case "leader":

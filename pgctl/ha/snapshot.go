@@ -145,6 +145,8 @@ type Upstream struct {
 	Name string // member's name; "": nobody
 	Conn string // its conn_url
 	Term dcs.Term
+	// Remote is the server outside of the cluster that a standby leader follows. Name is then only a word for people.
+	Remote Remote
 }
 
 // Check is the last comparison of the local WAL with a leader's history.
@@ -209,7 +211,11 @@ type Memory struct {
 	GoneRev  int64    // the revision in which the key was found missing
 	Acquired dcs.Term // the term that this process took: it may promote for it
 	Promoted dcs.Term // the term for which promotion was ordered
-	GivenUp  dcs.Term // the term whose release was ordered: nothing opens for it again, whatever became of the order
+	// StandbyTerm is the newest term in which this node led a standby cluster, SyncTerm the one that it wrote the sync key for before it opened.
+	StandbyTerm, SyncTerm dcs.Term
+	SlowTerm              dcs.Term // the term in which a standby leader did not start in time
+
+	GivenUp dcs.Term // the term whose release was ordered: nothing opens for it again, whatever became of the order
 	// TakeoverNames go with the sync key that the transaction of Acquired wrote: they are in effect before it opens.
 	TakeoverNames postgres.SyncNames
 	Handover      Handover

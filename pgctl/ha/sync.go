@@ -25,7 +25,15 @@ func (d *decider) syncState() syncset.State {
 	return st
 }
 
+// syncMode is what this leader's commits do: a standby cluster has none of its own.
 func (d *decider) syncMode() syncset.Mode {
+	if d.standbyCluster() {
+		return syncset.Off
+	}
+	return d.configuredMode()
+}
+
+func (d *decider) configuredMode() syncset.Mode {
 	switch d.s.Set.SynchronousMode {
 	case dynamic.SyncOn:
 		return syncset.On

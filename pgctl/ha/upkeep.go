@@ -141,6 +141,8 @@ func RoleText(s *Snapshot) string {
 		return "primary"
 	case s.PG.Folder != FolderData:
 		return "uninitialized"
+	case s.Set.StandbyCluster != nil && s.PG.InRecovery && s.Store.Cluster != nil && s.holdsKey():
+		return "standby_leader"
 	case s.Store.Cluster != nil && s.holdsKey() && s.Mem.Promoted == s.Store.Cluster.Leader.Term && s.PG.Phase == Running:
 		return "promoted"
 	}

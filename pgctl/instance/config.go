@@ -103,7 +103,7 @@ func (i *Instance) listensToSignals(pid int) bool {
 func (i *Instance) wanted(v postgres.Version) postgres.Params {
 	p, _ := postgres.Effective(i.conf.Params, v)
 	maps.DeleteFunc(p, func(name, _ string) bool { return i.dropped[name] != "" })
-	for name, value := range i.conf.Recovery {
+	for name, value := range merged(i.conf.Recovery, i.upstream.Recovery) {
 		if !slices.Contains(postgres.Reserved, name) && postgres.KnownIn(name, v) {
 			p[name] = value
 		}

@@ -1,6 +1,9 @@
 package postgres
 
-import "strconv"
+import (
+	"maps"
+	"strconv"
+)
 
 // Upstream is whom a standby streams from, and how.
 type Upstream struct {
@@ -15,11 +18,13 @@ type Upstream struct {
 	PassFile string
 	// Extra are further settings (sslmode, gssencmode, channel_binding, ...): they win over the defaults here.
 	Extra Conninfo
+	// Recovery are settings of recovery that hold while this upstream is followed, restore_command for one; they win over the configuration's.
+	Recovery Params
 }
 
 // Equal says whether u and o name the same upstream with the same settings.
 func (u Upstream) Equal(o Upstream) bool {
-	return u.Slot == o.Slot && u.Conninfo(MaxMajor*10000).String() == o.Conninfo(MaxMajor*10000).String()
+	return u.Slot == o.Slot && maps.Equal(u.Recovery, o.Recovery) && u.Conninfo(MaxMajor*10000).String() == o.Conninfo(MaxMajor*10000).String()
 }
 
 // Conninfo renders primary_conninfo. Without the bounds on connecting and on a silent peer a standby whose upstream's host is
