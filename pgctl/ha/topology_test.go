@@ -16,9 +16,6 @@ func (w *world) topology(seed uint64) {
 	}
 	s.Set.StandbyCluster = pick(own.r, &dynamic.StandbyCluster{Host: "far", Port: "5432", PrimarySlotName: "s"}, &dynamic.StandbyCluster{RestoreCommand: "cp"}, nil)
 	s.Mem.StandbyTerm, s.Mem.SyncTerm = own.term(), own.term()
-	if s.PG.InRecovery && own.chance(0.5) {
-		s.Mem.Promoted = own.term() // mostly not this one: it reads
-	}
 	if s.Set.StandbyCluster != nil && own.chance(0.5) {
 		d := decider{s: *s}
 		d.cluster = w.snapshot().Store.Cluster
