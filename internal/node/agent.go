@@ -19,6 +19,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"quorate/api/rest"
+	"quorate/internal/boottime"
 	"quorate/internal/config"
 	"quorate/internal/config/dynamic"
 	"quorate/internal/dcsclient"
@@ -55,6 +56,7 @@ type agent struct {
 	opLock   sync.Mutex // held while an operation changes PostgreSQL
 	stopped  stoppedAt
 	pledged  pledgeFile
+	promise  promiseFile
 	seen     *seen // what the last samples said, for operations that wait for one
 	confs    chan dynamic.Config
 	set      atomic.Pointer[dynamic.Config] // the settings in force, for operations
@@ -132,6 +134,7 @@ func newAgent(ctx context.Context, o agentOptions) (*agent, error) {
 		return nil, err
 	}
 	a.pledged.path = filepath.Join(a.state, "pledge.json")
+	a.promise.path = filepath.Join(a.state, "promise.json")
 	a.mon = a.inst.NewMonitor(instance.MonitorOptions{Interval: time.Second, OnSample: a.looked})
 	a.pub = newPublisher(a, o.publish)
 	a.loop = &loop{
@@ -216,6 +219,7 @@ func (a *agent) newKnown() *known {
 	} else {
 		a.log.Error("the pledge cannot be read: nothing is followed until a new leader is there", "error", err)
 	}
+	k.vow = a.promise.load(boottime.Now(), k.set.TTL, a.log)
 	return k
 }
 

@@ -126,10 +126,6 @@ func (b *backend) Reinitialize(_ context.Context, r rest.ReinitRequest) error {
 
 func (b *backend) Reload(ctx context.Context) error { return b.reload(ctx) }
 
-func (b *backend) Failsafe(context.Context, rest.FailsafeRequest) (uint64, error) {
-	return 0, rest.ErrFailsafeOff
-}
-
 // Pledge promises to take nothing more from terms up to the one named, and tells how far the log goes.
 func (b *backend) Pledge(ctx context.Context, r rest.PledgeRequest) (rest.PledgeAnswer, error) {
 	v := b.a.pub.view.Load()
@@ -147,6 +143,9 @@ func (b *backend) Pledge(ctx context.Context, r rest.PledgeRequest) (rest.Pledge
 		if l := c.Leader; l != nil && l.Term.Rev > r.Term.Rev && l.Name == s.Self.Name {
 			return out, rest.ErrPledgeRefused // asked by somebody who has not seen the newest term yet
 		}
+	}
+	if s.Promised() {
+		return out, rest.ErrPledgeRefused // the primary that it was given to goes on
 	}
 	if out.Primary {
 		return out, nil // it promises nothing: it has to end first

@@ -21,6 +21,8 @@ type known struct {
 	pg    ha.PG
 	fence ha.Fence
 	race  ha.Race
+	safe  ha.Failsafe
+	vow   ha.Promise
 	asked ha.Asked
 	mem   ha.Memory
 
@@ -72,7 +74,7 @@ func (k *known) settle(l ha.Lane, rev int64, now boottime.Instant) {
 func (k *known) snapshot(now boottime.Instant, wall time.Time) ha.Snapshot {
 	return ha.Snapshot{
 		Now: now, Wall: wall, Self: k.self, Set: k.set, Keys: k.keys, Store: k.store, Lease: k.lease, PG: k.pg, Fence: k.fence,
-		Race: k.race, Busy: k.busy(now), Asked: k.asked, Mem: k.mem,
+		Race: k.race, Failsafe: k.safe, Promise: k.vow, Busy: k.busy(now), Asked: k.asked, Mem: k.mem,
 	}
 }
 

@@ -98,7 +98,7 @@ func (l *loop) tell(s ha.Snapshot, d ha.Decision) {
 // isNotable leaves out what is done again and again while nothing happens.
 func isNotable(a ha.Action) bool {
 	switch a := a.(type) {
-	case ha.RenewLease, ha.ArmFence, ha.AskPeers:
+	case ha.RenewLease, ha.ArmFence, ha.AskPeers, ha.AskFailsafe:
 		return false
 	case ha.Commit:
 		return a.In == ha.LaneCommit

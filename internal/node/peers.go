@@ -68,9 +68,23 @@ func (p *peerClient) post(ctx context.Context, api, path string, body, answer an
 	if err != nil {
 		return err
 	}
+	code, out, err := p.send(ctx, api, path, b)
+	switch {
+	case err != nil:
+		return err
+	case code == http.StatusNotImplemented:
+		return fmt.Errorf("%s%s: %w", base(api), path, errNoPledges)
+	case code != http.StatusOK:
+		return fmt.Errorf("%s%s: %d %s: %s", base(api), path, code, http.StatusText(code), strings.TrimSpace(string(out)))
+	}
+	return json.Unmarshal(out, answer)
+}
+
+// send posts a body, signed for other nodes of ours, and returns the answer's code and body.
+func (p *peerClient) send(ctx context.Context, api, path string, b []byte) (code int, out []byte, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, base(api)+path, bytes.NewReader(b))
 	if err != nil {
-		return err
+		return 0, nil, err
 	}
 	req.Header.Set("Content-Type", "application/json")
 	if len(p.key) > 0 {
@@ -80,20 +94,11 @@ func (p *peerClient) post(ctx context.Context, api, path string, body, answer an
 	}
 	resp, err := p.http.Do(req)
 	if err != nil {
-		return err
+		return 0, nil, err
 	}
 	defer resp.Body.Close()
-	out, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
-	if err != nil {
-		return err
-	}
-	if resp.StatusCode == http.StatusNotImplemented {
-		return fmt.Errorf("%s%s: %w", base(api), path, errNoPledges)
-	}
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s%s: %s: %s", base(api), path, resp.Status, strings.TrimSpace(string(out)))
-	}
-	return json.Unmarshal(out, answer)
+	out, err = io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	return resp.StatusCode, out, err
 }
 
 // ask asks all members of an AskPeers at once and waits for those that are worth it.

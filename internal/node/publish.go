@@ -148,10 +148,10 @@ func (p *publisher) nodeStatus(v *view, d ha.Decision) *rest.NodeStatus {
 	st.View = clusterView(v.cluster, s.Store.SeenAt, s.Now, s.Wall, s.Set)
 	if c := v.cluster; c != nil {
 		if l := c.Leader; l != nil && l.Name == s.Self.Name && l.Lease == s.Lease.ID {
-			st.Lease = rest.Lease{Held: open(v, l) || leadsReading(&v.snap), ValidUntil: s.Lease.Deadline, Term: l.Term}
+			st.Lease = rest.Lease{Held: open(v, l) || leadsReading(&v.snap), ValidUntil: s.LeadUntil(), Term: l.Term}
 		}
 		st.Sync = syncRole(c, s.Self.Name, string(s.Set.SynchronousMode))
-		st.Failsafe = rest.Failsafe{Enabled: s.Set.FailsafeMode, Members: c.Failsafe}
+		st.Failsafe = rest.Failsafe{Enabled: s.Set.FailsafeMode && c.FailsafeRev != 0, Active: s.FailsafeActive(), Members: c.Failsafe}
 	}
 	if v.op != "" {
 		st.Operation = &rest.Operation{Kind: v.op, Since: v.opSince}

@@ -40,6 +40,11 @@ func routingTable(v *view) proxy.Table {
 		t.Term = proxy.Term{Cluster: l.Term.Cluster, Rev: l.Term.Rev}
 		if v.own && l.Name == v.snap.Self.Name {
 			t.ValidUntil = min(t.ValidUntil, v.snap.Lease.Deadline)
+			if v.snap.FailsafeActive() {
+				t.ValidUntil = v.snap.LeadUntil()
+			}
+		} else if v.own && l.Name == v.snap.Promise.To && l.Term == v.snap.Promise.Term && v.snap.Promised() {
+			t.ValidUntil = max(t.ValidUntil, v.snap.Promise.Until) // nobody else can have been promoted before
 		}
 	}
 	if m, ok := c.Member(primary); ok {

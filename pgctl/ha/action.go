@@ -22,6 +22,7 @@ const (
 	LaneKill   Lane = "kill" // from the order to fence until everything has gone
 	LanePG     Lane = "postgres"
 	LanePeers  Lane = "peers"
+	LaneSafe   Lane = "failsafe"
 	LaneExit   Lane = "exit"
 )
 
@@ -128,6 +129,13 @@ type AskPeers struct {
 	Wait   []string          // whose answers are worth waiting for
 }
 
+// AskFailsafe asks the members to promise that they take no lead for a ttl: this primary has lost the store.
+type AskFailsafe struct {
+	Term    dcs.Term
+	TTL     time.Duration
+	Members map[string]string // API URLs by name
+}
+
 // Exit ends the agent.
 type Exit struct {
 	Code int
@@ -158,6 +166,7 @@ func (Restart) Lane() Lane      { return LanePG }
 func (SetNames) Lane() Lane     { return LanePG }
 func (SetSlots) Lane() Lane     { return LanePG }
 func (AskPeers) Lane() Lane     { return LanePeers }
+func (AskFailsafe) Lane() Lane  { return LaneSafe }
 func (Exit) Lane() Lane         { return LaneExit }
 
 func (a GrantLease) String() string { return fmt.Sprintf("grant a lease of %s", a.TTL) }
@@ -192,6 +201,9 @@ func (a AskPeers) String() string {
 		return fmt.Sprintf("ask %d members for their positions", len(a.From))
 	}
 	return fmt.Sprintf("ask %d members for their pledges", len(a.From))
+}
+func (a AskFailsafe) String() string {
+	return fmt.Sprintf("ask %d members to let this primary go on without the store", len(a.Members))
 }
 func (a Exit) String() string { return fmt.Sprintf("exit %d: %s", a.Code, a.Why) }
 

@@ -77,7 +77,7 @@ func wrongOpening(s *Snapshot, t dcs.Term) string {
 // wrongArming: the deadline lies before the end of the lease that was granted, by the margin, and the term is this process's.
 func wrongArming(s *Snapshot, a ArmFence) string {
 	switch {
-	case a.Deadline.After(s.fenceDeadline()):
+	case a.Deadline.After(s.fenceDeadline(a.Term)):
 		return "the deadline is later than the lease less the margin (I2)"
 	case a.Deadline <= s.Now:
 		return "the deadline has passed"
@@ -85,10 +85,17 @@ func wrongArming(s *Snapshot, a ArmFence) string {
 		return "the term has fired"
 	case a.Term != s.Fence.Term && a.Term != s.Mem.Acquired:
 		return "this process did not take that term"
+	case allowed(s, a.Term):
 	case s.Store.Cluster == nil || !s.holdsKey() || s.Store.Cluster.Leader.Term != a.Term:
 		return "the leader key of that term is not held by this lease"
 	}
 	return ""
+}
+
+// allowed says whether every other member of the failsafe list has promised to take no lead beside the primary of a term.
+func allowed(s *Snapshot, t dcs.Term) bool {
+	f := s.Failsafe
+	return s.Set.FailsafeMode && f.All && f.Term == t && s.Mem.Leader == s.Self.Name && s.Mem.Term == t && s.Now.Before(f.Sent.Add(f.TTL))
 }
 
 // wrongCommit: a change about the lead carries compares (I9), and the key is not given up while PostgreSQL may take writes (I1).
@@ -129,6 +136,15 @@ func wrongAcquiring(s *Snapshot, c Commit) string {
 		if !slices.Contains(c.Txn.If, dcs.Unchanged(key, rev)) && !(rev == 0 && slices.Contains(c.Txn.If, dcs.Absent(key))) && !(c0.Initialize == "" && key == s.Keys.Sync()) {
 			return "it does not depend on " + key + " (I9)"
 		}
+	}
+	if s.Promised() {
+		return s.Promise.To + " was promised that this node takes no lead (I1)"
+	}
+	if c0.Initialize != "" && !slices.Contains(c.Txn.If, dcs.Unchanged(s.Keys.Failsafe(), c0.FailsafeRev)) {
+		return "it does not depend on the failsafe (I9) list"
+	}
+	if _, in := c0.Failsafe[s.Self.Name]; c0.Failsafe != nil && !in {
+		return "it is not in the failsafe list (I1)"
 	}
 	if u := c0.Unfenced; u != nil && u.Node != s.Self.Name {
 		return u.Node + " may take writes without a lease (I2)"

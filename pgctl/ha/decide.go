@@ -16,6 +16,7 @@ func Decide(s Snapshot) Decision {
 	} else {
 		d.observe()
 		d.choose()
+		d.failsafe()
 	}
 	d.upkeep()
 	return Decision{Actions: d.actions, Wake: d.wake, Reason: d.reason, Mem: d.mem, Hold: d.hold}

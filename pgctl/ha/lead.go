@@ -149,7 +149,7 @@ func (d *decider) arm(t dcs.Term) {
 	if f.Fired == t || t != f.Term && t != d.mem.Acquired {
 		return
 	}
-	if want := d.s.fenceDeadline(); f.Term != t || want.After(f.Deadline) {
+	if want := d.s.fenceDeadline(t); f.Term != t || want.After(f.Deadline) {
 		if d.s.Now.Before(want) {
 			d.do(ArmFence{Term: t, Deadline: want})
 		}

@@ -76,6 +76,14 @@ var mutants = []struct {
 		d.Actions = []Action{Promote{Term: s.Store.Cluster.Leader.Term}}
 		return true
 	}},
+	{"a lead taken whatever the failsafe list says meanwhile", "failsafe (I9)", uncompared(AcquireLead, "/failsafe")},
+	{"a lead taken in spite of a promise", "was promised", func(s *Snapshot, d *Decision) bool {
+		if !commits(d, AcquireLead) {
+			return false
+		}
+		s.Promise = Promise{To: "b", Until: s.Now.Add(time.Second)}
+		return s.Promised()
+	}},
 	{"a stop in a pause", "I4", func(s *Snapshot, d *Decision) bool {
 		d.Actions = []Action{Stop{Mode: "fast"}}
 		return s.Set.Pause && !s.Busy[LanePG]

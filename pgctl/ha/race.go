@@ -21,9 +21,14 @@ func (d *decider) noLeader() {
 	case p.writable() && d.cluster.Unfenced != nil && d.cluster.Unfenced.Node == d.s.Self.Name:
 		d.because(CodeLeading, "the pause is over: taking the lease up again that this primary went on without")
 		d.acquire()
+	case d.onFailsafe():
+		d.because(CodeLeading, "the store is back: taking the lead up again that failsafe mode has kept")
+		d.acquire()
 	case d.mayWrite():
 		d.because(CodeDemoting, "demoting self because the leader key is gone: this node's term has ended")
 		d.do(FenceNow{Why: d.reason.Text})
+	case d.s.Promised():
+		d.keepPromise()
 	case d.owesWord():
 		d.because(CodeDemoting, "the leader key was deleted: telling the others that this node's term is over")
 		d.giveWord()
@@ -109,6 +114,9 @@ func (d *decider) contest() candidate.Input {
 	}
 	if f := c.Failover; f.ScheduledAt == "" {
 		in.Manual = candidate.Manual{Leader: f.Leader, Candidate: f.Candidate}
+	}
+	if c.Failsafe != nil {
+		in.Failsafe = slices.Sorted(maps.Keys(c.Failsafe))
 	}
 	for _, name := range slices.Sorted(maps.Keys(d.s.Race.Answers)) {
 		in.Others = append(in.Others, d.s.Race.Answers[name])
@@ -248,6 +256,10 @@ func (d *decider) acquire() {
 	if !ok {
 		return
 	}
+	listed, ok := d.failsafeLets()
+	if !ok {
+		return
+	}
 	// Another term may begin and end between this decision and its arrival, and leave no leader key behind. It leaves another status:
 	// every takeover writes that key, so that a race which was won before that term does not count after it.
 	t := dcs.Txn{
@@ -260,7 +272,7 @@ func (d *decider) acquire() {
 			dcs.Delete(k.Released()), // it speaks of the last term only: this one may end without a word
 		},
 	}
-	t.If = append(t.If, alone...)
+	t.If = append(append(t.If, alone...), listed)
 	t.Then = append(t.Then, d.takeoverSync()...)
 	if ops := d.shortHistory(); ops != nil {
 		t.If = append(t.If, dcs.Unchanged(k.History(), c.HistRev))

@@ -74,7 +74,7 @@ func (w *world) settings() {
 	w.s.Set = dynamic.Config{
 		TTL: pick(w.r, 3*time.Second, 30*time.Second), LoopWait: time.Second, RetryTimeout: time.Second, MaximumLagOnFailover: pick[int64](w.r, 50, 1<<20),
 		MaximumLagOnSyncnode: -1, PrimaryStartTimeout: pick(w.r, 0, 2*time.Second, 300*time.Second), SynchronousMode: pick(w.r, dynamic.SyncOff, dynamic.SyncOn, dynamic.SyncQuorum),
-		SynchronousNodeCount: 1, SynchronousModeStrict: w.chance(0.2), CheckTimeline: w.chance(0.5), Pause: w.chance(0.15),
+		SynchronousNodeCount: 1, SynchronousModeStrict: w.chance(0.2), CheckTimeline: w.chance(0.5), Pause: w.chance(0.15), FailsafeMode: w.chance(0.3),
 		PostgreSQL: dynamic.PostgreSQL{UsePgRewind: w.chance(0.8), UseSlots: w.chance(0.5)},
 	}
 	w.s.Asked = Asked{Stop: w.chance(0.1)}
@@ -99,6 +99,12 @@ func (w *world) local() {
 		s.Fence.Unfenced = true
 	case w.chance(0.7):
 		s.Fence.Deadline = w.when()
+	}
+	if w.chance(0.3) {
+		s.Failsafe = Failsafe{Term: w.term(), Sent: min(w.when(), s.Now), TTL: s.Set.TTL, All: w.chance(0.7), Why: "c does not answer"}
+	}
+	if w.chance(0.1) {
+		s.Promise = Promise{To: pick(w.r, "a", "b"), Conn: "postgres://b", Until: w.when()}
 	}
 	p := &s.PG
 	*p = PG{
@@ -188,7 +194,12 @@ func (w *world) clusterKeys() {
 	some(0.5, k.Sync(), dcs.Sync{Leader: pick(w.r, "a", "b"), Quorum: w.r.IntN(2), Standbys: pick(w.r, nil, []string{"a"}, []string{"b"}, []string{"b", "c"})}.Encode(), 40)
 	some(0.3, k.Failover(), dcs.Encode(dcs.Failover{Leader: pick(w.r, "", "a", "b"), Candidate: pick(w.r, "", "a", "b", "c"), ScheduledAt: pick(w.r, "", "", "2030-01-02T03:04:06Z", "2029-01-01T00:00:00Z", "soon")}), 95)
 	some(0.3, k.Released(), dcs.Encode(dcs.Released{Term: w.term(), From: pick(w.r, "a", "b"), To: pick(w.r, "", "a", "b"), LSN: uint64(w.lsn())}), 99)
-	some(0.15, k.Unfenced(), dcs.Encode(dcs.Unfenced{Node: pick(w.r, "a", "b"), Term: w.term()}), 60)
+	some(0.2, k.Failsafe(), pick(w.r, `{"a":"http://a","b":"http://b","c":"http://c"}`, `{"b":"http://b"}`, `{`), 70)
+	unfenced := 0.15
+	if w.s.Set.Pause {
+		unfenced = 0.6
+	}
+	some(unfenced, k.Unfenced(), dcs.Encode(dcs.Unfenced{Node: pick(w.r, "a", "b"), Term: w.term()}), 60)
 }
 
 func (w *world) members() {

@@ -101,6 +101,8 @@ var scriptLines = map[string]func(*script, line){
 	"self":     selfLine,
 	"race":     raceLine,
 	"mem":      memLine,
+	"failsafe": failsafeLine,
+	"promise":  promiseLine,
 	"asked":    askedLine,
 	"busy":     func(s *script, l line) { l.each(1, func(k, _ string) bool { s.Busy[Lane(k)] = true; return true }) },
 	"store":    storeLine,
@@ -335,6 +337,8 @@ func setLine(s *script, l line) {
 			c.Pause = true
 		case "sync":
 			c.SynchronousMode = dynamic.SyncMode(v)
+		case "failsafe":
+			c.FailsafeMode = true
 		case "strict":
 			c.SynchronousModeStrict = true
 		case "start_timeout":

@@ -56,6 +56,11 @@ func keyLine(s *script, l line) {
 	case "released":
 		c.Released = &dcs.Released{Term: term(num("term")), From: get("from"), To: get("to"), LSN: uint64(num("lsn"))}
 		c.ReleasedRev = 97
+	case "failsafe":
+		c.Failsafe, c.FailsafeRev = map[string]string{}, 70
+		for _, n := range list(get("list")) {
+			c.Failsafe[n] = "http://" + n
+		}
 	case "unfenced":
 		c.Unfenced = &dcs.Unfenced{Node: get("node"), Term: term(num("term"))}
 	default:
@@ -116,6 +121,31 @@ func parseAnswer(s *script, l line, name, v string) candidate.Member {
 		}
 	}
 	return a
+}
+
+// failsafe [term=N] [sent=DURATION ago] all | why=TEXT: what the members answered to this primary
+func failsafeLine(s *script, l line) {
+	s.Failsafe = Failsafe{Term: s.Fence.Term, Sent: s.Now.Add(-100 * time.Millisecond), TTL: s.Set.TTL}
+	l.each(1, func(k, v string) bool {
+		switch k {
+		case "all":
+			s.Failsafe.All = true
+		case "why":
+			s.Failsafe.Why = v
+		case "term":
+			s.Failsafe.Term = term(l.num(v))
+		case "sent":
+			s.Failsafe.Sent = s.Now.Add(-l.span(v))
+		default:
+			return false
+		}
+		return true
+	})
+}
+
+// promise to=NAME until=DURATION from now
+func promiseLine(s *script, l line) {
+	s.Promise = Promise{To: l.kv["to"], Conn: "postgres://" + l.kv["to"], Until: s.Now.Add(l.span(l.kv["until"]))}
 }
 
 func memLine(s *script, l line) {

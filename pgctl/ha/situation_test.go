@@ -74,7 +74,7 @@ func situation(t *testing.T, d *datadriven.TestData, name string) script {
 	case "primary":
 		s.lead("a")
 		s.PG.InRecovery, s.PG.Following, s.PG.Streaming, s.PG.ReplState = false, Upstream{}, false, ""
-		s.Fence.Term, s.Fence.Deadline = term(scriptTerm), s.fenceDeadline()
+		s.Fence.Term, s.Fence.Deadline = term(scriptTerm), s.fenceDeadline(term(scriptTerm))
 		s.Mem.Acquired, s.Mem.Promoted = term(scriptTerm), term(scriptTerm)
 		for _, n := range []string{"b", "c"} {
 			s.PG.Standbys = append(s.PG.Standbys, syncset.Standby{Name: n, Streaming: true, SyncState: "async", FlushLSN: scriptLSN})

@@ -25,9 +25,12 @@ type Snapshot struct {
 	PG    PG
 	Fence Fence
 	Race  Race
-	Busy  map[Lane]bool
-	Asked Asked
-	Mem   Memory
+	// Failsafe and Promise are the two sides of failsafe mode: what was allowed, and what was promised.
+	Failsafe Failsafe
+	Promise  Promise
+	Busy     map[Lane]bool
+	Asked    Asked
+	Mem      Memory
 }
 
 // Self is what this node is, from its own configuration.
@@ -186,6 +189,23 @@ type Race struct {
 	Answers map[string]candidate.Member
 }
 
+// Failsafe is what the members answered to a primary that has lost the store.
+type Failsafe struct {
+	Term dcs.Term
+	Sent boottime.Instant // before the first of them was asked
+	TTL  time.Duration    // for how long each has promised to take no lead
+	All  bool             // every one has
+	Why  string           // who has not, and why
+}
+
+// Promise is what this node has promised to a primary that has lost the store: to take no lead until then.
+type Promise struct {
+	To    string
+	Term  dcs.Term // of the lead that it keeps
+	Conn  string   // its conn_url
+	Until boottime.Instant
+}
+
 // Asked is what operators and the process's life ask for.
 type Asked struct {
 	Stop    bool // the agent is to end (SIGTERM): hand over, stop PostgreSQL, release
@@ -225,6 +245,8 @@ type Memory struct {
 	SeenMember    bool // our own member key has been seen
 	// SyncInDoubt says that a write of the sync key was sent whose outcome is not known: it may still arrive.
 	SyncInDoubt bool
+	// FailsafeTried is the last failsafe list that this node has sent to the store, until it is in view.
+	FailsafeTried map[string]string
 	// Absent are the members that do not stream from this primary, each with the moment since when.
 	Absent map[string]boottime.Instant
 }
@@ -252,9 +274,9 @@ func (s *Snapshot) leaseValid(d time.Duration) bool {
 	return s.Lease.ID != 0 && s.Now.Add(d+s.timing().Margin).Before(s.Lease.Deadline)
 }
 
-// fenceDeadline is what the fence may be told: the lease's end less the margin.
-func (s *Snapshot) fenceDeadline() boottime.Instant {
-	return s.Lease.Deadline.Add(-s.timing().Margin)
+// fenceDeadline is what the fence may be told for a term: the lease's end less the margin, or what the members have allowed.
+func (s *Snapshot) fenceDeadline(t dcs.Term) boottime.Instant {
+	return max(s.Lease.Deadline.Add(-s.timing().Margin), s.failsafeDeadline(t))
 }
 
 // writable says whether PostgreSQL runs as a primary.

@@ -214,8 +214,10 @@ type Cluster struct {
 	HistRev  int64
 	Failover Failover
 	Sync     Sync
-	Failsafe map[string]string
-	Released *Released
+	Failsafe map[string]string // who must agree when a primary has lost the store, with their API's URL
+	// FailsafeRev is 0 when there is no such key.
+	FailsafeRev int64
+	Released    *Released
 	// ReleasedRev is 0 when there is no such key.
 	ReleasedRev int64
 	Unfenced    *Unfenced
@@ -302,6 +304,7 @@ func (c *Cluster) set(name string, kv KV) error {
 	case "sync":
 		return c.setSync(kv)
 	case "failsafe":
+		c.FailsafeRev = kv.ModRevision
 		return json.Unmarshal(kv.Value, &c.Failsafe)
 	case "quorate/released":
 		c.ReleasedRev = kv.ModRevision

@@ -71,6 +71,8 @@ func scenarios(current func() *cluster) ([]scenario, error) {
 		{name: "postmaster-sync", title: "postmaster killed, synchronous", on: sync, fault: named("postmaster killed"), target: 800 * time.Millisecond},
 		{name: "sync-standby", title: "synchronous standby lost", on: sync, fault: named("replica lost"), target: bound},
 		{name: "disk", title: "disk under the data folder hangs", on: withDisk, fault: rig.DiskHangs(), target: 10 * time.Second},
+		{name: "postmaster-wal-async", title: "postmaster killed with 1 GB of WAL since the checkpoint, asynchronous", on: withDisk, target: 2 * time.Second,
+			fault: withWAL(named("postmaster killed"), current, 1024)},
 		{name: "postmaster-wal", title: "postmaster killed with 1 GB of WAL since the checkpoint, synchronous", on: syncDisk, target: 2 * time.Second,
 			fault: withWAL(named("postmaster killed"), current, 1024)},
 	}

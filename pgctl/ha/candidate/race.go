@@ -77,7 +77,7 @@ func Race(in Input) Verdict {
 type race struct {
 	Input
 	proven bool // the sync key vouches for this member's data
-	asked  bool // an operator asked for a change of the leader: the lag does not count
+	asked  bool // an operator named this member: the lag does not count
 }
 
 func no(wait, format string, args ...any) *Verdict {
@@ -152,13 +152,14 @@ func (r *race) otherPrimary() *Verdict {
 }
 
 // manual: an operator's failover goes to its candidate whatever it lacks. A switchover keeps the rules about data; its
-// candidate comes first, and the leader that was to be replaced last, while there is patience for the others.
+// candidate comes first, and the leader that was to be replaced last, while there is patience for the others. The lag is of no account for
+// whom the operator named alone (Patroni's: for everybody, so that a switchover whose leader dies can lose more than was agreed).
 func (r *race) manual() *Verdict {
 	m := r.Manual
 	if m == (Manual{}) {
 		return r.handedOver()
 	}
-	r.asked = true
+	r.asked = m.Candidate == r.Self.Name
 	switch {
 	case m.Leader == "" && m.Candidate == r.Self.Name:
 		return &Verdict{Go: true, Reason: "an operator asked for a failover to me"}

@@ -97,7 +97,7 @@ var raceCases = []struct {
 	}, false, "c", "c is the candidate that an operator named"},
 	{"row 6: failover to another that is down", func(in *Input) { in.Manual.Candidate, in.Others[1].Running = "c", false }, true, "", "no reachable member is ahead"},
 	{"row 6: failover to another that does not come", func(in *Input) { in.Manual.Candidate, in.Patient = "c", false }, true, "", "no reachable member is ahead"},
-	{"row 6: no lag check among the rest", func(in *Input) { in.Manual.Candidate, in.Optime = "a", 5000 }, true, "", "no reachable member is ahead"},
+	{"row 6: the lag counts for the rest", func(in *Input) { in.Manual.Candidate, in.Optime = "a", 5000 }, false, "", "My wal position exceeds maximum replication lag: it is 4900 bytes behind the last leader's"},
 	{"row 6: switchover to another", func(in *Input) { in.Manual = Manual{"a", "c"} }, false, "c", "c is the candidate that an operator named"},
 	{"row 6: switchover to another that fell behind", func(in *Input) { in.Manual, in.Others[1].FlushLSN = Manual{"a", "c"}, 90 }, true, "", "no reachable member is ahead"},
 	{"row 6: switchover to me, another is ahead", func(in *Input) { in.Manual, in.Others[1].FlushLSN = Manual{"a", "b"}, 101 }, false, "c", "c is ahead: 2:0/65, i am at 2:0/64"},

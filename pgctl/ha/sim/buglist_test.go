@@ -57,6 +57,15 @@ var leadBugs = []bug{
 	{name: "the last leader's position does not count", mode: "off", want: "lag", seed: 11, see: inCluster(func(s *ha.Snapshot, c *dcs.Cluster) {
 		s.Race.Answers, c.Status.Optime = nil, 0
 	})},
+	{name: "who has promised a primary without the store to take no lead takes it", mode: "off", want: "I1", seed: 147, see: func(s *ha.Snapshot) {
+		s.Promise = ha.Promise{}
+	}},
+	{name: "what the members allow is counted from their answers", mode: "off", want: "I1", seed: 261, see: func(s *ha.Snapshot) {
+		s.Failsafe.Sent = s.Failsafe.Sent.Add(time.Second)
+	}},
+	{name: "one member that does not answer does not matter", mode: "off", want: "I1", seed: 30, see: func(s *ha.Snapshot) {
+		s.Failsafe.All = s.Failsafe.Term.Rev != 0
+	}},
 	{name: "the tail of a crashed primary's log is not read to its end", mode: "off", want: "handover", seed: 1, see: func(s *ha.Snapshot) {
 		s.PG.Tail.Durable /= 2
 	}},
@@ -90,7 +99,7 @@ var syncBugs = []bug{
 		}
 		return a
 	}},
-	{name: "names are emptied before the key says so", mode: "on", want: "I3", seed: 5, do: func(s *ha.Snapshot, a ha.Action) ha.Action {
+	{name: "names are emptied before the key says so", mode: "on", want: "I3", seed: 31, do: func(s *ha.Snapshot, a ha.Action) ha.Action {
 		if _, ok := a.(ha.SetNames); ok && len(s.Store.Cluster.Sync.Standbys) > 0 {
 			return ha.SetNames{}
 		}

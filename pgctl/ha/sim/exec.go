@@ -38,6 +38,8 @@ func (h *host) begin(a ha.Action) {
 		h.fenceTold()
 	case ha.AskPeers:
 		h.ask(a)
+	case ha.AskFailsafe:
+		h.askFailsafe(a)
 	case ha.Exit:
 		h.w.violated("%s exits: %s", h.name, a.Why)
 	default:
@@ -158,7 +160,7 @@ func (h *host) ask(a ha.AskPeers) {
 
 func (h *host) pledge(t dcs.Term) candidate.Member {
 	p := &h.pg
-	if !h.awake() || !h.agent || p.frozen {
+	if !h.awake() || !h.agent || p.frozen || h.promised() {
 		return candidate.Member{Name: h.name}
 	}
 	if !p.writable() && !p.pledged.Covers(t) {
@@ -179,6 +181,51 @@ func (h *host) position() candidate.Member {
 		Name: h.name, Reachable: true, SystemID: "sys", Running: p.running && !p.starting, Primary: p.writable(), Timeline: p.tl,
 		FlushLSN: p.end(), ReplayLSN: p.end(), Pledged: p.pledged, Priority: 1, CanPledge: true, Switches: p.switches,
 	}
+}
+
+// askFailsafe asks the members to let this primary go on without the store.
+func (h *host) askFailsafe(a ha.AskFailsafe) {
+	out := ha.Failsafe{Term: a.Term, Sent: h.clock(), TTL: a.TTL, All: true}
+	left, inc := len(a.Members), h.incarnation
+	answer := func(who string, ok bool) {
+		if left--; !ok {
+			out.All, out.Why = false, who
+		}
+		if left == 0 && h.incarnation == inc {
+			h.run(func() {
+				delete(h.lanes, ha.LaneSafe)
+				h.known.Failsafe = out
+			})
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(a.Members)) {
+		o := h.w.host(name)
+		h.w.after(h.w.span(1, 60), func() {
+			if !h.w.linked(h.name, name) || !o.promises(h.name, a) {
+				h.w.after(h.w.span(100, 700), func() { answer(name, false) })
+				return
+			}
+			h.w.after(h.w.span(1, 60), func() { answer(name, h.w.linked(h.name, name)) })
+		})
+	}
+}
+
+func (h *host) promised() bool {
+	s := h.snapshot()
+	return s.Promised()
+}
+
+// promises stores that this host takes no lead for a while, unless it is about to.
+func (h *host) promises(to string, a ha.AskFailsafe) bool {
+	if !h.awake() || !h.agent || h.agentFrozen || h.known.Store.Cluster == nil {
+		return false
+	}
+	if l := h.known.Store.Cluster.Leader; l != nil && l.Name == h.name || h.pg.writable() || h.lanes[ha.LaneCommit] != nil {
+		return false
+	}
+	h.promise = ha.Promise{To: to, Term: a.Term, Conn: "postgres://" + to, Until: h.clock().Add(a.TTL)}
+	h.run(func() {})
+	return true
 }
 
 // operate carries a PostgreSQL operation out. The postmaster may die meanwhile.

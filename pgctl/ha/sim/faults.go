@@ -123,6 +123,9 @@ func (w *World) powerOn(h *host) {
 	}
 	w.log("%s: power on", h.name)
 	h.up = true
+	if h.promise.To != "" { // the clock by which it was made is another one after a boot
+		h.promise.Until = h.clock().Add(w.settings().TTL)
+	}
 	h.startAgent()
 }
 

@@ -24,12 +24,13 @@ type host struct {
 	incarnation int // of the agent
 	backlog     []func()
 
-	pg    pg
-	fence fence
-	known ha.Snapshot
-	lanes map[ha.Lane]*busyLane
-	last  ha.Reason
-	timer int
+	pg      pg
+	fence   fence
+	promise ha.Promise // on disk
+	known   ha.Snapshot
+	lanes   map[ha.Lane]*busyLane
+	last    ha.Reason
+	timer   int
 }
 
 type fence struct {
@@ -128,7 +129,7 @@ func (w *World) settings() dynamic.Config {
 	return dynamic.Config{
 		TTL: 3 * time.Second, LoopWait: time.Second, RetryTimeout: time.Second, MaximumLagOnFailover: 40, MaximumLagOnSyncnode: -1,
 		PrimaryStartTimeout: 300 * time.Second, SynchronousMode: dynamic.SyncMode(w.opt.Sync), SynchronousNodeCount: 1,
-		SynchronousModeStrict: w.opt.Strict, PostgreSQL: dynamic.PostgreSQL{UsePgRewind: true},
+		SynchronousModeStrict: w.opt.Strict, FailsafeMode: w.opt.Safe, PostgreSQL: dynamic.PostgreSQL{UsePgRewind: true},
 	}
 }
 
@@ -193,6 +194,7 @@ func (h *host) snapshot() ha.Snapshot {
 	s := h.known
 	s.Now, s.Wall = h.clock(), h.w.wall.Add(h.w.now)
 	s.Fence = ha.Fence{Connected: true, Term: h.fence.term, Deadline: h.fence.deadline, Fired: h.fence.fired, Unfenced: h.fence.unfenced}
+	s.Promise = h.promise
 	s.Busy = map[ha.Lane]bool{}
 	for n, l := range h.lanes {
 		if l.done && s.Store.Cluster != nil && s.Store.Cluster.Revision >= l.until {

@@ -17,6 +17,7 @@ type Options struct {
 	Hosts  int
 	Sync   string        // synchronous_mode: off, on or quorum
 	Strict bool          // synchronous_mode_strict
+	Safe   bool          // failsafe_mode
 	Faulty time.Duration // how long faults go on
 	Quiet  time.Duration // how long the cluster then has to come to rest
 	// Decide replaces ha.Decide: with a bug seeded in it the run must find a violation.
