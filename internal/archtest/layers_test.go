@@ -31,6 +31,7 @@ var layers = []layer{
 	{"internal/solostore", append([]string{"raftstore/dcs", "internal/dcsclient"}, tools...)},
 	{"internal/watchdog", tools},
 	{"internal/latest", nil},
+	{"internal/logging", []string{"internal/config/logline"}},
 	{"internal/boottime", nil},
 	{"internal/pemkey", nil},
 

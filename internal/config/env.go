@@ -12,21 +12,16 @@ import (
 // textVariable holds a whole configuration; while it is used no other variable is.
 const textVariable = "PATRONI_CONFIGURATION"
 
-// ours says whether a variable of the environment is meant for this program.
-func ours(name string) bool {
+// IsVariable says whether a variable of the environment is meant for this program.
+func IsVariable(name string) bool {
 	return strings.HasPrefix(name, "PATRONI_") || strings.HasPrefix(name, "QUORATE_")
-}
-
-// ChildEnviron is an environment without this program's variables, for the processes that it starts: there are passwords among them.
-func ChildEnviron(environ []string) []string {
-	return slices.DeleteFunc(slices.Clone(environ), ours)
 }
 
 // environment lays the variables over the tree, in the order of their names.
 func (p *parser) environment(t *tree, env map[string]string) {
 	names := environmentNames()
 	for _, name := range slices.Sorted(maps.Keys(env)) {
-		if !ours(name) || name == textVariable {
+		if !IsVariable(name) || name == textVariable {
 			continue
 		}
 		v, ok := names[name]

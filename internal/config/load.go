@@ -49,7 +49,7 @@ func input(o LoadOptions) (Input, error) {
 		return in, nil
 	}
 	for name := range o.Env {
-		if ours(name) && name != "QUORATE_ROLES" {
+		if IsVariable(name) && name != "QUORATE_ROLES" {
 			return in, nil
 		}
 	}

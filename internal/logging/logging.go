@@ -1,132 +1,106 @@
-// Package logging writes log lines in Patroni's plain layout, time, level, message, with the attributes behind it, or as JSON.
+// Package logging writes log lines in Patroni's plain layout, time, level, message, with the attributes behind the message, or as JSON.
 //
 //	2026-11-23 07:08:01,123 INFO: promoted self to leader by acquiring session lock component=agent
+//
+// A [Log] writes from a queue: a disk or a pipe that hangs stops the log, and never who writes into it.
 package logging
 
 import (
-	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"strconv"
-	"strings"
-	"sync"
+	"sync/atomic"
 )
 
-// Options say how lines look.
+// Options say how lines look and where they go.
 type Options struct {
-	Level string // DEBUG, INFO, WARNING, ERROR, CRITICAL, as Python's logging has them
-	JSON  bool
+	Level   string            // DEBUG, INFO, WARNING, ERROR, CRITICAL, as Python's logging has them; empty: INFO
+	Loggers map[string]string // levels of parts, by component or component.part; Patroni's modules are understood
+
+	JSON         bool
+	Format       string            // logline's notation; of JSON lines it names the fields; empty: Patroni's
+	Fields       []string          // of JSON lines, in place of Format; shown under another name as field=shown
+	DateFormat   string            // strftime's notation; empty: ISO 8601 with milliseconds
+	StaticFields map[string]string // of JSON lines
+
+	// MaxQueue is how many lines may wait to be written before more are dropped and counted; 0: 1000.
+	MaxQueue int
+	// File is what the log is written to; empty: the writer that Open was given.
+	File string
+	Rotation
 }
 
-// New makes a logger that writes to w. A line is written whole or not at all.
-func New(w io.Writer, o Options) *slog.Logger {
-	level := ParseLevel(o.Level)
-	if o.JSON {
-		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
+// New makes a logger that writes to w at once. A line is written whole or not at all.
+func New(w io.Writer, o Options) (*slog.Logger, error) {
+	c, err := newConf(o)
+	if err != nil {
+		return nil, err
 	}
-	return slog.New(&plain{w: w, mu: &sync.Mutex{}, level: level})
+	k := &core{out: &direct{w: w}}
+	k.conf.Store(c)
+	return slog.New(&handler{core: k}), nil
 }
 
-// ParseLevel reads Python's name of a level; what it does not know is INFO.
-func ParseLevel(s string) slog.Level {
-	switch strings.ToUpper(s) {
-	case "DEBUG", "NOTSET":
-		return slog.LevelDebug
-	case "WARNING", "WARN":
-		return slog.LevelWarn
-	case "ERROR", "CRITICAL", "FATAL":
-		return slog.LevelError
+// Plain is New with Patroni's layout and nothing else.
+func Plain(w io.Writer) *slog.Logger {
+	l, err := New(w, Options{})
+	if err != nil {
+		panic(fmt.Sprintf("logging: the default format is refused: %v", err))
 	}
-	return slog.LevelInfo
+	return l
 }
 
-// plain is the handler of the plain layout.
-type plain struct {
-	w     io.Writer
-	mu    *sync.Mutex // guards w; shared by all that come from one New
-	level slog.Level
-	attrs string // rendered, each with a blank in front
-	group string
+// Log is the log of a process, whose options can change while it is written.
+type Log struct {
+	core  *core
+	queue *queue
+	std   io.Writer
 }
 
-func (h *plain) Enabled(_ context.Context, l slog.Level) bool { return l >= h.level }
-
-func (h *plain) Handle(_ context.Context, r slog.Record) error {
-	var b strings.Builder
-	b.WriteString(r.Time.Format("2006-01-02 15:04:05,000"))
-	b.WriteByte(' ')
-	b.WriteString(levelName(r.Level))
-	b.WriteString(": ")
-	b.WriteString(oneLine(r.Message))
-	r.Attrs(func(a slog.Attr) bool {
-		appendAttr(&b, h.group, a)
-		return true
-	})
-	b.WriteString(h.attrs)
-	b.WriteByte('\n')
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	_, err := io.WriteString(h.w, b.String())
-	return err
-}
-
-func (h *plain) WithAttrs(attrs []slog.Attr) slog.Handler {
-	var b strings.Builder
-	b.WriteString(h.attrs)
-	for _, a := range attrs {
-		appendAttr(&b, h.group, a)
+// Open begins a log. std, the standard error, takes the lines while there is no file, or while it cannot be written.
+func Open(std io.Writer, o Options) (*Log, error) {
+	l := &Log{core: &core{}, queue: newQueue(std), std: std}
+	l.core.out = l.queue
+	if err := l.Reload(o); err != nil {
+		return nil, err
 	}
-	c := *h
-	c.attrs = b.String()
-	return &c
+	go l.queue.run()
+	return l, nil
 }
 
-func (h *plain) WithGroup(name string) slog.Handler {
-	c := *h
-	c.group += name + "."
-	return &c
-}
+// Logger writes into the log.
+func (l *Log) Logger() *slog.Logger { return slog.New(&handler{core: l.core}) }
 
-func appendAttr(b *strings.Builder, group string, a slog.Attr) {
-	v := a.Value.Resolve()
-	if v.Kind() == slog.KindGroup {
-		for _, x := range v.Group() {
-			appendAttr(b, group+a.Key+".", x)
+// Reload takes other options, or none of them when there is an error. A log file is opened again, so that one that logrotate has moved away
+// is let go.
+func (l *Log) Reload(o Options) error {
+	c, err := newConf(o)
+	if err != nil {
+		return err
+	}
+	var f *file
+	if o.File != "" {
+		if f, err = openFile(o.File, o.Rotation); err != nil {
+			return err
 		}
-		return
 	}
-	if a.Key == "" {
-		return
-	}
-	b.WriteByte(' ')
-	b.WriteString(group + a.Key)
-	b.WriteByte('=')
-	text := v.String()
-	if v.Kind() == slog.KindAny {
-		text = fmt.Sprint(v.Any())
-	}
-	if text == "" || strings.ContainsAny(text, " \"=\n\t") {
-		text = strconv.Quote(text)
-	}
-	b.WriteString(text)
+	l.core.conf.Store(c)
+	l.queue.redirect(f, o.MaxQueue)
+	return nil
 }
 
-func oneLine(s string) string {
-	if strings.ContainsAny(s, "\n\r") {
-		return strconv.Quote(s)
-	}
-	return s
-}
+// Stats are how many lines wait to be written, and how many have been dropped since that was last told in the log.
+func (l *Log) Stats() (waiting, lost int) { return l.queue.stats() }
 
-func levelName(l slog.Level) string {
-	switch {
-	case l < slog.LevelInfo:
-		return "DEBUG"
-	case l < slog.LevelWarn:
-		return "INFO"
-	case l < slog.LevelError:
-		return "WARNING"
-	}
-	return "ERROR"
+// Close writes what waits, for as long as the device takes it.
+func (l *Log) Close() error { return l.queue.close() }
+
+// ErrStuck is returned when lines could not be written in time.
+var ErrStuck = errors.New("the log cannot be written: its device does not answer")
+
+// core is shared by all handlers of one log.
+type core struct {
+	conf atomic.Pointer[conf]
+	out  interface{ line(b []byte) }
 }

@@ -68,6 +68,9 @@ func (n *Node) reload(ctx context.Context) error {
 	if err == nil {
 		err = c.CheckFiles()
 	}
+	if err == nil && n.opt.Relog != nil {
+		err = n.opt.Relog(c)
+	}
 	if err == nil && n.rest != nil {
 		err = n.rest.Reload(ctx, restConfig(c))
 	}
@@ -91,8 +94,7 @@ func (n *Node) reload(ctx context.Context) error {
 
 // kept are settings that the parts of a running node keep as they were made with, besides those that no running host can change.
 var kept = []string{
-	"postgresql.listen", "postgresql.connect_address", "postgresql.proxy_address", "postgresql.bin_dir", "postgresql.database",
-	"postgresql.authentication", "postgresql.pgpass", "proxy", "log", "watchdog", "ctl", "restapi.connect_address",
+	"postgresql.listen", "postgresql.bin_dir", "postgresql.database", "postgresql.authentication", "postgresql.pgpass", "proxy", "watchdog", "ctl",
 }
 
 // atNextStart are the changed settings that wait for a start, in order.

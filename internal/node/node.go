@@ -35,6 +35,10 @@ type Options struct {
 	Product string // "Quorate/1.0"
 	// Reload reads the configuration again (SIGHUP, POST /reload); nil: there is nothing to read.
 	Reload func() (*config.Config, error)
+	// Relog makes the log that of a configuration that was read again; nil: the log stays as it is.
+	Relog func(*config.Config) error
+	// LogBacklog is how many lines of the log wait to be written, and how many were lost; nil: unknown.
+	LogBacklog func() (waiting, lost int)
 }
 
 // Node is one host.
@@ -164,12 +168,12 @@ func (n *Node) agentPaused() bool {
 // startAgent begins to manage PostgreSQL; on a host without it, the router's table is kept from the store alone.
 func (n *Node) startAgent(ctx context.Context) error {
 	if !n.cfg.Roles.Postgres {
-		n.startOnlooker()
-		return nil
+		return n.startOnlooker()
 	}
 	var err error
 	if n.agent, err = newAgent(ctx, agentOptions{
 		cfg: n.cfg, log: n.log, dcs: n.dcs, metrics: n.reg, exe: n.opt.Exe, peerKey: peerKey(n.cfg), publish: n.route,
+		backlog: n.opt.LogBacklog,
 	}); err != nil {
 		return err
 	}
@@ -182,13 +186,17 @@ func (n *Node) startAgent(ctx context.Context) error {
 }
 
 // startOnlooker watches the cluster on a host without PostgreSQL.
-func (n *Node) startOnlooker() {
+func (n *Node) startOnlooker() (err error) {
+	n.onlooker, err = newOnlooker(n.cfg, n.dcs, n.log.With("component", "onlooker"), n.route)
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var done sync.WaitGroup
 	n.onStop("onlooker", func(context.Context) error { cancel(); done.Wait(); return nil })
-	n.onlooker = newOnlooker(n.cfg, n.dcs, n.log.With("component", "onlooker"), n.route)
 	n.onlooker.ReloadFunc = n.reload
 	done.Go(func() { n.onlooker.watch.run(ctx) })
+	return nil
 }
 
 // peerKey authenticates the members' questions to each other.

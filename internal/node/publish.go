@@ -24,12 +24,17 @@ type publisher struct {
 	last   atomic.Pointer[instance.Sample]
 	poked  boottime.Instant
 
+	backlog func() (waiting, lost int) // of the log; may be nil
+
 	mu      sync.Mutex // guards what follows
 	shown   chan struct{}
 	changed chan struct{}
 	rev     int64
 	readers map[chan rest.Event]bool
 }
+
+// usualLogQueue is how many lines may wait without being worth a word (patroni/log.py, NORMAL_LOG_QUEUE_SIZE).
+const usualLogQueue = 2
 
 func newPublisher(a *agent, route func(*view)) *publisher {
 	p := &publisher{a: a, route: route, changed: make(chan struct{}), shown: make(chan struct{}), readers: map[chan rest.Event]bool{}}
@@ -144,6 +149,11 @@ func (p *publisher) nodeStatus(v *view, d ha.Decision) *rest.NodeStatus {
 		Name: s.Self.Name, Scope: v.scope, Version: PatroniVersion, Tags: s.Self.Tags,
 		Postgres: p.postgres(s), Loop: rest.Loop{Last: s.Now, Next: d.Wake}, Reason: d.Reason.Text,
 		WatchdogFailed: s.Self.WatchdogRequired && !s.Fence.Connected, ScheduledRestart: p.a.requests.pending(),
+	}
+	if p.backlog != nil {
+		if waiting, lost := p.backlog(); waiting > usualLogQueue || lost > 0 {
+			st.LogQueue, st.LogLost = waiting, lost
+		}
 	}
 	st.View = clusterView(v.cluster, s.Store.SeenAt, s.Now, s.Wall, s.Set)
 	if c := v.cluster; c != nil {
