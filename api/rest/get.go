@@ -73,8 +73,8 @@ func (s *Server) getConfig(w http.ResponseWriter, r *http.Request) {
 	c, stale := s.recent(r.Context())
 	switch {
 	case !s.told(w, c, stale):
-	case c.ConfigRev == 0:
-		s.page(w, http.StatusBadGateway, "The cluster has no configuration yet.")
+	case c.Config == nil:
+		s.page(w, http.StatusBadGateway, "The cluster has no configuration, or one that cannot be read; PUT one.")
 	default:
 		s.json(w, http.StatusOK, c.Config)
 	}

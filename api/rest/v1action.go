@@ -7,8 +7,8 @@ func (s *Server) v1Config(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case c == nil:
 		s.problem(w, http.StatusServiceUnavailable, noView+stale.Error())
-	case c.ConfigRev == 0:
-		s.problem(w, http.StatusNotFound, "the cluster has no configuration yet; PUT one")
+	case c.Config == nil:
+		s.problem(w, http.StatusNotFound, "the cluster has no configuration, or one that cannot be read; PUT one")
 	default:
 		s.markStale(w, stale)
 		s.json(w, http.StatusOK, c.Config)

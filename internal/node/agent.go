@@ -61,6 +61,8 @@ type agent struct {
 	confs    chan dynamic.Config
 	set      atomic.Pointer[dynamic.Config] // the settings in force, for operations
 	late     atomic.Bool                    // the store could not say at the start whether the name is taken
+	copied   *configCache
+	unread   *unreadKeys
 }
 
 // exitOrder is the loop's word that the agent is to end.
@@ -98,7 +100,8 @@ type agentOptions struct {
 	metrics registerer
 	exe     string
 	peerKey []byte
-	publish func(*view) // the routing table's source
+	publish func(*view)                // the routing table's source
+	backlog func() (waiting, lost int) // of the log
 }
 
 // newAgent prepares the agent: the fence is connected or started, PostgreSQL is left as it is.
@@ -108,8 +111,17 @@ func newAgent(ctx context.Context, o agentOptions) (*agent, error) {
 		cfg: c, log: o.log.With("component", "agent"), dcs: o.dcs, keys: dcs.NewKeys(c.Namespace, c.Scope), exe: o.exe,
 		exits: make(chan exitOrder, 1), state: c.PostgreSQL.DataDir + ".quorate", confs: make(chan dynamic.Config, 1), seen: newSeen(),
 	}
-	a.peers = newPeerClient(c, o.peerKey)
-	a.watch = newWatcher(o.dcs, a.keys, a.log, func(e viewEvent) { a.unlessNamesake(e.cluster); a.loop.post(e) })
+	a.copied = newConfigCache(c.PostgreSQL.DataDir, a.log)
+	a.unread = &unreadKeys{log: a.log}
+	var err error
+	if a.peers, err = newPeerClient(c, o.peerKey); err != nil {
+		return nil, err
+	}
+	a.watch = newWatcher(o.dcs, a.keys, a.log, func(e viewEvent) {
+		a.unlessNamesake(e.cluster)
+		a.unread.tell(e.cluster)
+		a.loop.post(e)
+	})
 	known, err := namesakeMember(ctx, c, a.watch, a.peers)
 	if err != nil {
 		return nil, err
@@ -137,6 +149,7 @@ func newAgent(ctx context.Context, o agentOptions) (*agent, error) {
 	a.promise.path = filepath.Join(a.state, "promise.json")
 	a.mon = a.inst.NewMonitor(instance.MonitorOptions{Interval: time.Second, OnSample: a.looked})
 	a.pub = newPublisher(a, o.publish)
+	a.pub.backlog = o.backlog
 	a.loop = &loop{
 		known: a.newKnown(), events: make(chan event, 1024), run: a.begin, show: a.pub.show, log: a.log,
 		history: &decisions{sink: a.pub.decision},
@@ -184,19 +197,21 @@ func (a *agent) newKnown() *known {
 	c := a.cfg
 	k := &known{keys: a.keys, lanes: map[ha.Lane]*lane{}}
 	k.self = ha.Self{
-		Name: c.Name, ConnURL: a.connURL(), APIURL: apiURL(c), Version: PatroniVersion, Tags: c.Tags.All,
-		NoFailover: c.Tags.NoFailover, FailoverPriority: c.Tags.FailoverPriority, CloneFrom: c.Tags.CloneFrom, ReplicateFrom: c.Tags.ReplicateFrom,
-		CanBootstrap: true, BootstrapConfig: bootstrapConfig(c), WatchdogRequired: c.Watchdog.Mode == "required",
+		Name: c.Name, Version: PatroniVersion, CanBootstrap: true, BootstrapConfig: a.copied.load(), WatchdogRequired: c.Watchdog.Mode == "required",
 	}
+	if k.self.BootstrapConfig == nil {
+		k.self.BootstrapConfig = bootstrapConfig(c)
+	}
+	showLocal(&k.self, c)
+	k.copied = a.copied.keep
 	k.local = c
 	told := map[dynamic.Correction]bool{}
 	k.settings = func(shared []byte) dynamic.Config {
-		var raw map[string]any
-		if shared != nil {
-			_ = json.Unmarshal(shared, &raw) // the parser of the cluster's keys has made sure that it is JSON
-		} else {
-			raw = c.Bootstrap.DCS
+		if shared == nil {
+			shared = k.self.BootstrapConfig
 		}
+		var raw map[string]any
+		_ = json.Unmarshal(shared, &raw) // the parser of the cluster's keys has made sure that it is JSON
 		eff, wrong := k.local.Effective(raw, c.Profile())
 		for _, w := range wrong {
 			if told[w] {
@@ -235,13 +250,23 @@ func bootstrapConfig(c *config.Config) json.RawMessage {
 	return b
 }
 
-func (a *agent) connURL() string {
-	eff, _ := a.cfg.Effective(nil, a.cfg.Profile())
+// showLocal puts into the member key what this member's own file says.
+func showLocal(s *ha.Self, c *config.Config) {
+	s.APIURL, s.ConnURL, s.ProxyURL = apiURL(c), pgURL(c, c.PostgreSQL.ConnectAddress), ""
+	if c.PostgreSQL.ProxyAddress != "" {
+		s.ProxyURL = pgURL(c, c.PostgreSQL.ProxyAddress)
+	}
+	s.Tags, s.NoFailover, s.FailoverPriority = c.Tags.All, c.Tags.NoFailover, c.Tags.FailoverPriority
+	s.CloneFrom, s.ReplicateFrom = c.Tags.CloneFrom, c.Tags.ReplicateFrom
+}
+
+func pgURL(c *config.Config, address string) string {
+	eff, _ := c.Effective(nil, c.Profile())
 	db := eff.PostgreSQL.Database
 	if db == "" {
 		db = "postgres"
 	}
-	return "postgres://" + a.cfg.PostgreSQL.ConnectAddress + "/" + db
+	return "postgres://" + address + "/" + db
 }
 
 func apiURL(c *config.Config) string {
@@ -275,6 +300,7 @@ func (a *agent) start(ctx context.Context) error {
 	}
 	a.tasks.Go(a.followFence)
 	a.tasks.Go(a.applyConfigs)
+	a.tasks.Go(func() { a.copied.run(a.ctx, &a.opLock) })
 	a.tasks.Go(a.probe)
 	go a.probeDisk() // not waited for: it may hang with the disk
 	a.tasks.Go(func() { a.watch.run(a.ctx) })

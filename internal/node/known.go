@@ -29,6 +29,7 @@ type known struct {
 	lanes     map[ha.Lane]*lane
 	settings  func(shared []byte) dynamic.Config
 	local     *config.Config // the newest that was read
+	copied    func([]byte)   // takes each shared configuration
 	configRev int64
 	opText    string // what the PostgreSQL operation in flight is, for people
 	opSince   time.Time
@@ -105,6 +106,10 @@ func (e viewEvent) fold(k *known) {
 	k.store.SeenAt = max(k.store.SeenAt, e.seenAt)
 	if e.cluster.ConfigRev != k.configRev || k.configRev == 0 {
 		k.configRev = e.cluster.ConfigRev
+		if shared := e.cluster.Config; shared != nil { // what becomes the key again, should it be lost
+			k.self.BootstrapConfig = shared
+			k.copied(shared)
+		}
 		k.set = k.settings(e.cluster.Config)
 	}
 }

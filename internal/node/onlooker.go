@@ -31,16 +31,19 @@ type onlooker struct {
 
 var _ rest.Backend = (*onlooker)(nil)
 
-func newOnlooker(c *config.Config, client dcsclient.Client, log *slog.Logger, route func(*view)) *onlooker {
+func newOnlooker(c *config.Config, client dcsclient.Client, log *slog.Logger, route func(*view)) (*onlooker, error) {
 	o := &onlooker{cfg: c, dcs: client, route: route, changed: make(chan struct{})}
-	peers := newPeerClient(c, peerKey(c))
+	peers, err := newPeerClient(c, peerKey(c))
+	if err != nil {
+		return nil, err
+	}
 	o.ProbeFunc = peers.probeAll
 	o.watch = newWatcher(client, dcs.NewKeys(c.Namespace, c.Scope), log, o.see)
 	o.WakeFunc = o.watch.again
 	o.status.Store(&rest.NodeStatus{
 		Name: c.Name, Scope: c.Scope, Version: PatroniVersion, Postgres: rest.Postgres{State: rest.StateStopped, Role: rest.RoleUninitialized},
 	})
-	return o
+	return o, nil
 }
 
 // see is told by the watcher, one call after the other.

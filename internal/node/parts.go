@@ -23,9 +23,7 @@ func askStop(k *ha.Asked) { k.Stop = true }
 type reloadEvent struct{ cfg *config.Config }
 
 func (e reloadEvent) fold(k *known) {
-	k.self.Tags = e.cfg.Tags.All
-	k.self.NoFailover, k.self.FailoverPriority = e.cfg.Tags.NoFailover, e.cfg.Tags.FailoverPriority
-	k.self.CloneFrom, k.self.ReplicateFrom = e.cfg.Tags.CloneFrom, e.cfg.Tags.ReplicateFrom
+	showLocal(&k.self, e.cfg)
 	k.local = e.cfg
 	if c := k.store.Cluster; c != nil {
 		k.set = k.settings(c.Config)

@@ -3,7 +3,6 @@ package node
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"quorate/api/client"
 	"quorate/api/rest"
 	"quorate/internal/boottime"
 	"quorate/internal/config"
@@ -35,26 +35,26 @@ type peerClient struct {
 // peerTimeout bounds one question. A member that is there answers in milliseconds; one that is not must not delay a failover.
 const peerTimeout = 700 * time.Millisecond
 
-func newPeerClient(c *config.Config, key []byte) *peerClient {
+func newPeerClient(c *config.Config, key []byte) (*peerClient, error) {
 	auth := c.CTL.Authentication
 	if auth.Username == "" {
 		auth = c.REST.Authentication
 	}
-	t := &http.Transport{MaxIdleConnsPerHost: 2, IdleConnTimeout: time.Minute, TLSClientConfig: peerTLS(c)}
-	return &peerClient{name: c.Name, http: &http.Client{Transport: t}, key: key, auth: auth}
+	trust, err := peerTLS(c).Config()
+	if err != nil {
+		return nil, fmt.Errorf("ctl: how the other members are asked: %w", err)
+	}
+	t := &http.Transport{MaxIdleConnsPerHost: 2, IdleConnTimeout: time.Minute, TLSClientConfig: trust}
+	return &peerClient{name: c.Name, http: &http.Client{Transport: t}, key: key, auth: auth}, nil
 }
 
 // peerTLS is how the members' certificates are checked, as Patroni does it: by ctl.cacert or restapi.cafile, with the client
 // certificate of ctl.
-func peerTLS(c *config.Config) *tls.Config {
-	out := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: c.CTL.Insecure} //nolint:gosec // the operator's choice
-	out.RootCAs = certPool(firstSet(c.CTL.CACert, c.REST.TLS.CAFile))
-	if c.CTL.CertFile != "" {
-		if cert, err := tls.LoadX509KeyPair(c.CTL.CertFile, firstSet(c.CTL.KeyFile, c.CTL.CertFile)); err == nil {
-			out.Certificates = []tls.Certificate{cert}
-		}
+func peerTLS(c *config.Config) client.TLSFiles {
+	return client.TLSFiles{
+		CACert: firstSet(c.CTL.CACert, c.REST.TLS.CAFile), CertFile: c.CTL.CertFile, KeyFile: c.CTL.KeyFile, KeyPassword: c.CTL.KeyFilePassword,
+		Insecure: c.CTL.Insecure,
 	}
-	return out
 }
 
 // base is the API's root, from what a member calls its api_url.

@@ -126,11 +126,14 @@ func TestOnlooker(t *testing.T) {
 	put(t, c, k.Leader(), "n9")
 	var mu sync.Mutex
 	var tables []*view
-	o := newOnlooker(conf, c, slog.New(slog.DiscardHandler), func(v *view) {
+	o, err := newOnlooker(conf, c, slog.New(slog.DiscardHandler), func(v *view) {
 		mu.Lock()
 		defer mu.Unlock()
 		tables = append(tables, v)
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	if st := o.Status(); st == nil || st.Name != "n1" || o.Cluster() != nil || !st.View.LastSeen.IsZero() {
 		t.Errorf("before the first read: %+v", st)
 	}

@@ -3,7 +3,6 @@ package ha
 import (
 	"maps"
 	"slices"
-	"time"
 
 	"quorate/pgctl/postgres"
 	"quorate/raftstore/dcs"
@@ -23,13 +22,13 @@ func (d *decider) clusterKeys() bool {
 	}
 	if c.Initialize == "" && d.s.PG.SystemID != "" {
 		ops := []dcs.Op{dcs.Put(k.Initialize(), d.s.PG.SystemID, 0)}
-		if c.Config == nil && d.s.Self.BootstrapConfig != nil {
+		if c.Config == nil && c.ConfigRev == 0 && d.s.Self.BootstrapConfig != nil {
 			ops = append(ops, dcs.Put(k.Config(), string(d.s.Self.BootstrapConfig), 0))
 		}
 		d.because(CodeBootstrap, "initialized a new cluster")
 		return d.commit("initialize the cluster", dcs.Txn{If: d.mine(dcs.Unchanged(k.Initialize(), c.InitializeRev)), Then: ops})
 	}
-	if c.Config == nil && d.s.Self.BootstrapConfig != nil {
+	if c.Config == nil && c.ConfigRev == 0 && d.s.Self.BootstrapConfig != nil {
 		return d.commit("write the configuration", dcs.Txn{
 			If: d.mine(dcs.Absent(k.Config())), Then: []dcs.Op{dcs.Put(k.Config(), string(d.s.Self.BootstrapConfig), 0)},
 		})
@@ -58,6 +57,9 @@ func (d *decider) history() ([]dcs.HistoryLine, bool) {
 	return h, c.HistRev == 0 || !same
 }
 
+// isoTime is a point in time as Python's isoformat writes it, which is all that Python before 3.11 reads back.
+const isoTime = "2006-01-02T15:04:05.000000-07:00"
+
 func (d *decider) ownHistory() []dcs.HistoryLine {
 	out := []dcs.HistoryLine{}
 	for i, sw := range d.s.PG.Switches {
@@ -65,7 +67,7 @@ func (d *decider) ownHistory() []dcs.HistoryLine {
 		if k := slices.IndexFunc(d.cluster.History, func(h dcs.HistoryLine) bool { return h.Timeline == line.Timeline && h.LSN == line.LSN }); k >= 0 {
 			line = d.cluster.History[k] // with the time and the name that were noted then
 		} else if i == len(d.s.PG.Switches)-1 {
-			line.Timestamp, line.NewLeader = d.s.Wall.Format(time.RFC3339Nano), d.s.Self.Name
+			line.Timestamp, line.NewLeader = d.s.Wall.Format(isoTime), d.s.Self.Name
 		}
 		out = append(out, line)
 	}

@@ -38,6 +38,7 @@ type Self struct {
 	Name             string
 	ConnURL          string
 	APIURL           string
+	ProxyURL         string // of a connection pool beside PostgreSQL; empty: none
 	Version          string
 	Tags             map[string]any // effective, as members/<name> shows them
 	NoFailover       bool

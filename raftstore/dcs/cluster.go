@@ -2,6 +2,7 @@ package dcs
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sort"
 	"strconv"
@@ -284,10 +285,15 @@ func (c *Cluster) set(name string, kv KV) error {
 	case "initialize":
 		c.Initialize, c.InitializeRev, c.InitializeLease = text, kv.ModRevision, kv.Lease
 	case "config":
-		if !json.Valid(kv.Value) {
-			return fmt.Errorf("not JSON")
+		c.ConfigRev = kv.ModRevision
+		var settings map[string]json.RawMessage
+		if err := json.Unmarshal(kv.Value, &settings); err != nil {
+			return err
 		}
-		c.Config, c.ConfigRev = kv.Value, kv.ModRevision
+		if settings == nil {
+			return errors.New("expected a JSON object")
+		}
+		c.Config = kv.Value
 	case "status":
 		c.Status.Mod = kv.ModRevision
 		return json.Unmarshal(kv.Value, &c.Status)
