@@ -260,6 +260,8 @@ func showLocal(s *ha.Self, c *config.Config) {
 	s.CloneFrom, s.ReplicateFrom = c.Tags.CloneFrom, c.Tags.ReplicateFrom
 }
 
+func (a *agent) connURL() string { return pgURL(a.cfg, a.cfg.PostgreSQL.ConnectAddress) }
+
 func pgURL(c *config.Config, address string) string {
 	eff, _ := c.Effective(nil, c.Profile())
 	db := eff.PostgreSQL.Database

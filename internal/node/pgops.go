@@ -192,7 +192,7 @@ func (a *agent) postInit() error {
 	if cmd == "" {
 		return nil
 	}
-	c := exec.CommandContext(a.ctx, "/bin/sh", "-c", cmd+` "$1"`, "post_init", pgURL(a.cfg, a.cfg.PostgreSQL.ConnectAddress))
+	c := exec.CommandContext(a.ctx, "/bin/sh", "-c", cmd+` "$1"`, "post_init", a.connURL())
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	c.Env = append(os.Environ(), "PGOPTIONS=-c synchronous_commit=local", "PGPASSWORD="+a.cfg.PostgreSQL.Superuser.Password)
 	out, err := c.CombinedOutput()
