@@ -28,6 +28,8 @@ type NodeStatus struct {
 	LogQueue         int               // log records that wait to be written, when there are more than usual
 	LogLost          int               // log records that were dropped because the queue was full
 
+	FailedHooks []HookFailure // commands of the user's whose last run failed
+
 	Operation *Operation // the long operation in flight; nil: none
 	Reason    string     // why the last decision was made
 }
@@ -116,6 +118,13 @@ type Loop struct {
 type Change struct {
 	Old string `json:"old_value"`
 	New string `json:"new_value"`
+}
+
+// HookFailure is the last run of a callback, pre_promote, before_stop or post_bootstrap that ended with an error, or not in time.
+type HookFailure struct {
+	Hook  string    `json:"hook"`
+	Error string    `json:"error"`
+	At    time.Time `json:"at"`
 }
 
 // Operation is a long operation in flight.

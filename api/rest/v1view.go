@@ -35,6 +35,7 @@ type nodeView struct {
 	Tags           map[string]any    `json:"tags,omitempty"`
 	PendingRestart map[string]Change `json:"pending_restart,omitempty"`
 	Scheduled      *scheduledRestart `json:"scheduled_restart,omitempty"`
+	FailedHooks    []HookFailure     `json:"failed_hooks,omitempty"`
 	Operation      *Operation        `json:"operation,omitempty"`
 	Reason         string            `json:"reason"`
 }
@@ -64,7 +65,7 @@ func (s *Server) nodeView(n *NodeStatus) nodeView {
 		ServerVersion: p.ServerVersion, SystemID: p.SystemID, Timeline: p.Timeline, Location: p.Location, Received: p.Received,
 		Replayed: p.Replayed, Replication: p.Replication, Paused: n.View.Paused, Failsafe: n.Failsafe.Active,
 		WatchdogFailed: n.WatchdogFailed, Tags: n.Tags, PendingRestart: n.PendingRestart, Scheduled: n.ScheduledRestart.shown(),
-		Operation: n.Operation, Reason: n.Reason,
+		Operation: n.Operation, Reason: n.Reason, FailedHooks: n.FailedHooks,
 		Lease: leaseView{Term: n.Lease.Term},
 		View:  viewAge{Leader: n.View.Leader, Fresh: n.View.Fresh(now)},
 	}

@@ -32,23 +32,27 @@ import (
 
 // agent is the postgres role: it owns one PostgreSQL and decides about it.
 type agent struct {
-	cfg    *config.Config
-	log    *slog.Logger
-	dcs    dcsclient.Client
-	keys   dcs.Keys
-	guard  *fence.Guard
-	inst   *instance.Instance
-	mon    *instance.Monitor
-	loop   *loop
-	peers  *peerClient
-	pub    *publisher
-	watch  *watcher
-	exits  chan exitOrder
-	exe    string
-	state  string // the state folder
-	ctx    context.Context
-	cancel context.CancelFunc
-	tasks  sync.WaitGroup
+	cfg   *config.Config
+	log   *slog.Logger
+	dcs   dcsclient.Client
+	keys  dcs.Keys
+	guard *fence.Guard
+	inst  *instance.Instance
+	mon   *instance.Monitor
+	loop  *loop
+	peers *peerClient
+	pub   *publisher
+	hooks *hooks
+	// stopHook says that before_stop has been run for the stop that is under way.
+	stopHook atomic.Bool
+	life     life
+	watch    *watcher
+	exits    chan exitOrder
+	exe      string
+	state    string // the state folder
+	ctx      context.Context
+	cancel   context.CancelFunc
+	tasks    sync.WaitGroup
 
 	requests *requests
 	opKind   atomic.Pointer[string] // the PostgreSQL operation in flight
@@ -148,6 +152,7 @@ func newAgent(ctx context.Context, o agentOptions) (*agent, error) {
 	a.pledged.path = filepath.Join(a.state, "pledge.json")
 	a.promise.path = filepath.Join(a.state, "promise.json")
 	a.mon = a.inst.NewMonitor(instance.MonitorOptions{Interval: time.Second, OnSample: a.looked})
+	a.hooks = newHooks(a.ctx, a.inst.RunHook, c.Scope, a.log)
 	a.pub = newPublisher(a, o.publish)
 	a.pub.backlog = o.backlog
 	a.loop = &loop{
@@ -352,6 +357,7 @@ func (a *agent) stop(quitFence bool) {
 	} else {
 		_ = a.guard.Close()
 	}
+	a.hooks.settle()
 	_ = a.inst.Close()
 }
 
@@ -422,6 +428,7 @@ func (a *agent) applyConfigs() {
 				a.log.Error("the configuration of PostgreSQL was not applied", "error", err)
 			}
 			a.mon.Poke()
+			a.reloaded(set)
 		}
 	}
 }

@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"quorate/internal/boottime"
@@ -36,6 +33,10 @@ func (a *agent) operate(act ha.Action, k *known) {
 	go func() {
 		a.opLock.Lock() // a pledge that a peer asks for may be under way
 		a.stopped.forget(act)
+		switch act.(type) {
+		case ha.StartPrimary, ha.StartStandby, ha.Promote:
+			a.stopHook.Store(false)
+		}
 		change, err := a.operation(act, set.PostgreSQL.PgCtlTimeout, standbys)
 		a.opLock.Unlock()
 		a.copied.replaced()
@@ -72,7 +73,7 @@ func (a *agent) after() func(*ha.PG) {
 
 // opKind groups operations by what their failures mean to the decisions.
 func opKind(act ha.Action) string {
-	switch act.(type) {
+	switch act := act.(type) {
 	case ha.Rewind:
 		return "rewind"
 	case ha.Promote:
@@ -81,7 +82,12 @@ func opKind(act ha.Action) string {
 		return "initdb"
 	case ha.Clone:
 		return "clone"
-	case ha.StartPrimary, ha.StartStandby, ha.Restart:
+	case ha.StartPrimary:
+		if act.Bootstrap {
+			return "bootstrap"
+		}
+		return "start"
+	case ha.StartStandby, ha.Restart:
 		return "start"
 	}
 	return "other"
@@ -91,7 +97,11 @@ func opKind(act ha.Action) string {
 func (a *agent) operation(act ha.Action, ctlTimeout time.Duration, slots []string) (func(*ha.PG), error) {
 	switch act := act.(type) {
 	case ha.Initdb:
-		return nil, a.initdb()
+		return nil, a.found()
+	case ha.Discard:
+		return nil, a.inst.DiscardFailed(a.ctx)
+	case ha.PrePromote:
+		return a.prePromote(act), nil
 	case ha.StartPrimary:
 		return a.startPrimary(act)
 	case ha.StartStandby:
@@ -103,7 +113,9 @@ func (a *agent) operation(act ha.Action, ctlTimeout time.Duration, slots []strin
 	case ha.Checkpoint:
 		ctx, cancel := context.WithTimeout(a.ctx, stopTimeout)
 		defer cancel()
-		return nil, a.inst.Checkpoint(ctx)
+		err := a.inst.Checkpoint(ctx)
+		a.beforeStop() // while the primary still serves
+		return nil, err
 	case ha.Stop:
 		return nil, a.stopPG(act)
 	case ha.Follow:
@@ -118,8 +130,10 @@ func (a *agent) operation(act ha.Action, ctlTimeout time.Duration, slots []strin
 	case ha.Clone:
 		return a.clone(act)
 	case ha.Restart:
+		a.beforeStop()
 		ctx, cancel := context.WithTimeout(a.ctx, max(ctlTimeout, stopTimeout)+startTimeout)
 		defer cancel()
+		defer a.stopHook.Store(false)
 		return nil, a.inst.Restart(ctx, instance.StopOptions{Mode: instance.StopFast, Checkpoint: true, Timeout: max(ctlTimeout, stopTimeout)})
 	case ha.SetNames:
 		ctx, cancel := context.WithTimeout(a.ctx, shortTimeout)
@@ -170,36 +184,13 @@ func notReady(err error) error {
 }
 
 func (a *agent) startPrimary(act ha.StartPrimary) (func(*ha.PG), error) {
-	timeout := startTimeout
-	if act.Bootstrap {
-		timeout = time.Minute
-	}
-	ctx, cancel := context.WithTimeout(a.ctx, timeout)
-	defer cancel()
 	following := func(p *ha.PG) { p.Following, p.Checked = ha.Upstream{}, ha.Check{} }
-	if err := notReady(a.inst.StartPrimary(ctx, a.inst.SyncNames())); err != nil || !act.Bootstrap {
-		return following, err
+	if act.Bootstrap {
+		return following, a.openNew()
 	}
-	if err := a.inst.PostBootstrap(ctx); err != nil {
-		return following, err
-	}
-	return following, a.postInit()
-}
-
-// postInit runs bootstrap.post_init with a connection string as its argument.
-func (a *agent) postInit() error {
-	cmd := a.cfg.Bootstrap.PostInit
-	if cmd == "" {
-		return nil
-	}
-	c := exec.CommandContext(a.ctx, "/bin/sh", "-c", cmd+` "$1"`, "post_init", a.connURL())
-	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	c.Env = append(os.Environ(), "PGOPTIONS=-c synchronous_commit=local", "PGPASSWORD="+a.cfg.PostgreSQL.Superuser.Password)
-	out, err := c.CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("bootstrap.post_init: %w: %s", err, out)
-	}
-	return nil
+	ctx, cancel := context.WithTimeout(a.ctx, startTimeout)
+	defer cancel()
+	return following, notReady(a.inst.StartPrimary(ctx, a.inst.SyncNames()))
 }
 
 func (a *agent) startStandby(u ha.Upstream) (func(*ha.PG), error) {
@@ -237,12 +228,14 @@ func (a *agent) promote(act ha.Promote) (func(*ha.PG), error) {
 }
 
 func (a *agent) stopPG(act ha.Stop) error {
-	ctx, cancel := context.WithTimeout(a.ctx, stopTimeout+shortTimeout)
-	defer cancel()
 	mode := instance.StopFast
 	if act.Mode == "immediate" {
 		mode = instance.StopImmediate
+	} else {
+		a.beforeStop()
 	}
+	ctx, cancel := context.WithTimeout(a.ctx, stopTimeout+shortTimeout)
+	defer cancel()
 	return a.inst.Stop(ctx, instance.StopOptions{Mode: mode, Timeout: stopTimeout})
 }
 
@@ -376,12 +369,16 @@ func (a *agent) clone(act ha.Clone) (func(*ha.PG), error) {
 	if err != nil {
 		return nil, err
 	}
-	opt := instance.CloneOptions{Host: host, Port: port, Name: a.cfg.Name, SystemID: a.systemID()}
+	opt := instance.CloneOptions{Host: host, Port: port, Name: a.cfg.Name, SystemID: a.systemID(), Methods: replicaMethods(a.postgresql())}
 	forget := func(p *ha.PG) { p.Checked, p.Failed = ha.Check{}, ha.OpFailure{} }
 	if !act.Aside {
 		return forget, a.inst.Clone(a.ctx, opt)
 	}
-	r, err := a.inst.Reclone(a.ctx, instance.RecloneOptions{Clone: opt})
+	first := instance.RecloneOptions{Clone: opt}
+	if opt.Methods[0].KeepData && a.requests.mayDiscard() {
+		first.Keep = instance.KeepNothing // the method makes use of what is there
+	}
+	r, err := a.inst.Reclone(a.ctx, first)
 	if errors.Is(err, instance.ErrKept) && a.requests.mayDiscard() {
 		r, err = a.inst.Reclone(a.ctx, instance.RecloneOptions{Clone: opt, Keep: instance.KeepNothing})
 	}

@@ -192,7 +192,7 @@ func (a Follow) String() string       { return "follow " + orNobody(a.Upstream.N
 func (a Pledge) String() string       { return fmt.Sprintf("pledge: nothing from terms up to %s", a.Term) }
 func (a CheckWAL) String() string     { return "compare the WAL with " + a.Leader.Name }
 func (a Rewind) String() string       { return fmt.Sprintf("rewind to %s at %s", a.Leader.Name, a.Fork) }
-func (a Clone) String() string        { return "clone from " + a.From.Name }
+func (a Clone) String() string        { return "clone from " + orNobody(a.From.Name) }
 func (a Restart) String() string      { return "restart" }
 func (a SetNames) String() string     { return fmt.Sprintf("synchronous_standby_names = %q", a.Names) }
 func (a SetSlots) String() string     { return fmt.Sprintf("slots: %v", a.Want) }

@@ -67,6 +67,8 @@ const sampleTrust = 2 * time.Second
 func (d *decider) lead() {
 	l := d.cluster.Leader
 	switch {
+	case d.bootstrapFailed():
+		d.cancelBootstrap()
 	case d.mem.Handover.Term == l.Term:
 		d.handOver()
 	case d.mem.GivenUp == l.Term:
@@ -185,7 +187,7 @@ func (d *decider) promote() {
 		d.do(FenceNow{Why: "the promotion failed"})
 		return
 	}
-	if !d.armed(t) || d.mem.Promoted == t && d.opBusy() {
+	if !d.armed(t) || d.mem.Promoted == t && d.opBusy() || !d.prePromoted(t) {
 		return
 	}
 	if d.do(Promote{Term: t, Names: d.mem.TakeoverNames}) {

@@ -41,6 +41,9 @@ func (d *decider) noLeader() {
 		d.because(CodeWaiting, "the data folder cannot be used: %s", p.Problem)
 	case (p.Folder == FolderEmpty || p.Folder == FolderBroken) && d.lastOfStandbyCluster():
 		d.cloneRemote(p.Folder == FolderBroken)
+	case p.Folder == FolderEmpty && d.s.Set.PostgreSQL.RestoresAlone():
+		d.because(CodeCloning, "trying to bootstrap without leader")
+		d.tryPG(Clone{})
 	case p.Folder == FolderEmpty, p.Folder == FolderBroken:
 		d.because(CodeWaiting, "waiting for leader to bootstrap")
 	case p.Phase == Stopped:
@@ -134,6 +137,9 @@ func (d *decider) notAllowed() bool {
 	switch u := d.cluster.Unfenced; {
 	case u != nil && u.Node != d.s.Self.Name:
 		d.because(CodeWaiting, "%s is in maintenance without a lease and may take writes: nobody is promoted", u.Node)
+	case d.hookBackoff() > 0:
+		d.within(d.hookBackoff())
+		d.because(CodeRacing, "following a different leader because pre_promote failed here a moment ago: %s", d.s.PG.Hook.Text)
 	case d.s.Self.NoFailover:
 		d.because(CodeRacing, "following a different leader because i am not allowed to promote")
 	default:

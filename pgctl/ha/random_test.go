@@ -62,12 +62,34 @@ func randomWorld(seed uint64) *world {
 		w.members()
 	}
 	w.topology(seed)
+	w.more(seed)
 	for _, l := range []Lane{LaneLease, LaneCommit, LaneMember, LaneStatus, LaneFence, LaneKill, LanePG, LanePeers, LaneExit} {
 		if w.chance(0.1) {
 			w.s.Busy[l] = true
 		}
 	}
 	return w
+}
+
+// more draws from a sequence of its own, so that what is added here leaves all the rest as it was.
+func (w *world) more(seed uint64) {
+	own := *w
+	own.r = rand.New(rand.NewPCG(seed, 11))
+	w.hooks(&own)
+}
+
+func (w *world) hooks(own *world) {
+	s := &w.s
+	s.Set.PostgreSQL.PrePromote = pick(own.r, "", "", "true")
+	if own.chance(0.3) {
+		s.PG.Hook = Hook{Term: own.term(), OK: own.chance(0.5), Text: "no luck", At: min(own.when(), s.Now)}
+	}
+	if w.kvs == nil || !own.chance(0.02) {
+		return
+	}
+	s.PG.Failed = OpFailure{Action: "bootstrap", Text: "no luck", Count: 1, At: min(own.when(), s.Now)}
+	w.put(s.Keys.Leader(), "a", scriptTerm, scriptTerm, leaseOf["a"])
+	w.put(s.Keys.Initialize(), "", 10, 10, leaseOf["a"])
 }
 
 func (w *world) settings() {

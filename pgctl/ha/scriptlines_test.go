@@ -258,6 +258,9 @@ func pgValue(s *script, l line, k, v string) bool {
 		p.Names, p.NamesAsked, p.NamesSince, p.NamesSeen = l.names(v), l.names(v), 900, s.Now.Add(-time.Minute)
 	case "slots":
 		p.Slots = list(v)
+	case "hook": // TERM:ok|failed:HOW LONG AGO
+		f := strings.Split(v, ":")
+		p.Hook = Hook{Term: term(l.num(f[0])), OK: f[1] == "ok", Text: "exit status 1", At: s.Now.Add(-l.span(f[2]))}
 	default:
 		return false
 	}
@@ -352,6 +355,12 @@ func setLine(s *script, l line) {
 			if v == "archive" {
 				c.StandbyCluster = &dynamic.StandbyCluster{RestoreCommand: "fetch %f %p"}
 			}
+		case "method": // NAME[:no leader]
+			name, _, alone := strings.Cut(v, ":")
+			c.PostgreSQL.CreateReplicaMethods = append(c.PostgreSQL.CreateReplicaMethods, name)
+			c.PostgreSQL.ReplicaMethods = map[string]map[string]any{name: {"no_leader": alone}}
+		case "pre_promote":
+			c.PostgreSQL.PrePromote = v
 		case "norewind":
 			c.PostgreSQL.UsePgRewind = false
 		default:

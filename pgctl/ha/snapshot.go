@@ -135,6 +135,7 @@ type PG struct {
 	PendingRestartReason json.RawMessage
 	Checkpointing        bool // the checkpoint after the promotion is not done yet
 	Failed               OpFailure
+	Hook                 Hook // the newest outcome of pre_promote
 }
 
 // Tail is what ReadTail found. It counts only for the stop that it was read after.

@@ -314,7 +314,7 @@ func (i *Instance) cleanAutoConf() error {
 func (i *Instance) args(v postgres.Version, r role, c postgres.ControlData) ([]string, []postgres.Correction) {
 	p := i.wanted(v)
 	var raised []postgres.Correction
-	if r == roleStandby {
+	if r == roleStandby || i.restoring != nil { // a copy's recovery needs what its primary had
 		p, raised = postgres.StandbyMinimums(p, c)
 	}
 	out := []string{"-D", i.opt.DataDir, "--config_file=" + i.confPath(confFile)}

@@ -3,6 +3,7 @@ package dynamic
 import (
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -93,4 +94,18 @@ func (o Option) Arg() string {
 		return "--" + o.Name
 	}
 	return "--" + o.Name + "=" + o.Value
+}
+
+// RestoresAlone says whether a method of create_replica_methods needs no running server to copy from.
+func (p PostgreSQL) RestoresAlone() bool {
+	return slices.ContainsFunc(p.CreateReplicaMethods, func(name string) bool { return Yes(p.ReplicaMethods[name]["no_leader"]) })
+}
+
+// Yes reads a switch of a method's section.
+func Yes(v any) bool {
+	switch strings.ToLower(Text(v)) {
+	case "true", "on", "yes", "1":
+		return true
+	}
+	return false
 }

@@ -315,6 +315,8 @@ func (h *host) operation(a ha.Action, life int) error {
 		p.open(a.Term)
 		h.w.log("%s: promoted on timeline %d at %d", h.name, p.tl, len(p.log))
 		h.w.check.promoted(h, a.Term)
+	case ha.PrePromote:
+		h.known.PG.Hook = ha.Hook{Term: a.Term, OK: h.w.chance(0.7), Text: "no luck", At: h.clock()}
 	case ha.Stop:
 		if p.running {
 			if !p.recovery && a.Mode == "fast" {

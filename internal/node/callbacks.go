@@ -1,0 +1,85 @@
+package node
+
+import (
+	"quorate/internal/boottime"
+	"quorate/internal/config/dynamic"
+	"quorate/pgctl/ha"
+)
+
+// life is what the callbacks have told of PostgreSQL. It looks at what is, after each decision: an event that was missed between two looks is
+// one that nobody could have acted on.
+type life struct {
+	up         bool
+	role       string // when it was last up; "": never
+	crashes    int
+	restarting bool
+	before     boottime.Instant // the last sample of a server that has ended
+}
+
+// next says which callback follows from what is seen now; "": none.
+func (l *life) next(s *ha.Snapshot, op string) (event, role string) {
+	if c := s.Store.Cluster; c == nil || c.Initialize == "" {
+		return "", "" // while a cluster is being made, there is nothing to tell yet
+	}
+	switch {
+	case op == restartText:
+		l.restarting = true
+	case s.PG.Phase != ha.Running:
+		l.before = s.PG.SampleAt
+		if s.PG.Phase == ha.Stopped {
+			return l.stopped(s)
+		}
+	case s.PG.SampleAt.After(l.before): // what a former server said does not count
+		return l.running(s, roleOf(s))
+	}
+	return "", ""
+}
+
+var restartText = ha.Restart{}.String()
+
+func (l *life) running(s *ha.Snapshot, role string) (string, string) {
+	was := *l
+	l.up, l.role, l.restarting, l.crashes = true, role, false, s.PG.Crashes
+	switch {
+	case was.restarting && was.role == role:
+		return "on_restart", role
+	case was.role != "" && was.role != role:
+		return "on_role_change", role
+	case !was.up:
+		return "on_start", role
+	}
+	return "", ""
+}
+
+// stopped is an end that was ordered, by the agent or by the fence. After a crash it is started again, or somebody else is promoted.
+func (l *life) stopped(s *ha.Snapshot) (string, string) {
+	was := *l
+	l.up, l.restarting, l.crashes = false, false, s.PG.Crashes
+	if !was.up || s.PG.Crashes > was.crashes {
+		return "", ""
+	}
+	return "on_stop", was.role
+}
+
+// roleOf is the role that callbacks are told.
+func roleOf(s *ha.Snapshot) string {
+	if r := ha.RoleText(s); r != "promoted" {
+		return r
+	}
+	return "primary"
+}
+
+// observe calls what follows from a decision. It is called by the loop.
+func (a *agent) observe(s *ha.Snapshot) {
+	event, role := a.life.next(s, a.loop.known.opText)
+	if event != "" {
+		a.hooks.call(s.Set.PostgreSQL, event, role)
+	}
+}
+
+// reloaded calls on_reload, when PostgreSQL was told to read its configuration again.
+func (a *agent) reloaded(set dynamic.Config) {
+	if v := a.pub.view.Load(); v != nil && v.snap.PG.Phase == ha.Running {
+		a.hooks.call(set.PostgreSQL, "on_reload", roleOf(&v.snap))
+	}
+}

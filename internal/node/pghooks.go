@@ -1,0 +1,131 @@
+package node
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"quorate/internal/boottime"
+	"quorate/internal/config/dynamic"
+	"quorate/pgctl/ha"
+	"quorate/pgctl/instance"
+	"quorate/pgctl/postgres"
+)
+
+// postgresql are the settings in force.
+func (a *agent) postgresql() dynamic.PostgreSQL {
+	if set := a.set.Load(); set != nil {
+		return set.PostgreSQL
+	}
+	return dynamic.PostgreSQL{PgCtlTimeout: stopTimeout}
+}
+
+// prePromote asks the user's command whether this node may open for the term. It gets no arguments, as Patroni's.
+func (a *agent) prePromote(act ha.PrePromote) func(*ha.PG) {
+	p := a.postgresql()
+	err := a.hooks.wait(a.ctx, p.PgCtlTimeout, instance.Hook{Name: "postgresql.pre_promote", Command: p.PrePromote})
+	h := ha.Hook{Term: act.Term, OK: err == nil, At: boottime.Now()}
+	if err != nil {
+		h.Text = err.Error()
+	}
+	return func(p *ha.PG) { p.Hook = h }
+}
+
+// beforeStop lets the user's command do what is to be done before PostgreSQL goes, once for each stop. What it says changes nothing.
+func (a *agent) beforeStop() {
+	p := a.postgresql()
+	if p.BeforeStop == "" || a.stopHook.Swap(true) {
+		return
+	}
+	_ = a.hooks.wait(a.ctx, p.PgCtlTimeout, instance.Hook{Name: "postgresql.before_stop", Command: p.BeforeStop})
+}
+
+// postBootstrapLimit bounds post_bootstrap: what it loads may be much.
+const postBootstrapLimit = 24 * time.Hour
+
+// postInit runs bootstrap.post_bootstrap with a connection string as its argument.
+func (a *agent) postInit(ctx context.Context) error {
+	cmd := a.cfg.Bootstrap.PostInit
+	if cmd == "" {
+		return nil
+	}
+	return a.hooks.wait(ctx, postBootstrapLimit, instance.Hook{
+		Name: "bootstrap.post_bootstrap", Command: cmd, Args: []string{a.inst.LocalConninfo()}, Password: true,
+		Env: []string{"PGOPTIONS=-c synchronous_commit=local -c statement_timeout=0"},
+	})
+}
+
+// found makes the new cluster's folder: by initdb, or by the user's method.
+func (a *agent) found() error {
+	b := a.cfg.Bootstrap
+	if b.Command == "" {
+		return a.initdb()
+	}
+	m := instance.Method{Name: b.Method, Command: b.Command, NoParams: b.NoParams}
+	for _, o := range b.MethodOptions {
+		m.Args = append(m.Args, "--"+o.Name+"="+o.Value)
+	}
+	err := a.inst.BootstrapBy(a.ctx, instance.BootstrapOptions{Method: m, Recovery: postgres.Params(b.RecoveryConf), KeepRecovery: b.KeepExistingRecoveryConf})
+	a.hooks.note("bootstrap."+b.Method, err)
+	return err
+}
+
+// openNew starts the new cluster, however long the recovery of a copy takes, and gives it its roles. The lease is renewed meanwhile.
+func (a *agent) openNew() error {
+	if err := a.inst.StartPrimary(a.ctx, a.inst.SyncNames()); err != nil {
+		return err
+	}
+	if err := a.inst.PostBootstrap(a.ctx); err != nil {
+		return err
+	}
+	return a.postInit(a.ctx)
+}
+
+// replicaMethods are the ways to get a copy. A method gets every key of its section as an argument, but for the command; without no_params
+// that includes keep_data and no_leader (Patroni 4.1, Bootstrap.create_replica).
+func replicaMethods(p dynamic.PostgreSQL) []instance.Method {
+	var out []instance.Method
+	for _, name := range p.CreateReplicaMethods {
+		m := instance.Method{Name: name}
+		for _, key := range dynamic.SortedKeys(p.ReplicaMethods[name]) {
+			v := p.ReplicaMethods[name][key]
+			yes := dynamic.Yes(v)
+			switch key {
+			case "command":
+				m.Command = dynamic.Text(v)
+				continue
+			case "no_params":
+				m.NoParams = yes
+			case "keep_data":
+				m.KeepData = yes
+			case "no_leader":
+				m.NoLeader = yes
+			}
+			m.Args = append(m.Args, "--"+key+"="+argument(v))
+		}
+		if m.NoParams {
+			m.Args = withoutOwn(m.Args)
+		}
+		out = append(out, m)
+	}
+	return out
+}
+
+// argument writes a value as Patroni does, whose booleans are Python's.
+func argument(v any) string {
+	switch v {
+	case true:
+		return "True"
+	case false:
+		return "False"
+	}
+	return dynamic.Text(v)
+}
+
+// withoutOwn leaves the arguments that are meant for the agent out.
+func withoutOwn(args []string) []string {
+	return slices.DeleteFunc(args, func(a string) bool {
+		return strings.HasPrefix(a, "--no_params=") || strings.HasPrefix(a, "--keep_data=") || strings.HasPrefix(a, "--no_leader=")
+	})
+}

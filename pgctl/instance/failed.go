@@ -1,0 +1,53 @@
+package instance
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"quorate/pgctl/postgres"
+)
+
+// failedSuffix is Patroni's (Postgresql.move_data_directory).
+const failedSuffix = ".failed"
+
+// DiscardFailed puts the data folder of a bootstrap that has failed under another name, so that somebody can look at it and nobody takes it for a
+// cluster. An earlier one of that name goes. Where the folder cannot be renamed, a mount point, it is marked as half made: the next
+// bootstrap empties it.
+func (i *Instance) DiscardFailed(ctx context.Context) (err error) {
+	done, err := i.begin("discard")
+	if err != nil {
+		return err
+	}
+	defer done(&err)
+	if pid, err := i.opt.Supervisor.Running(ctx); err != nil || pid != 0 {
+		return orError(err, ErrRunning)
+	}
+	to := i.opt.DataDir + failedSuffix
+	if err := os.RemoveAll(to); err != nil {
+		return err
+	}
+	switch err := os.Rename(i.opt.DataDir, to); {
+	case err == nil:
+		i.log.Warn("the folder of the failed bootstrap is kept under another name", "kept", to)
+		return errors.Join(syncDir(filepath.Dir(to)), i.unmark())
+	case errors.Is(err, unix.EBUSY), errors.Is(err, unix.EXDEV):
+		return i.mark(markInitdb)
+	default:
+		return err
+	}
+}
+
+// LocalConninfo is how a program of the user's reaches this server as the superuser; the password is in the password file.
+func (i *Instance) LocalConninfo() string {
+	c := postgres.Conninfo{}.With("host", i.opt.ConnectHost).With("port", strconv.Itoa(i.opt.Port)).With("user", i.opt.Superuser.User).
+		With("dbname", i.opt.Database)
+	for _, s := range i.opt.Superuser.Extra {
+		c = c.With(s.Name, s.Value)
+	}
+	return c.String()
+}
