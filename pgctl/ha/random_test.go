@@ -80,7 +80,7 @@ func (w *world) more(seed uint64) {
 
 func (w *world) hooks(own *world) {
 	s := &w.s
-	s.Set.PostgreSQL.PrePromote = pick(own.r, "", "", "true")
+	s.Set.PostgreSQL.PrePromote = pick(own.r, "", "true")
 	if own.chance(0.3) {
 		s.PG.Hook = Hook{Term: own.term(), OK: own.chance(0.5), Text: "no luck", At: min(own.when(), s.Now)}
 	}
