@@ -262,7 +262,7 @@ func showLocal(s *ha.Self, c *config.Config) {
 		s.ProxyURL = pgURL(c, c.PostgreSQL.ProxyAddress)
 	}
 	s.Tags, s.NoFailover, s.FailoverPriority = c.Tags.All, c.Tags.NoFailover, c.Tags.FailoverPriority
-	s.CloneFrom, s.ReplicateFrom = c.Tags.CloneFrom, c.Tags.ReplicateFrom
+	s.CloneFrom, s.ReplicateFrom, s.NoStream = c.Tags.CloneFrom, c.Tags.ReplicateFrom, c.Tags.NoStream
 }
 
 func (a *agent) connURL() string { return pgURL(a.cfg, a.cfg.PostgreSQL.ConnectAddress) }

@@ -149,7 +149,7 @@ func (a *agent) operation(act ha.Action, ctlTimeout time.Duration, slots []strin
 		ctx, cancel := context.WithTimeout(a.ctx, shortTimeout)
 		defer cancel()
 		want := slices.DeleteFunc(slices.Clone(act.Want), func(n string) bool { return slices.Contains(slots, n) })
-		return nil, a.inst.SyncSlots(ctx, want, nil)
+		return nil, a.inst.SyncSlots(ctx, want, act.Drop)
 	}
 	return nil, fmt.Errorf("unknown operation %T", act)
 }

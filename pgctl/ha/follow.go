@@ -77,21 +77,27 @@ func (d *decider) reinit() {
 // stream keeps a running standby attached to the leader, and finds out when it cannot be.
 func (d *decider) stream() {
 	l, p := d.cluster.Leader, &d.s.PG
-	up := d.upstream()
+	up, src := d.upstream(), d.source()
 	d.because(CodeFollowing, "no action. I am (%s), a secondary, and following a leader (%s)", d.s.Self.Name, l.Name)
 	switch {
 	case d.s.Asked.Restart != nil:
 		d.do(Restart{ID: d.s.Asked.Restart.ID})
 	case up.Conn == "" || p.Pledged.Covers(l.Term):
 		d.because(CodeWaiting, "waiting for %s to tell where it can be reached", l.Name)
-	case p.Following.Name != up.Name || p.Following.Conn != up.Conn:
-		d.because(CodeFollowing, "following new leader %s", l.Name)
-		d.tryPG(Follow{Upstream: up})
+	case p.Following != src:
+		if src.Name != up.Name {
+			d.because(CodeFollowing, "following %s in place of the leader %s", orNobody(src.Name), l.Name)
+		} else {
+			d.because(CodeFollowing, "following new leader %s", l.Name)
+		}
+		d.tryPG(Follow{Upstream: src})
 	case p.Checked.Done && p.Checked.Term == l.Term && p.Checked.Diverged:
 		d.because(CodeRejoining, "this node's WAL left the leader's history at %s: stopping to rewind", p.Checked.Fork)
 		d.do(Stop{Mode: "fast", Why: "rewind"})
 	case !p.Streaming:
 		d.checkWAL(up)
+	default:
+		d.slots()
 	}
 }
 
@@ -125,7 +131,7 @@ func (d *decider) rejoin() {
 	}
 	if !d.checkWAL(up) {
 		if p.Clean && !p.WasPrimary {
-			d.tryPG(StartStandby{Upstream: up}) // a standby that was stopped in order may start before it knows
+			d.tryPG(StartStandby{Upstream: d.source()}) // a standby that was stopped in order may start before it knows
 			return
 		}
 		d.because(CodeRejoining, "waiting to compare the WAL with %s", up.Name)
@@ -133,7 +139,7 @@ func (d *decider) rejoin() {
 		return
 	}
 	if !p.Checked.Diverged {
-		d.tryPG(StartStandby{Upstream: up})
+		d.tryPG(StartStandby{Upstream: d.source()})
 		return
 	}
 	d.repair(up)

@@ -4,7 +4,6 @@ import (
 	"maps"
 	"slices"
 
-	"quorate/pgctl/postgres"
 	"quorate/raftstore/dcs"
 )
 
@@ -116,36 +115,6 @@ func (d *decider) status() {
 	if d.do(Commit{In: LaneStatus, What: "status", Txn: txn}) {
 		d.mem.StatusAt = d.s.Now
 	}
-}
-
-// slots keeps a physical slot for each other member.
-func (d *decider) slots() {
-	if !d.s.Set.PostgreSQL.UseSlots || d.opBusy() {
-		return
-	}
-	want := d.wantSlots()
-	missing := slices.ContainsFunc(want, func(n string) bool { return !slices.Contains(d.s.PG.Slots, n) })
-	if missing {
-		d.tryPG(SetSlots{Want: want})
-	}
-}
-
-// wantSlots are those of the members and, while their hosts are away, of the roster: a slot that is dropped too early costs a
-// new clone, and max_slot_wal_keep_size bounds what it can cost to keep one.
-func (d *decider) wantSlots() []string {
-	names := map[string]bool{}
-	for n := range d.cluster.Roster {
-		names[n] = true
-	}
-	for _, m := range d.cluster.Members {
-		names[m.Name] = true
-	}
-	delete(names, d.s.Self.Name)
-	var out []string
-	for n := range names {
-		out = append(out, postgres.SlotName(n))
-	}
-	return sorted(out)
 }
 
 func sorted(in []string) []string {

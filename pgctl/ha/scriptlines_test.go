@@ -1,6 +1,7 @@
 package ha
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/cockroachdb/datadriven"
 
 	"quorate/internal/config/dynamic"
+	"quorate/pgctl/ha/syncset"
 	"quorate/pgctl/postgres"
 	"quorate/raftstore/dcs"
 )
@@ -164,6 +166,10 @@ func memberLine(s *script, l line) {
 		case "checkpointing":
 			no := false
 			m.CheckpointAfterProm = &no
+		case "streams": // in that term
+			m.FollowingTerm, m.ReplicationState = l.num(v), "streaming"
+		case "from":
+			m.Tags = map[string]any{"replicatefrom": v}
 		case "tags":
 			m.Tags = map[string]any{}
 			for _, t := range list(v) {
@@ -245,6 +251,9 @@ func pgValue(s *script, l line, k, v string) bool {
 		p.Pledged = term(l.num(v))
 	case "following":
 		p.Following = Upstream{Name: v, Conn: "postgres://" + v, Term: term(scriptTerm)}
+		if v == "nobody" {
+			p.Following = Upstream{Term: term(scriptTerm)}
+		}
 		if sc := s.Set.StandbyCluster; sc != nil && (v == sc.Host || v == "archive") {
 			p.Following = (&decider{s: s.Snapshot, cluster: s.Store.Cluster}).remote()
 		}
@@ -269,6 +278,10 @@ func pgValue(s *script, l line, k, v string) bool {
 
 // standby NAME [gone] [lsn= state=sync]: an attached standby
 func standbyLine(s *script, l line) {
+	if len(l.words) > 2 && l.words[2] == "away" {
+		s.PG.Standbys = slices.DeleteFunc(s.PG.Standbys, func(x syncset.Standby) bool { return x.Name == l.words[1] })
+		return
+	}
 	for i := range s.PG.Standbys {
 		sb := &s.PG.Standbys[i]
 		if sb.Name != l.words[1] {
@@ -375,6 +388,10 @@ func selfLine(s *script, l line) {
 		switch k {
 		case "nofailover":
 			s.Self.NoFailover = true
+		case "from":
+			s.Self.ReplicateFrom = v
+		case "nostream":
+			s.Self.NoStream = true
 		case "nobootstrap":
 			s.Self.CanBootstrap = false
 		case "priority":

@@ -45,6 +45,7 @@ type Self struct {
 	FailoverPriority int
 	CloneFrom        bool
 	ReplicateFrom    string
+	NoStream         bool
 	BootstrapConfig  json.RawMessage // bootstrap.dcs: becomes the config key
 	ScheduledRestart json.RawMessage // a restart that an operator has scheduled, as the member key shows it
 	CanBootstrap     bool            // there is something to bootstrap with
@@ -133,7 +134,7 @@ type PG struct {
 
 	PendingRestart       bool
 	PendingRestartReason json.RawMessage
-	Checkpointing        bool // the checkpoint after the promotion is not done yet
+	Checkpointing        bool // there has been no checkpoint, or restart point, on its timeline yet: pg_rewind cannot use it as a source
 	Failed               OpFailure
 	Hook                 Hook // the newest outcome of pre_promote
 }
@@ -235,7 +236,8 @@ type Memory struct {
 	Promoted dcs.Term // the term for which promotion was ordered
 	// StandbyTerm is the newest term in which this node led a standby cluster, SyncTerm the one that it wrote the sync key for before it opened.
 	StandbyTerm, SyncTerm dcs.Term
-	SlowTerm              dcs.Term // the term in which a standby leader did not start in time
+	PointAt               boottime.Instant // when a standby leader was last asked for a restart point
+	SlowTerm              dcs.Term         // the term in which a standby leader did not start in time
 
 	GivenUp dcs.Term // the term whose release was ordered: nothing opens for it again, whatever became of the order
 	// TakeoverNames go with the sync key that the transaction of Acquired wrote: they are in effect before it opens.

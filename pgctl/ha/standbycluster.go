@@ -130,11 +130,22 @@ func (d *decider) followRemote() {
 	case !p.Streaming && up.answers():
 		d.checkWAL(up)
 		d.status()
+	case p.Checkpointing && p.Streaming && d.s.Now.Sub(d.mem.PointAt) > pointPause:
+		// Its control file still tells the former timeline, by which pg_rewind would go before version 16, and those who rewind from it wait.
+		d.mem.PointAt = d.s.Now
+		d.do(Checkpoint{})
 	default:
+		if p.Checkpointing {
+			d.within(pointPause)
+		}
 		d.slots()
 		d.status()
 	}
 }
+
+// pointPause is the time between two restart points that a standby leader is asked for on a new timeline. The first may come before a
+// checkpoint of that timeline was replayed.
+const pointPause = time.Second
 
 // demotesCluster begins the end of a primary whose cluster is to follow another one: a handover in order, so that everything, the shutdown
 // checkpoint included, is where the remote primary and the own standbys get it.

@@ -57,7 +57,7 @@ func (d *decider) standbys() []syncset.Standby {
 			sb = rows[i]
 			rows = slices.Delete(rows, i, i+1)
 		}
-		sb.Alive, sb.SyncPriority, sb.GivenUp = true, syncPriority(m), d.givenUp(m.Name)
+		sb.Alive, sb.SyncPriority, sb.GivenUp = true, d.syncPriority(m), d.givenUp(m.Name)
 		if lag := d.s.PG.FlushLSN.Sub(sb.FlushLSN); lag > 0 {
 			sb.Lag = uint64(lag)
 		}
@@ -104,9 +104,9 @@ func (d *decider) configuredNames() postgres.SyncNames {
 	return n
 }
 
-// syncPriority is the tag's value; 0 keeps a member from being synchronous.
-func syncPriority(m dcs.Member) int {
-	if tagTrue(m.Tags, "nosync") {
+// syncPriority is the tag's value; 0 keeps a member from being synchronous. Who does not stream from the leader cannot be.
+func (d *decider) syncPriority(m dcs.Member) int {
+	if tagTrue(m.Tags, "nosync") || d.cascades(m) {
 		return 0
 	}
 	if v, ok := m.Tags["sync_priority"].(float64); ok {

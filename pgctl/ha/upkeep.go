@@ -91,6 +91,13 @@ func (d *decider) member() dcs.Member {
 		m.Timeline, m.XLogLocation = uint32(p.Timeline), int64(p.FlushLSN)
 		if p.InRecovery {
 			m.ReplicationState = p.ReplState
+			if p.Streaming {
+				m.FollowingTerm = p.Following.Term.Rev
+			}
+			if p.Checkpointing && m.Role == "standby_leader" {
+				no := false
+				m.CheckpointAfterProm = &no
+			}
 			m.XLogLocation = int64(max(p.FlushLSN, p.ReplayLSN))
 			m.ReceiveLSN, m.ReplayLSN = int64(p.FlushLSN), int64(p.ReplayLSN)
 		} else if p.Checkpointing {

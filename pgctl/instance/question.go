@@ -28,6 +28,7 @@ func statusSQL(v postgres.Version) string {
 SELECT json_build_object(
  'in_recovery', r.in_recovery,
  'timeline', CASE WHEN r.in_recovery THEN 0 ELSE {timeline} END,
+ 'checkpoint_timeline', CASE WHEN r.in_recovery THEN (SELECT timeline_id FROM pg_control_checkpoint()) ELSE 0 END,
  'current', CASE WHEN r.in_recovery THEN NULL ELSE pg_current_wal_flush_lsn() END,
  'received', pg_last_wal_receive_lsn(), 'replayed', pg_last_wal_replay_lsn(),
  'xact_at', extract(epoch FROM pg_last_xact_replay_timestamp())::float8,
@@ -51,6 +52,7 @@ FROM (SELECT pg_is_in_recovery() AS in_recovery) AS r`)
 type answer struct {
 	InRecovery bool              `json:"in_recovery"`
 	Timeline   postgres.Timeline `json:"timeline"`
+	PointTL    postgres.Timeline `json:"checkpoint_timeline"`
 	Current    postgres.LSN      `json:"current"`
 	Received   postgres.LSN      `json:"received"`
 	Replayed   postgres.LSN      `json:"replayed"`
@@ -115,7 +117,7 @@ func (l *link) status(ctx context.Context) (postgres.Status, error) {
 
 func (a *answer) status() postgres.Status {
 	st := postgres.Status{
-		InRecovery: a.InRecovery, Timeline: a.Timeline, Current: a.Current, Received: a.Received, Replayed: a.Replayed,
+		InRecovery: a.InRecovery, Timeline: a.Timeline, CheckpointTimeline: a.PointTL, Current: a.Current, Received: a.Received, Replayed: a.Replayed,
 		ReplayedXactAt: epoch(a.XactAt), ReplayPaused: a.Paused, SyncNames: a.Names, StartedAt: epoch(a.Started), ConfLoadedAt: epoch(a.Loaded),
 	}
 	if !a.InRecovery {

@@ -9,6 +9,8 @@ type Status struct {
 	InRecovery bool // a standby, or still recovering
 	// Timeline is the one being written (primary), or received and replayed (standby).
 	Timeline Timeline
+	// CheckpointTimeline is, on a standby, that of its last restart point.
+	CheckpointTimeline Timeline
 	// Current is the end of the log on a primary, 0 on a standby.
 	Current LSN
 	// Received is how far a standby has log safely on its own disk, streamed or not; Replayed how far it has applied it.

@@ -71,6 +71,8 @@ type Member struct {
 	Pause                bool            `json:"pause,omitempty"`
 	SystemID             string          `json:"system_id,omitempty"` // ours: shown before the cluster is initialized
 	Folder               string          `json:"folder,omitempty"`    // ours: empty or data
+	// FollowingTerm is ours: the create revision of the leader key in whose term this standby takes the log that it streams.
+	FollowingTerm int64 `json:"following_term,omitempty"`
 }
 
 // IsQuorate says whether the member is run by Quorate. Patroni's agents cannot pledge.

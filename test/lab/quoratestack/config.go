@@ -38,6 +38,9 @@ bootstrap:
       - host replication replicator all scram-sha-256
       - host all all all scram-sha-256
   initdb: [{encoding: UTF8}, {locale: C.UTF-8}, data-checksums]
+{{- with index .Tags .Host.Name}}
+tags: {{.}}
+{{- end}}
 postgresql:
   data_dir: {{.Data}}
   parameters:

@@ -25,6 +25,9 @@ type Options struct {
 	DCS         map[string]string // further keys of bootstrap.dcs
 	Expect      int               // store.expect; the number of hosts if zero
 
+	// Tags are the hosts' tags by the name of the host, as a mapping of YAML in one line.
+	Tags map[string]string
+
 	// DiskMB puts each host's database on a file system of its own of that size, so that it can hang; on the machine's if zero.
 	DiskMB int
 	// Parameters are PostgreSQL's, added to the cluster's configuration.

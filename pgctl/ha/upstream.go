@@ -1,0 +1,128 @@
+package ha
+
+import (
+	"slices"
+	"strings"
+
+	"quorate/pgctl/ha/syncset"
+	"quorate/pgctl/postgres"
+	"quorate/raftstore/dcs"
+)
+
+// Whom a standby streams from: the leader, the member that the tag replicatefrom names, or nobody (nostream).
+
+// source is whom this node is to stream from while l leads.
+func (d *decider) source() Upstream {
+	up := d.upstream()
+	if d.s.Self.NoStream {
+		return Upstream{Term: up.Term}
+	}
+	if r, ok := d.cascade(); ok {
+		return Upstream{Name: r.Name, Conn: r.ConnURL, Term: up.Term}
+	}
+	return up
+}
+
+// cascade is the member that this node streams from in place of the leader. That member must itself take its log from the present term: a
+// standby which was out of reach at the change of the primary may still follow the old one, and what this node has pledged not to take would
+// come by way of it. While it streams nothing for a moment whoever follows it stays.
+func (d *decider) cascade() (dcs.Member, bool) {
+	r, ok := d.upstreamMember(d.s.Self.Name, d.s.Self.ReplicateFrom)
+	if !ok || r.ConnURL == "" {
+		return r, false
+	}
+	t := d.cluster.Leader.Term
+	f := d.s.PG.Following
+	stays := r.FollowingTerm == 0 && f.Name == r.Name && f.Conn == r.ConnURL && f.Term == t
+	return r, r.FollowingTerm == t.Rev || stays || !r.IsQuorate() && d.streamsOnLeadersTimeline(r)
+}
+
+// streamsOnLeadersTimeline is what can be known of a member that is run by Patroni.
+func (d *decider) streamsOnLeadersTimeline(r dcs.Member) bool {
+	lead, _ := d.cluster.Member(d.cluster.LeaderName())
+	return r.ReplicationState == "streaming" && r.Timeline != 0 && r.Timeline == lead.Timeline
+}
+
+// upstreamMember is the running standby that a member is told to stream from by its tag; false where the leader serves instead: there is no
+// such member, it leads or does not run, or the tags lead round in a circle.
+func (d *decider) upstreamMember(name, from string) (dcs.Member, bool) {
+	r, ok := d.cluster.Member(from)
+	if from == "" || !ok || from == name || from == d.cluster.LeaderName() || r.State != "running" || r.Role != "replica" {
+		return r, false
+	}
+	seen := []string{name}
+	for next, ok := r, true; ok; {
+		if slices.Contains(seen, next.Name) {
+			return r, next.Name != name
+		}
+		seen = append(seen, next.Name)
+		if next.Name == d.cluster.LeaderName() {
+			break
+		}
+		next, ok = d.cluster.Member(tagText(next.Tags, "replicatefrom"))
+	}
+	return r, true
+}
+
+// cascades says whether a member takes its log from another one than the leader, or from nobody.
+func (d *decider) cascades(m dcs.Member) bool {
+	_, yes := d.upstreamMember(m.Name, tagText(m.Tags, "replicatefrom"))
+	return yes || tagTrue(m.Tags, "nostream")
+}
+
+func tagText(tags map[string]any, name string) string {
+	s, _ := tags[name].(string)
+	return s
+}
+
+// wantSlots are the slots of those who stream from this node. A leader keeps those of its members and, while their hosts are away, of the
+// roster: a slot that is dropped too early costs a new clone, and max_slot_wal_keep_size bounds what it can cost to keep one.
+func (d *decider) wantSlots() []string {
+	names := map[string]bool{}
+	if d.s.holdsKey() {
+		for n := range d.cluster.Roster {
+			names[n] = true
+		}
+	}
+	for _, m := range d.cluster.Members {
+		switch r, cascades := d.upstreamMember(m.Name, tagText(m.Tags, "replicatefrom")); {
+		case tagTrue(m.Tags, "nostream"), cascades && r.Name != d.s.Self.Name, !cascades && !d.s.holdsKey():
+			delete(names, m.Name)
+		default:
+			names[m.Name] = true
+		}
+	}
+	delete(names, d.s.Self.Name)
+	var out []string
+	for n := range names {
+		out = append(out, postgres.SlotName(n))
+	}
+	return sorted(out)
+}
+
+// staleSlots are the slots of members who stream from somebody else now: they would hold log for nobody. Only slots by the name of a member
+// that is there, and that is not attached, are touched.
+func (d *decider) staleSlots(want []string) []string {
+	var out []string
+	for _, m := range d.cluster.Members {
+		slot := postgres.SlotName(m.Name)
+		attached := slices.ContainsFunc(d.s.PG.Standbys, func(s syncset.Standby) bool { return strings.EqualFold(s.Name, m.Name) })
+		if m.Name != d.s.Self.Name && !attached && slices.Contains(d.s.PG.Slots, slot) && !slices.Contains(want, slot) {
+			out = append(out, slot)
+		}
+	}
+	return sorted(out)
+}
+
+// slots makes and drops the slots of members.
+func (d *decider) slots() {
+	if !d.s.Set.PostgreSQL.UseSlots || d.opBusy() {
+		return
+	}
+	want := d.wantSlots()
+	drop := d.staleSlots(want)
+	missing := slices.ContainsFunc(want, func(n string) bool { return !slices.Contains(d.s.PG.Slots, n) })
+	if missing || len(drop) > 0 {
+		d.tryPG(SetSlots{Want: want, Drop: drop})
+	}
+}
