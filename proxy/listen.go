@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// listenPlain is Options.Listen's default.
-func listenPlain(ctx context.Context, network, address string) (net.Listener, error) {
+// Listen is Options.Listen's default. It takes a UNIX socket's path over from a process that has died.
+func Listen(ctx context.Context, network, address string) (net.Listener, error) {
 	var c net.ListenConfig
 	c.KeepAlive = -1 // see tune
 	if network != "unix" {

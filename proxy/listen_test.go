@@ -40,7 +40,7 @@ func TestAcceptOutlivesAShortage(t *testing.T) {
 
 func TestUnixListener(t *testing.T) {
 	path := filepath.Join(t.TempDir(), ".s.PGSQL.5000")
-	listen := func() (net.Listener, error) { return listenPlain(t.Context(), "unix", path) }
+	listen := func() (net.Listener, error) { return Listen(t.Context(), "unix", path) }
 	ln, err := listen()
 	if err != nil {
 		t.Fatal(err)

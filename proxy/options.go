@@ -23,7 +23,7 @@ type Options struct {
 	StartTimeout   time.Duration // for a client's first packet; 15s
 	ConnectTimeout time.Duration // for a connection to a backend; 2s
 	LingerTimeout  time.Duration // for a client to close after its server has, without any byte passing; 1m
-	StaleReads     time.Duration // for which an expired table still serves replicas; 10m
+	StaleReads     time.Duration // for which an expired table still serves replicas; 10m; negative: not at all
 	TCP            TCPOptions
 
 	AccessLog bool // one log line at the end of each session
@@ -82,12 +82,13 @@ func (o Options) withDefaults() Options {
 	orDefault(&o.ConnectTimeout, 2*time.Second)
 	orDefault(&o.LingerTimeout, time.Minute)
 	orDefault(&o.StaleReads, 10*time.Minute)
+	o.StaleReads = max(0, o.StaleReads)
 	orDefault(&o.TCP.KeepAliveIdle, 10*time.Second)
 	orDefault(&o.TCP.KeepAliveInterval, 5*time.Second)
 	orDefault(&o.TCP.KeepAliveCount, 3)
 	orDefault(&o.TCP.UserTimeout, 30*time.Second)
 	if o.Listen == nil {
-		o.Listen = listenPlain
+		o.Listen = Listen
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

@@ -54,8 +54,10 @@ type BackendStatus struct {
 	Role     Role     `json:"role"`
 	Sync     bool     `json:"sync"`
 	Running  bool     `json:"running"`
-	Suspect  bool     `json:"suspect"` // failed a moment ago
-	Lag      int64    `json:"lag"`     // bytes; -1 when unknown
+	Suspect  bool     `json:"suspect"`     // failed a moment ago
+	Lag      int64    `json:"lag"`         // bytes; -1 when unknown
+	LagTime  float64  `json:"lag_seconds"` // -1 when unknown
+	Zone     string   `json:"zone,omitempty"`
 	Sessions int      `json:"sessions"`
 	LaggedBy []string `json:"kept_out_of,omitempty"` // listeners whose lag limit it exceeds
 }
@@ -136,7 +138,7 @@ func (l *listener) status() ListenerStatus {
 func (r *Router) backendStatus(b Backend) BackendStatus {
 	s := BackendStatus{
 		Name: b.Name, Address: b.Addr, Role: b.Role, Sync: b.Sync, Running: b.Running,
-		Suspect: boottime.Now().Before(r.suspects[b.Name]), Lag: b.LagBytes, Sessions: r.load(b.Name),
+		Suspect: boottime.Now().Before(r.suspects[b.Name]), Lag: b.LagBytes, LagTime: max(-1, b.LagTime.Seconds()), Zone: b.Zone, Sessions: r.load(b.Name),
 	}
 	for _, l := range r.listeners {
 		if l.lagging[b.Name] {

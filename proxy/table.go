@@ -61,6 +61,7 @@ type Table struct {
 	Scope    string
 	Term     Term // the primary's term; zero while there is none
 	Backends []Backend
+	Position int64 // the primary's position in its log in bytes, as lags are measured from; 0 when unknown
 
 	// ValidUntil bounds what the table says about the primary: from then on it starts no session there, and those it
 	// started are ended. It must not exceed the primary's own lease as the publisher knows it.

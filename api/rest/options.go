@@ -22,6 +22,7 @@ type Options struct {
 
 	Router  Router       // nil: this host has no router
 	Members StoreMembers // nil: the store is not ours
+	Process Process      // nil: nothing is told of the process
 
 	// Profile gives the bounds for the corrections that are told when the configuration is changed.
 	Profile dynamic.Profile

@@ -39,6 +39,9 @@ func (s *Server) v1Table() []v1Route {
 		{"GET", "/v1/router/sessions", s.private(s.v1Sessions)},
 		{"DELETE", "/v1/router/sessions/{id}", s.write(s.v1KillSession)},
 
+		{"GET", "/v1/process", s.v1Process},
+		{"POST", "/v1/upgrade", s.write(s.v1Upgrade)},
+
 		{"GET", "/v1/store/members", s.v1Members},
 		{"POST", "/v1/store/members", s.write(s.v1AddMember)},
 		{"POST", "/v1/store/members/{id}/promote", s.write(s.v1PromoteMember)},

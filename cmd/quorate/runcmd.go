@@ -33,7 +33,8 @@ func newRunCmd(a *app) *cobra.Command {
 		Long: `Run one host. CONFIG is a file, a folder of *.yml, or missing: then ` + config.DefaultPath + `, and if there
 is none, the environment (PATRONI_ and QUORATE_ variables).
 
-SIGTERM hands over, stops PostgreSQL and ends; SIGHUP reads the configuration again.`,
+SIGTERM hands over, stops PostgreSQL and ends; SIGHUP reads the configuration again; SIGUSR2 starts the program anew, as
+"quorate upgrade" does: PostgreSQL and clients' sessions stay. systemd's socket units may open the router's ports (LISTEN_FDS).`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			path := config.DefaultPath
@@ -48,6 +49,7 @@ SIGTERM hands over, stops PostgreSQL and ends; SIGHUP reads the configuration ag
 }
 
 func (a *app) runNode(ctx context.Context, path string, roles []string) error {
+	sockets, tellReady := a.inherit()
 	load := func() (*config.Config, []config.Warning, error) {
 		return config.Load(config.LoadOptions{
 			Path: path, Env: a.env, RolesFlag: roles, CalledAsPatroni: a.calledAs == "patroni", Host: config.LocalHost(),
@@ -68,8 +70,13 @@ func (a *app) runNode(ctx context.Context, path string, roles []string) error {
 	log := lines.Logger()
 	tell(ctx, log, warnings)
 	debug.SetGCPercent(200) // 3 MB live: a collection every 10 s instead of every 3, for 5 MB more
+	up, err := newUpgrader(path, cfg.Roles.String(), a.env)
+	if err != nil {
+		return err
+	}
 	n, err := node.New(node.Options{
 		Config: cfg, Logger: log, Exe: node.Executable(), Product: "Quorate/" + version(),
+		Sockets: sockets, Upgrader: up,
 		Reload: func() (*config.Config, error) {
 			c, warnings, err := load()
 			tell(ctx, log, warnings)
@@ -81,8 +88,12 @@ func (a *app) runNode(ctx context.Context, path string, roles []string) error {
 	if err != nil {
 		return err
 	}
-	defer reloadOnHangup(n)()
-	return n.Run(ctx, func() { _, _ = daemon.SdNotify(false, daemon.SdNotifyReady) })
+	defer onSignals(ctx, n, up, log)()
+	err = n.Run(ctx, func() {
+		tellReady()
+		_, _ = daemon.SdNotify(false, daemon.SdNotifyReady)
+	})
+	return up.outlive(err)
 }
 
 // forgetEnvironment takes this program's variables out of the environment that its children inherit: there are passwords among them.
@@ -107,24 +118,38 @@ func tell(ctx context.Context, log *slog.Logger, warnings []config.Warning) {
 	}
 }
 
-// reloadOnHangup reads the configuration again at each SIGHUP until it is told to stop.
-func reloadOnHangup(n *node.Node) (stop func()) {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
+// onSignals carries out what signals ask of a running host. Once another process has taken over they are that one's.
+func onSignals(ctx context.Context, n *node.Node, up *upgrader, log *slog.Logger) (stop func()) {
+	silent := context.AfterFunc(ctx, func() { _, _ = daemon.SdNotify(false, daemon.SdNotifyStopping) })
+	unattend := up.attend()
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGHUP, syscall.SIGUSR2)
 	done := make(chan struct{})
 	go func() {
 		for {
 			select {
-			case <-hup:
-				_, _ = daemon.SdNotify(false, reloading())
-				_ = n.Reload() // it has said what is wrong
-				_, _ = daemon.SdNotify(false, daemon.SdNotifyReady)
+			case sig := <-signals:
+				if !up.replaced() {
+					obey(ctx, sig, n, log)
+				}
 			case <-done:
 				return
 			}
 		}
 	}()
-	return func() { signal.Stop(hup); close(done) }
+	return func() { silent(); unattend(); signal.Stop(signals); close(done) }
+}
+
+func obey(ctx context.Context, sig os.Signal, n *node.Node, log *slog.Logger) {
+	if sig == syscall.SIGUSR2 {
+		if err := n.Upgrade(ctx); err != nil {
+			log.Error("no upgrade", "error", err)
+		}
+		return
+	}
+	_, _ = daemon.SdNotify(false, reloading())
+	_ = n.Reload() // it has said what is wrong
+	_, _ = daemon.SdNotify(false, daemon.SdNotifyReady)
 }
 
 // reloading is the message of a reload, with the time that Type=notify-reload wants (sd_notify(3)).

@@ -63,6 +63,12 @@ func (c *Config) files() []namedFile {
 		{"store.tls.cafile", c.Store.PeerTLS.CAFile}, {"store.client_tls.certfile", c.Store.ClientTLS.CertFile},
 		{"store.client_tls.keyfile", c.Store.ClientTLS.KeyFile}, {"store.client_tls.cafile", c.Store.ClientTLS.CAFile},
 	}
+	for i, l := range c.Proxy.Listeners {
+		if l.TLS != nil {
+			at := fmt.Sprintf("proxy.listeners[%d].tls.", i)
+			out = append(out, namedFile{at + "certfile", l.TLS.CertFile}, namedFile{at + "keyfile", l.TLS.KeyFile})
+		}
+	}
 	if e := c.Etcd; e != nil {
 		section := "etcd"
 		if e.API == 3 {

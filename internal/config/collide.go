@@ -51,6 +51,7 @@ func (c *Config) endpoints() []endpoint {
 			out = append(out, endpoint{"postgresql.listen", h, c.PostgreSQL.Port})
 		}
 	}
+	add("proxy.stats_listen", c.Proxy.StatsListen)
 	for i, l := range c.Proxy.Listeners {
 		add(fmt.Sprintf("proxy.listeners[%d].listen", i), l.Listen)
 	}

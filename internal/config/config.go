@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/netip"
 	"time"
 
 	"quorate/internal/config/dynamic"
@@ -65,14 +66,22 @@ type Gossip struct {
 	Insecure  bool     // go without a secret although the network is not this host alone
 }
 
-// Proxy configures the router.
+// Proxy configures the router. Times and counts that are 0 take the router's defaults; times that are [Nobody] were written as 0.
 type Proxy struct {
-	Listeners      []Listener
-	Zone           string
-	StartTimeout   time.Duration // 0: the router's default; so for all below
-	ConnectTimeout time.Duration
-	StaleReads     time.Duration
-	AccessLog      bool
+	Listeners                      []Listener
+	Zone                           string
+	MaxSessions                    int
+	StartTimeout                   time.Duration
+	ConnectTimeout                 time.Duration
+	LingerTimeout                  time.Duration
+	StaleReads                     time.Duration // replicas go on being served for so long by an expired table
+	DrainTimeout                   time.Duration // sessions may go on for so long after SIGTERM
+	UpgradeTimeout                 time.Duration // and after an upgrade; 0: without a limit
+	KeepAliveIdle                  time.Duration
+	KeepAliveInterval, UserTimeout time.Duration
+	KeepAliveCount                 int
+	AccessLog                      bool
+	StatsListen                    string // HAProxy's statistics, besides on the API's port; empty: not
 }
 
 // Listener is one port of the router.
@@ -82,9 +91,19 @@ type Listener struct {
 	MaximumLagTime                     time.Duration // 0: no limit
 	FallbackToPrimary                  bool
 	HoldTimeout                        time.Duration // 0: the router's default; negative: nobody waits
-	HoldClients                        int
-	MaxSessions                        int // 0: no limit; so for the two below
+	HoldClients                        int           // 0: the router's default
+	HoldBytes                          int64         // 0: the router's default
+	MaxSessions                        int           // 0: no limit; so for the two below
 	MaxPerBackend, MaxPerClient        int
+	ProxyFrom                          []netip.Prefix // balancers that begin with a PROXY header
+	SendProxy                          bool           // version 2, to the servers
+	TLS                                *ListenerTLS   // nil: TLS passes through
+}
+
+// ListenerTLS is a certificate for a listener that ends TLS.
+type ListenerTLS struct {
+	CertFile, KeyFile string
+	Require           bool // clients without TLS are turned away
 }
 
 // Etcd names a store that is not ours, as Patroni's sections etcd3 and etcd do.

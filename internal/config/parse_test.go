@@ -158,7 +158,7 @@ func compact(v any) any {
 	for _, item := range items {
 		if m, ok := item.(map[string]any); ok {
 			for k, v := range m {
-				if v == "" || v == 0.0 || v == false {
+				if v == "" || v == 0.0 || v == false || v == nil {
 					delete(m, k)
 				}
 			}

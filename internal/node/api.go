@@ -23,6 +23,7 @@ func (n *Node) startREST(ctx context.Context) error {
 	if n.router != nil {
 		opt.Router = routerView{n.router}
 	}
+	opt.Process = process{n}
 	if n.store != nil {
 		opt.Members = storeMembers{n.store}
 	}

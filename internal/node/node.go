@@ -39,6 +39,10 @@ type Options struct {
 	Relog func(*config.Config) error
 	// LogBacklog is how many lines of the log wait to be written, and how many were lost; nil: unknown.
 	LogBacklog func() (waiting, lost int)
+	// Sockets are what the process inherited; nil: none.
+	Sockets *Sockets
+	// Upgrader replaces the process; nil: it cannot be.
+	Upgrader Upgrader
 }
 
 // Node is one host.
@@ -62,8 +66,12 @@ type Node struct {
 	reloading sync.Mutex     // one reload at a time
 	current   *config.Config // the newest that was read; cfg is what the process was started with
 
-	teardown []step
-	quit     bool // the fence is to end too
+	teardown   []step
+	quit       bool          // the fence is to end too
+	upgrades   chan struct{} // asked for
+	handedOver bool          // another process takes over
+	started    time.Time
+	lag        lagClock
 }
 
 // step is a named part of the teardown.
@@ -77,7 +85,7 @@ func New(o Options) (*Node, error) {
 	if err := o.Config.CheckFiles(); err != nil {
 		return nil, err
 	}
-	n := &Node{opt: o, cfg: o.Config, current: o.Config, log: o.Logger, reg: prometheus.NewRegistry()}
+	n := &Node{opt: o, cfg: o.Config, current: o.Config, log: o.Logger, reg: prometheus.NewRegistry(), upgrades: make(chan struct{}, 1), started: time.Now()}
 	return n, errors.Join(n.makeGossip(), n.makeRouter())
 }
 
@@ -90,7 +98,7 @@ func (n *Node) onStop(name string, do func(context.Context) error) {
 const stopTimeoutAll = 10 * time.Second
 
 func (n *Node) stop() error {
-	ctx, cancel := context.WithTimeout(context.Background(), stopTimeoutAll)
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeoutAll+n.drainTimeout())
 	defer cancel()
 	var errs []error
 	for i := len(n.teardown) - 1; i >= 0; i-- {
@@ -119,8 +127,12 @@ func (n *Node) Run(ctx context.Context, ready func()) (err error) {
 		}
 	}
 	n.log.Info("running", "name", n.cfg.Name, "scope", n.cfg.Scope, "roles", n.cfg.Roles.String())
+	n.opt.Sockets.rest(n.log)
 	ready()
-	return n.serve(ctx)
+	if err = n.serve(ctx); errors.Is(err, errUpgrade) {
+		return n.succeed(ctx)
+	}
+	return err
 }
 
 // serve waits for the end: asked for, or by the agent's or the store's own word.
@@ -152,6 +164,10 @@ func (n *Node) serve(ctx context.Context) error {
 			}
 			n.log.Info(e.why)
 			return nil
+		case <-n.upgrades:
+			if !stopping {
+				return errUpgrade
+			}
 		case err := <-failed:
 			// The agent goes on with another host's member: a broken store must not take a healthy primary down.
 			n.log.Error("the store has failed; this host goes on without its own member", "error", err)

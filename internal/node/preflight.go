@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strconv"
 
@@ -55,11 +56,25 @@ func (n *Node) checkPorts(running bool) error {
 	if !errors.As(err, &all) {
 		return err
 	}
-	left := slices.DeleteFunc(slices.Clone(all.Problems), func(p config.Problem) bool { return running && p.Key == "postgresql.listen" })
+	left := slices.DeleteFunc(slices.Clone(all.Problems), func(p config.Problem) bool {
+		return running && p.Key == "postgresql.listen" || n.inherited(p.Key)
+	})
 	if len(left) == 0 {
 		return nil
 	}
 	return &config.Error{Problems: left}
+}
+
+// inherited says whether a listener's socket was open before this process.
+func (n *Node) inherited(key string) bool {
+	for i, l := range n.cfg.Proxy.Listeners {
+		if key == fmt.Sprintf("proxy.listeners[%d].listen", i) {
+			host, port, err := net.SplitHostPort(l.Listen)
+			number, _ := strconv.Atoi(port)
+			return err == nil && n.opt.Sockets.holds(host, number)
+		}
+	}
+	return false
 }
 
 // fewDescriptors is what a host without clients needs: sockets of the store, its peers and the API, and the store's files.

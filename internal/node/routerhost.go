@@ -1,10 +1,18 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
 	"time"
 
+	"quorate/internal/boottime"
+	"quorate/internal/config"
+	"quorate/internal/dcsclient"
 	"quorate/proxy"
 )
 
@@ -13,25 +21,42 @@ func (n *Node) makeRouter() error {
 	if !n.cfg.Roles.Proxy {
 		return nil
 	}
-	p := n.cfg.Proxy
+	opt := routerOptions(n.cfg)
+	opt.Logger, opt.Registerer = n.log, n.reg
+	opt.Listen = n.opt.Sockets.Listen
+	var err error
+	n.router, err = proxy.New(opt)
+	return err
+}
+
+// routerOptions are the section proxy in the router's own words.
+func routerOptions(c *config.Config) proxy.Options {
+	p := c.Proxy
+	zone, _ := c.Tags.All["zone"].(string)
 	opt := proxy.Options{
-		Zone: p.Zone, StartTimeout: p.StartTimeout, ConnectTimeout: p.ConnectTimeout, StaleReads: p.StaleReads, AccessLog: p.AccessLog,
-		Logger: n.log, Registerer: n.reg,
+		Zone: cmp.Or(p.Zone, zone), MaxSessions: p.MaxSessions, StartTimeout: p.StartTimeout, ConnectTimeout: p.ConnectTimeout,
+		LingerTimeout: p.LingerTimeout, StaleReads: p.StaleReads, AccessLog: p.AccessLog,
+		TCP: proxy.TCPOptions{
+			KeepAliveIdle: p.KeepAliveIdle, KeepAliveInterval: p.KeepAliveInterval, KeepAliveCount: p.KeepAliveCount, UserTimeout: p.UserTimeout,
+		},
 	}
 	for _, l := range p.Listeners {
-		opt.Listeners = append(opt.Listeners, proxy.ListenerOptions{
+		o := proxy.ListenerOptions{
 			Name: l.Name, Listen: l.Listen,
 			Rule: proxy.Rule{
 				Target: proxy.Target(l.Target), Tag: l.Tag, Balance: proxy.Balance(l.Balance), MaxLagBytes: l.MaximumLag, MaxLagTime: l.MaximumLagTime,
 				FallbackToPrimary: l.FallbackToPrimary,
 			},
-			Hold:        proxy.HoldOptions{Timeout: l.HoldTimeout, MaxClients: l.HoldClients},
+			Hold:        proxy.HoldOptions{Timeout: l.HoldTimeout, MaxClients: l.HoldClients, MaxBytes: l.HoldBytes},
 			MaxSessions: l.MaxSessions, MaxPerBackend: l.MaxPerBackend, MaxPerClient: l.MaxPerClient,
-		})
+			ProxyFrom: l.ProxyFrom, SendProxy: l.SendProxy,
+		}
+		if l.TLS != nil {
+			o.TLS = &proxy.TLSOptions{CertFile: l.TLS.CertFile, KeyFile: l.TLS.KeyFile, Require: l.TLS.Require}
+		}
+		opt.Listeners = append(opt.Listeners, o)
 	}
-	var err error
-	n.router, err = proxy.New(opt)
-	return err
+	return opt
 }
 
 // startRouter opens the router's ports. Without a table clients wait.
@@ -42,20 +67,86 @@ func (n *Node) startRouter(ctx context.Context) error {
 	if err := n.router.Start(ctx); err != nil {
 		return err
 	}
-	n.onStop("router", func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, time.Second)
+	n.onStop("router", n.stopRouter)
+	return n.startStats(ctx)
+}
+
+// drainDefault is how long the sessions of a host that ends may go on. Those to its own PostgreSQL have ended with it.
+const drainDefault = time.Second
+
+// stopRouter lets the sessions run out for proxy.drain_timeout. The agent has gone by now, so that another source keeps the router told
+// meanwhile: what it carries to other hosts goes on, and a primary that ends takes its sessions along.
+func (n *Node) stopRouter(ctx context.Context) error {
+	d := n.drainTimeout()
+	if n.handedOver {
+		return nil // to runOut
+	}
+	if d > drainDefault {
+		n.log.Info("draining: no new sessions, those that run may end by themselves", "sessions", len(n.router.Sessions()), "for", d.String())
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), d)
 		defer cancel()
-		if err := n.router.Stop(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		stop, err := n.feedRouter(n.dcs)
+		if err != nil {
 			return err
 		}
+		defer stop()
+	} else {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, d)
+		defer cancel()
+	}
+	if err := n.router.Stop(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return nil
+}
+
+func (n *Node) drainTimeout() time.Duration {
+	if n.router == nil {
+		return 0
+	}
+	return max(0, cmp.Or(n.cfg.Proxy.DrainTimeout, drainDefault))
+}
+
+// feedRouter keeps the router told by the store alone until stop is called.
+func (n *Node) feedRouter(from dcsclient.Client) (stop func(), err error) {
+	o, err := newOnlooker(n.cfg, from, n.log.With("component", "onlooker"), n.route)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var done sync.WaitGroup
+	done.Go(func() { o.watch.run(ctx) })
+	return func() { cancel(); done.Wait() }, nil
+}
+
+// startStats serves HAProxy's statistics on a port of their own.
+func (n *Node) startStats(ctx context.Context) error {
+	address := n.cfg.Proxy.StatsListen
+	if address == "" {
 		return nil
-	})
+	}
+	if host, port, err := net.SplitHostPort(address); err == nil && host == "*" {
+		address = net.JoinHostPort("", port)
+	}
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", address)
+	if err != nil {
+		return fmt.Errorf("%s: proxy.stats_listen: %w", n.cfg.At("proxy.stats_listen"), err)
+	}
+	s := &http.Server{Handler: n.router.StatsHandler(), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
+	go func() { _ = s.Serve(l) }()
+	n.onStop("router's statistics", func(context.Context) error { return s.Close() })
 	return nil
 }
 
 // route gives the router the newest table.
 func (n *Node) route(v *view) {
-	if n.router != nil {
-		n.router.Publish(routingTable(v))
+	if n.router == nil {
+		return
 	}
+	t := routingTable(v)
+	n.lag.fill(&t, boottime.Now())
+	n.router.Publish(t)
 }

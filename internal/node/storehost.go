@@ -95,6 +95,22 @@ func serverTLS(t config.TLS) (*tls.Config, error) {
 
 // startClient connects to the store: in this process, on the hosts that gossip finds, or the etcd that the configuration names.
 func (n *Node) startClient(context.Context) error {
+	opt, err := n.clientOptions()
+	if err != nil {
+		return err
+	}
+	if n.dcs, err = dcsclient.New(opt); err != nil {
+		return err
+	}
+	n.onStop("store client", func(context.Context) error { return n.dcs.Close() })
+	if n.gossip != nil && n.store == nil {
+		n.watchGossip()
+	}
+	return nil
+}
+
+// clientOptions say where the store is.
+func (n *Node) clientOptions() (dcsclient.Options, error) {
 	opt := dcsclient.Options{Logger: n.log, RequestTimeout: storeTimeout}
 	switch e := n.cfg.Etcd; {
 	case e != nil:
@@ -104,7 +120,7 @@ func (n *Node) startClient(context.Context) error {
 			if e.Cert != "" {
 				cert, err := tls.LoadX509KeyPair(e.Cert, firstSet(e.Key, e.Cert))
 				if err != nil {
-					return err
+					return opt, err
 				}
 				opt.TLS.Certificates = []tls.Certificate{cert}
 			}
@@ -112,13 +128,5 @@ func (n *Node) startClient(context.Context) error {
 	case n.front != nil:
 		opt.Local = n.front.Conn()
 	}
-	var err error
-	if n.dcs, err = dcsclient.New(opt); err != nil {
-		return err
-	}
-	n.onStop("store client", func(context.Context) error { return n.dcs.Close() })
-	if n.gossip != nil && n.store == nil {
-		n.watchGossip()
-	}
-	return nil
+	return opt, nil
 }

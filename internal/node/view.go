@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"net/url"
 	"strconv"
 	"time"
@@ -50,6 +51,7 @@ func routingTable(v *view) proxy.Table {
 	if m, ok := c.Member(primary); ok {
 		lsn = max(m.XLogLocation, c.Status.Optime)
 	}
+	t.Position = lsn
 	for _, m := range c.Members {
 		if b, ok := backendOf(m, lsn); ok {
 			b.Role = proxy.RoleReplica
@@ -96,8 +98,9 @@ func backendOf(m dcs.Member, primaryLSN int64) (proxy.Backend, bool) {
 		Name: m.Name, Addr: host, Running: m.State == "running" && m.Role != "uninitialized", LagBytes: -1, LagTime: -1,
 		Tags: proxy.Tags{Custom: map[string]string{}},
 	}
-	if m.ReplayLSN > 0 && primaryLSN > 0 {
-		b.LagBytes = max(0, primaryLSN-m.ReplayLSN)
+	// Patroni before 4.1 writes one position into a replica's key, the later of received and replayed, and reckons lag by it.
+	if at := cmp.Or(m.ReplayLSN, m.XLogLocation); at > 0 && primaryLSN > 0 {
+		b.LagBytes = max(0, primaryLSN-at)
 	}
 	for k, v := range m.Tags {
 		switch x := v.(type) {
