@@ -54,7 +54,7 @@ func (d *diskGuard) run() {
 	s := d.store
 	d.pinFiles()
 	said := false
-	for s.sleep(probePeriod / 4) {
+	for s.sleep(probePeriod) {
 		switch {
 		case d.stalled():
 			if !said {
@@ -62,7 +62,7 @@ func (d *diskGuard) run() {
 			}
 			said = true
 			continue
-		case s.logs.stalledFor() == 0 && s.logs.idleFor() >= probePeriod:
+		case s.logs.stalledFor() == 0 && s.logs.idleFor() >= probePeriod/2:
 			go d.probe() // it may hang, and nobody waits for it
 		}
 		said = false

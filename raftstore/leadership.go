@@ -88,7 +88,7 @@ func (w *leaderWatch) get() (id uint64, addr string, changed <-chan struct{}) {
 // watchLeader follows whom Raft takes for the leader.
 func (s *Store) watchLeader(n *node) {
 	// An observation may be dropped when many come at once, so look now and then as well.
-	tick := time.NewTicker(s.opts.ElectionTimeout)
+	tick := time.NewTicker(2 * s.opts.ElectionTimeout)
 	defer tick.Stop()
 	for {
 		addr, id := n.raft.LeaderWithID()
@@ -178,6 +178,10 @@ func (s *Store) startTerm(ctx context.Context, n *node) (uint64, error) {
 	full := s.collectLeases(ctx, n, term, res.index) != nil
 	floor := s.opts.ElectionTimeout
 	s.state.lessor.withTimes(func(t *leaseTimes, now time.Duration) { t.promote(now, full, floor) })
+	select {
+	case s.promoted <- struct{}{}: // the loop has to wait for other deadlines now
+	default:
+	}
 	if !n.leads(term) {
 		return 0, etcderrors.ErrLeaderChanged
 	}

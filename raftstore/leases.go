@@ -12,8 +12,11 @@ import (
 )
 
 const (
-	// leaseTick is how often the leases' clock advances: well within maxLeaseTick.
-	leaseTick = 50 * time.Millisecond
+	// leaseTick is how often the leases' clock advances at least, within maxLeaseTick; what becomes due before is waited for exactly. Each
+	// wake-up of an idle process costs more than the work that it is for.
+	leaseTick = 200 * time.Millisecond
+	// closingLook is how often a renewal looks whether a lease is still closing.
+	closingLook = 5 * time.Millisecond
 	// maxExpiries is how many expired leases are proposed for revocation at a time.
 	maxExpiries = 64
 )
@@ -98,7 +101,7 @@ func (s *Store) renewLocal(ctx context.Context, n *node, id int64) (int64, error
 
 // awaitClosing waits while a lease is closing; it may turn out revoked or not.
 func (s *Store) awaitClosing(ctx context.Context, id int64) error {
-	tick := time.NewTicker(leaseTick / 10)
+	tick := time.NewTicker(closingLook)
 	defer tick.Stop()
 	for {
 		closing := false
@@ -199,6 +202,7 @@ func (s *Store) leaseLoop() {
 	for {
 		select {
 		case <-timer.C:
+		case <-s.promoted:
 		case <-s.ctx.Done():
 			return
 		}

@@ -50,6 +50,7 @@ type Store struct {
 	foundMu  sync.Mutex // one founding or joining step at a time
 	nudge    chan struct{}
 
+	promoted chan struct{}   // the lease times count from now on: see leaseLoop
 	ctx      context.Context // ends when the store is told to close or has failed
 	cancel   context.CancelFunc
 	wg       sync.WaitGroup
@@ -88,7 +89,7 @@ func newStore(o Options, ln net.Listener) *Store {
 	ctx, cancel := context.WithCancel(background)
 	s := &Store{
 		opts: o, log: o.Logger.With("component", "raftstore"), start: time.Now(), metrics: newMetrics(o.Registerer),
-		ctx: ctx, cancel: cancel, failed: make(chan error, 1), done: make(chan struct{}), nudge: make(chan struct{}, 1),
+		ctx: ctx, cancel: cancel, failed: make(chan error, 1), done: make(chan struct{}), nudge: make(chan struct{}, 1), promoted: make(chan struct{}, 1),
 	}
 	s.zap = newZap(s.log, func(msg string) { s.fail(fmt.Errorf("%w: %s", ErrDisk, msg)) })
 	s.dialer = &dialer{dial: o.Dial, timeout: dialTimeout(o.ElectionTimeout)}

@@ -65,7 +65,7 @@ func (o Options) config() (*memberlist.Config, error) {
 	}
 	c.ProbeInterval, c.ProbeTimeout, c.IndirectChecks = 500*time.Millisecond, 200*time.Millisecond, 2
 	c.SuspicionMult, c.SuspicionMaxTimeoutMult, c.AwarenessMaxMultiplier = 3, 2, 4
-	c.GossipInterval, c.GossipNodes, c.PushPullInterval = 200*time.Millisecond, 2, 30*time.Second
+	c.GossipInterval, c.GossipNodes, c.PushPullInterval = 500*time.Millisecond, 2, 30*time.Second
 	c.TCPTimeout = 2 * time.Second
 	c.DeadNodeReclaimTime = 3 * time.Second // a host that comes back with another address is not a second host of its name
 	c.EnableCompression = false
