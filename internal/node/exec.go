@@ -34,6 +34,8 @@ func (a *agent) begin(act ha.Action, k *known) {
 		go a.fenceNow()
 	case ha.AskPeers:
 		go a.ask(act)
+	case ha.SetSlots:
+		go a.setSlots(act)
 	case ha.AskFailsafe:
 		go a.askFailsafe(act)
 	case ha.Exit:

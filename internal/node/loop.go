@@ -100,6 +100,8 @@ func isNotable(a ha.Action) bool {
 	switch a := a.(type) {
 	case ha.RenewLease, ha.ArmFence, ha.AskPeers, ha.AskFailsafe:
 		return false
+	case ha.SetSlots:
+		return !a.OnlyMoves()
 	case ha.Commit:
 		return a.In == ha.LaneCommit
 	}

@@ -29,7 +29,6 @@ func (a *agent) operate(act ha.Action, k *known) {
 	k.opText, k.opSince = name, time.Now()
 	a.opKind.Store(&name)
 	set := k.set
-	standbys := k.pg.Slots
 	go func() {
 		a.opLock.Lock() // a pledge that a peer asks for may be under way
 		a.stopped.forget(act)
@@ -37,7 +36,7 @@ func (a *agent) operate(act ha.Action, k *known) {
 		case ha.StartPrimary, ha.StartStandby, ha.Promote:
 			a.stopHook.Store(false)
 		}
-		change, err := a.operation(act, set.PostgreSQL.PgCtlTimeout, standbys)
+		change, err := a.operation(act, set.PostgreSQL.PgCtlTimeout)
 		a.opLock.Unlock()
 		a.copied.replaced()
 		a.progress.Store(nil)
@@ -94,7 +93,7 @@ func opKind(act ha.Action) string {
 }
 
 // operation carries an operation out and says what is known by it.
-func (a *agent) operation(act ha.Action, ctlTimeout time.Duration, slots []string) (func(*ha.PG), error) {
+func (a *agent) operation(act ha.Action, ctlTimeout time.Duration) (func(*ha.PG), error) {
 	switch act := act.(type) {
 	case ha.Initdb:
 		return nil, a.found()
@@ -145,11 +144,6 @@ func (a *agent) operation(act ha.Action, ctlTimeout time.Duration, slots []strin
 				namesInEffect(p, act.Names)
 			}
 		}, err
-	case ha.SetSlots:
-		ctx, cancel := context.WithTimeout(a.ctx, shortTimeout)
-		defer cancel()
-		want := slices.DeleteFunc(slices.Clone(act.Want), func(n string) bool { return slices.Contains(slots, n) })
-		return nil, a.inst.SyncSlots(ctx, want, act.Drop)
 	}
 	return nil, fmt.Errorf("unknown operation %T", act)
 }
@@ -316,7 +310,7 @@ func (s *stoppedAt) remember(p instance.Position) {
 // forget is called before every operation: only those that leave the log alone keep the position.
 func (s *stoppedAt) forget(act ha.Action) {
 	switch act.(type) {
-	case ha.Pledge, ha.CheckWAL, ha.SetSlots:
+	case ha.Pledge, ha.CheckWAL:
 		return
 	}
 	s.mu.Lock()

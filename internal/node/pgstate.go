@@ -105,6 +105,7 @@ func foldSample(p *ha.PG, s instance.Sample, phase ha.Phase) {
 	p.Checkpointing = st.InRecovery && st.CheckpointTimeline != 0 && st.Timeline != 0 && st.CheckpointTimeline != st.Timeline
 	foldNames(p, st, now)
 	p.Standbys, p.Slots = standbysOf(st), slotsOf(st)
+	p.SlotRows = slotRows(st)
 	p.PendingRestart, p.PendingRestartReason = pendingOf(st)
 	if now.Sub(p.PhaseSince) > runningLong {
 		p.Crashes = 0

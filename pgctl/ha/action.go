@@ -119,9 +119,6 @@ type Restart struct{ ID uint64 }
 // SetNames changes synchronous_standby_names.
 type SetNames struct{ Names postgres.SyncNames }
 
-// SetSlots makes the physical slots of the members and drops those of members that are gone for good.
-type SetSlots struct{ Want, Drop []string }
-
 // AskPeers asks the members for their pledges and positions. Without a Target nobody pledges anything.
 type AskPeers struct {
 	Target dcs.Term
@@ -164,7 +161,6 @@ func (Rewind) Lane() Lane       { return LanePG }
 func (Clone) Lane() Lane        { return LanePG }
 func (Restart) Lane() Lane      { return LanePG }
 func (SetNames) Lane() Lane     { return LanePG }
-func (SetSlots) Lane() Lane     { return LanePG }
 func (AskPeers) Lane() Lane     { return LanePeers }
 func (AskFailsafe) Lane() Lane  { return LaneSafe }
 func (Exit) Lane() Lane         { return LaneExit }
@@ -195,12 +191,6 @@ func (a Rewind) String() string       { return fmt.Sprintf("rewind to %s at %s",
 func (a Clone) String() string        { return "clone from " + orNobody(a.From.Name) }
 func (a Restart) String() string      { return "restart" }
 func (a SetNames) String() string     { return fmt.Sprintf("synchronous_standby_names = %q", a.Names) }
-func (a SetSlots) String() string {
-	if len(a.Drop) > 0 {
-		return fmt.Sprintf("slots: %v, without %v", a.Want, a.Drop)
-	}
-	return fmt.Sprintf("slots: %v", a.Want)
-}
 func (a AskPeers) String() string {
 	if a.Target.IsZero() {
 		return fmt.Sprintf("ask %d members for their positions", len(a.From))

@@ -104,14 +104,16 @@ func (d *decider) roster() map[string]string {
 // status tells the position for the lag rules, once a loop while it moves.
 func (d *decider) status() {
 	lsn := int64(d.s.PG.FlushLSN)
-	if lsn == 0 || lsn == d.cluster.Status.Optime {
+	was := d.cluster.Status
+	at, retained := d.slotPositions()
+	if lsn == 0 || lsn == was.Optime && maps.Equal(at, was.Slots) && slices.Equal(retained, was.RetainSlots) {
 		return
 	}
 	if due := d.mem.StatusAt.Add(d.s.Set.LoopWait); d.s.Now.Before(due) {
 		d.within(due.Sub(d.s.Now))
 		return
 	}
-	txn := dcs.Txn{If: d.mine(), Then: []dcs.Op{dcs.Put(d.s.Keys.Status(), dcs.Encode(dcs.Status{Optime: lsn}), 0)}}
+	txn := dcs.Txn{If: d.mine(), Then: []dcs.Op{dcs.Put(d.s.Keys.Status(), dcs.Encode(dcs.Status{Optime: lsn, Slots: at, RetainSlots: retained}), 0)}}
 	if d.do(Commit{In: LaneStatus, What: "status", Txn: txn}) {
 		d.mem.StatusAt = d.s.Now
 	}

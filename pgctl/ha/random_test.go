@@ -76,6 +76,27 @@ func (w *world) more(seed uint64) {
 	own := *w
 	own.r = rand.New(rand.NewPCG(seed, 11))
 	w.hooks(&own)
+	w.slots(&own)
+}
+
+func (w *world) slots(own *world) {
+	s := &w.s
+	if own.chance(0.5) {
+		s.Set.Slots = map[string]dynamic.Slot{"p": {Type: dynamic.PhysicalSlot}, "l": {Type: dynamic.LogicalSlot, Database: "d", Plugin: "p"}}
+	}
+	s.Set.MemberSlotsTTL = pick(own.r, 0, time.Second, time.Hour)
+	s.PG.SlotRows = map[string]postgres.Slot{}
+	for _, n := range []string{"a", "b", "c", "p", "l", "mine"} {
+		if own.chance(0.5) {
+			s.PG.SlotRows[n] = postgres.Slot{Name: n, Logical: n == "l", Active: own.chance(0.3), Restart: own.lsn(), WALStatus: pick(own.r, "reserved", "lost")}
+		}
+	}
+	if w.kvs != nil && own.chance(0.5) {
+		w.put(s.Keys.Status(), `{"optime":1000,"slots":{"a":1000,"b":900,"p":900}}`, 90, 90, 0)
+	}
+	if own.chance(0.1) {
+		s.Busy[LaneSlots] = true
+	}
 }
 
 func (w *world) hooks(own *world) {

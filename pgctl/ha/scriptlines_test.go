@@ -225,6 +225,30 @@ func pgPhase(p *PG, k string) bool {
 	return true
 }
 
+func slotLine(p *PG, l line, v string) {
+	f := strings.Split(v, ":")
+	row := postgres.Slot{Name: strings.ReplaceAll(f[0], " ", "_"), Restart: lsn(l.num(f[1])), WALStatus: "reserved"}
+	for _, flag := range f[2:] {
+		switch flag {
+		case "lost":
+			row.WALStatus = flag
+		case "active":
+			row.Active = true
+		case "logical":
+			row.Logical, row.Plugin, row.Database, row.Confirmed = true, "p", "d", row.Restart
+		default:
+			l.fail("what is %s?", flag)
+		}
+	}
+	if p.SlotRows == nil {
+		p.SlotRows = map[string]postgres.Slot{}
+	}
+	p.SlotRows[row.Name] = row
+	if !row.Logical {
+		p.Slots = append(p.Slots, row.Name)
+	}
+}
+
 func pgValue(s *script, l line, k, v string) bool {
 	p := &s.PG
 	switch k {
@@ -267,6 +291,10 @@ func pgValue(s *script, l line, k, v string) bool {
 		p.Names, p.NamesAsked, p.NamesSince, p.NamesSeen = l.names(v), l.names(v), 900, s.Now.Add(-time.Minute)
 	case "slots":
 		p.Slots = list(v)
+	case "rows": // NAME:RESTART[:lost][:active][:logical],…: the slots with their positions
+		for _, row := range list(v) {
+			slotLine(p, l, row)
+		}
 	case "hook": // TERM:ok|failed:HOW LONG AGO
 		f := strings.Split(v, ":")
 		p.Hook = Hook{Term: term(l.num(f[0])), OK: f[1] == "ok", Text: "exit status 1", At: s.Now.Add(-l.span(f[2]))}
@@ -372,6 +400,19 @@ func setLine(s *script, l line) {
 			name, _, alone := strings.Cut(v, ":")
 			c.PostgreSQL.CreateReplicaMethods = append(c.PostgreSQL.CreateReplicaMethods, name)
 			c.PostgreSQL.ReplicaMethods = map[string]map[string]any{name: {"no_leader": alone}}
+		case "permanent": // NAME[:logical],…
+			c.Slots = map[string]dynamic.Slot{}
+			for _, f := range list(v) {
+				name, logical := strings.CutSuffix(f, ":logical")
+				c.Slots[name] = dynamic.Slot{Type: dynamic.PhysicalSlot}
+				if logical {
+					c.Slots[name] = dynamic.Slot{Type: dynamic.LogicalSlot, Database: "d", Plugin: "p"}
+				}
+			}
+		case "ignore":
+			c.IgnoreSlots = append(c.IgnoreSlots, dynamic.SlotMatcher{Name: v})
+		case "member_slots_ttl":
+			c.MemberSlotsTTL = l.span(v)
 		case "pre_promote":
 			c.PostgreSQL.PrePromote = v
 		case "norewind":

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"quorate/internal/boottime"
 	"quorate/pgctl/ha/candidate"
 	"quorate/pgctl/postgres"
 	"quorate/raftstore/dcs"
@@ -41,8 +42,15 @@ func keyLine(s *script, l line) {
 		for _, n := range l.words[2:] {
 			c.Roster[n] = "http://" + n
 		}
-	case "status":
+	case "status": // optime=N slots=NAME:POSITION,…
 		c.Status.Optime = num("optime")
+		for _, f := range list(get("slots")) {
+			n, pos, _ := strings.Cut(f, ":")
+			if c.Status.Slots == nil {
+				c.Status.Slots = map[string]int64{}
+			}
+			c.Status.Slots[n] = l.num(pos)
+		}
 		if get("mod") != "" {
 			c.Status.Mod = num("mod")
 		}
@@ -161,6 +169,9 @@ func memLine(s *script, l line) {
 			s.Mem.RaceSince = s.Now.Add(-l.span(v))
 		case "gone":
 			s.Mem.GoneAt = s.Now.Add(-l.span(v))
+		case "slotgone": // NAME:HOW LONG
+			n, since, _ := strings.Cut(v, ":")
+			s.Mem.SlotGone = map[string]boottime.Instant{n: s.Now.Add(-l.span(since))}
 		case "doubt":
 			s.Mem.SyncInDoubt = true
 		case "standby": // the term in which it led a standby cluster

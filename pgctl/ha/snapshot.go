@@ -101,25 +101,27 @@ type PG struct {
 	Folder  Folder
 	Problem string
 
-	Phase      Phase
-	PhaseSince boottime.Instant
-	InRecovery bool
-	SampleAt   boottime.Instant // when the newest good sample was asked for
-	AcceptsAt  boottime.Instant // when it last took a new connection; zero: not asked since it runs
-	WritesAt   boottime.Instant // when the disk under the data folder last took a write; zero: not known
-	SystemID   string
-	Timeline   postgres.Timeline
-	FlushLSN   postgres.LSN // a primary's own, a standby's received
-	ReplayLSN  postgres.LSN
-	Streaming  bool
-	ReplState  string             // streaming, in archive recovery
-	Names      postgres.SyncNames // synchronous_standby_names in effect
-	NamesAsked postgres.SyncNames // and as the configuration last written says
-	NamesSince postgres.LSN       // the own flush position, read after Names had come into effect everywhere; 0: not known
-	NamesSeen  boottime.Instant   // when Names were first seen in effect
-	Standbys   []syncset.Standby  // attached; Alive and SyncPriority are filled in by Decide
-	Slots      []string           // physical slots by name
-	Switches   []postgres.Switch  // the timelines before this one
+	Phase       Phase
+	PhaseSince  boottime.Instant
+	InRecovery  bool
+	SampleAt    boottime.Instant // when the newest good sample was asked for
+	AcceptsAt   boottime.Instant // when it last took a new connection; zero: not asked since it runs
+	WritesAt    boottime.Instant // when the disk under the data folder last took a write; zero: not known
+	SystemID    string
+	Timeline    postgres.Timeline
+	FlushLSN    postgres.LSN // a primary's own, a standby's received
+	ReplayLSN   postgres.LSN
+	Streaming   bool
+	ReplState   string                   // streaming, in archive recovery
+	Names       postgres.SyncNames       // synchronous_standby_names in effect
+	NamesAsked  postgres.SyncNames       // and as the configuration last written says
+	NamesSince  postgres.LSN             // the own flush position, read after Names had come into effect everywhere; 0: not known
+	NamesSeen   boottime.Instant         // when Names were first seen in effect
+	Standbys    []syncset.Standby        // attached; Alive and SyncPriority are filled in by Decide
+	Slots       []string                 // physical slots by name
+	SlotRows    map[string]postgres.Slot // all of them
+	SlotsFailed boottime.Instant         // when a change of them last failed
+	Switches    []postgres.Switch        // the timelines before this one
 
 	Following  Upstream
 	Pledged    dcs.Term
@@ -251,6 +253,9 @@ type Memory struct {
 	SyncInDoubt bool
 	// FailsafeTried is the last failsafe list that this node has sent to the store, until it is in view.
 	FailsafeTried map[string]string
+	// SlotGone are the hosts of the roster without a member key, each with the moment since when; SlotsAt is when slots were last changed.
+	SlotGone map[string]boottime.Instant
+	SlotsAt  boottime.Instant
 	// Absent are the members that do not stream from this primary, each with the moment since when.
 	Absent map[string]boottime.Instant
 }

@@ -2,9 +2,7 @@ package ha
 
 import (
 	"slices"
-	"strings"
 
-	"quorate/pgctl/ha/syncset"
 	"quorate/pgctl/postgres"
 	"quorate/raftstore/dcs"
 )
@@ -98,31 +96,4 @@ func (d *decider) wantSlots() []string {
 		out = append(out, postgres.SlotName(n))
 	}
 	return sorted(out)
-}
-
-// staleSlots are the slots of members who stream from somebody else now: they would hold log for nobody. Only slots by the name of a member
-// that is there, and that is not attached, are touched.
-func (d *decider) staleSlots(want []string) []string {
-	var out []string
-	for _, m := range d.cluster.Members {
-		slot := postgres.SlotName(m.Name)
-		attached := slices.ContainsFunc(d.s.PG.Standbys, func(s syncset.Standby) bool { return strings.EqualFold(s.Name, m.Name) })
-		if m.Name != d.s.Self.Name && !attached && slices.Contains(d.s.PG.Slots, slot) && !slices.Contains(want, slot) {
-			out = append(out, slot)
-		}
-	}
-	return sorted(out)
-}
-
-// slots makes and drops the slots of members.
-func (d *decider) slots() {
-	if !d.s.Set.PostgreSQL.UseSlots || d.opBusy() {
-		return
-	}
-	want := d.wantSlots()
-	drop := d.staleSlots(want)
-	missing := slices.ContainsFunc(want, func(n string) bool { return !slices.Contains(d.s.PG.Slots, n) })
-	if missing || len(drop) > 0 {
-		d.tryPG(SetSlots{Want: want, Drop: drop})
-	}
 }

@@ -36,7 +36,11 @@ type target struct {
 
 // local opens a connection of the superuser to the local server: by the socket, else by TCP when the socket lets nobody in.
 func (i *Instance) local(ctx context.Context, app string, params map[string]string) (*session, error) {
-	t := target{host: i.opt.SocketDir, port: i.opt.Port, account: i.opt.Superuser, database: i.opt.Database, app: app, params: params}
+	return i.localTo(ctx, i.opt.Database, app, params)
+}
+
+func (i *Instance) localTo(ctx context.Context, database, app string, params map[string]string) (*session, error) {
+	t := target{host: i.opt.SocketDir, port: i.opt.Port, account: i.opt.Superuser, database: database, app: app, params: params}
 	s, err := i.dial(ctx, t)
 	if err == nil || ctx.Err() != nil {
 		return s, err

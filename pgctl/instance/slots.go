@@ -37,15 +37,19 @@ func (i *Instance) DropSlot(ctx context.Context, name string) error {
 func (i *Instance) AdvanceSlot(ctx context.Context, name string, to postgres.LSN) error {
 	sql := fmt.Sprintf(`SELECT pg_catalog.pg_replication_slot_advance(slot_name, least(%[2]s::pg_lsn, CASE WHEN pg_catalog.pg_is_in_recovery()
  THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_flush_lsn() END))
- FROM pg_catalog.pg_replication_slots WHERE slot_name = %[1]s AND NOT active AND restart_lsn < %[2]s::pg_lsn`, literal(name), literal(to.String()))
+ FROM pg_catalog.pg_replication_slots WHERE slot_name = %[1]s AND NOT active AND coalesce(confirmed_flush_lsn, restart_lsn) < %[2]s::pg_lsn`, literal(name), literal(to.String()))
 	return i.slotSQL(ctx, name, sql)
 }
 
 func (i *Instance) slotSQL(ctx context.Context, name, sql string) error {
+	return i.slotSQLIn(ctx, i.opt.Database, name, sql)
+}
+
+func (i *Instance) slotSQLIn(ctx context.Context, database, name, sql string) error {
 	if !postgres.ValidSlotName(name) {
 		return fmt.Errorf("replication slot %q: not a name that a slot can have", name)
 	}
-	s, err := i.local(ctx, appName, nil)
+	s, err := i.localTo(ctx, database, appName, nil)
 	if err != nil {
 		return fmt.Errorf("replication slot %s: %w", name, err)
 	}
@@ -56,14 +60,24 @@ func (i *Instance) slotSQL(ctx context.Context, name, sql string) error {
 	return nil
 }
 
-// SyncSlots makes the physical slots that are wanted, and drops those of drop. It goes on over what fails.
+// EnsureLogicalSlot makes a logical slot in a database. One of that name that is there is left as it is.
+func (i *Instance) EnsureLogicalSlot(ctx context.Context, name, database, plugin string) error {
+	sql := "SELECT pg_catalog.pg_create_logical_replication_slot(" + literal(name) + ", " + literal(plugin) + ")"
+	err := i.slotSQLIn(ctx, database, name, sql)
+	if sqlState(err) == codeDuplicateObject {
+		return nil
+	}
+	return err
+}
+
+// SyncSlots drops the slots of drop, then makes the physical ones that are wanted. It goes on over what fails.
 func (i *Instance) SyncSlots(ctx context.Context, want, drop []string) error {
 	var errs []error
-	for _, n := range want {
-		errs = append(errs, i.EnsureSlot(ctx, n))
-	}
 	for _, n := range drop {
 		errs = append(errs, i.DropSlot(ctx, n))
+	}
+	for _, n := range want {
+		errs = append(errs, i.EnsureSlot(ctx, n))
 	}
 	return errors.Join(errs...)
 }

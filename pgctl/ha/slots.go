@@ -1,0 +1,267 @@
+package ha
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"quorate/internal/boottime"
+	"quorate/internal/config/dynamic"
+	"quorate/pgctl/ha/syncset"
+	"quorate/pgctl/postgres"
+)
+
+// SetSlots drops, makes and moves replication slots, in this order. It has a lane of its own: no failover waits for a slot.
+type SetSlots struct {
+	Drop    []string
+	Want    []string                // physical ones, made where they are missing
+	Logical map[string]dynamic.Slot // made where they are missing
+	Advance map[string]postgres.LSN // the log before may go
+}
+
+// LaneSlots is that of SetSlots.
+const LaneSlots Lane = "slots"
+
+// Lane says which actions exclude it.
+func (SetSlots) Lane() Lane { return LaneSlots }
+
+func (a SetSlots) String() string {
+	var out []string
+	if len(a.Drop) > 0 {
+		out = append(out, fmt.Sprintf("drop %v", a.Drop))
+	}
+	if len(a.Want) > 0 {
+		out = append(out, fmt.Sprintf("%v", a.Want))
+	}
+	if len(a.Logical) > 0 {
+		out = append(out, fmt.Sprintf("logical %v", slices.Sorted(maps.Keys(a.Logical))))
+	}
+	if len(a.Advance) > 0 {
+		out = append(out, fmt.Sprintf("advance %v", slices.Sorted(maps.Keys(a.Advance))))
+	}
+	return "slots: " + strings.Join(out, ", ")
+}
+
+// OnlyMoves says whether nothing is made or dropped: that is done once a loop, and no news.
+func (a SetSlots) OnlyMoves() bool { return len(a.Drop)+len(a.Want)+len(a.Logical) == 0 }
+
+func (a SetSlots) isEmpty() bool { return a.OnlyMoves() && len(a.Advance) == 0 }
+
+// slots keeps the replication slots: on the leader those of its members and the permanent ones, on a standby what it needs to be the next leader
+// without a gap in anybody's log.
+func (d *decider) slots() {
+	p := &d.s.PG
+	if !d.s.Set.PostgreSQL.UseSlots || d.opBusy() || d.busy(LaneSlots) || d.s.Now.Sub(p.SampleAt) >= sampleTrust {
+		return
+	}
+	if left := p.SlotsFailed.Add(d.s.Set.LoopWait).Sub(d.s.Now); !p.SlotsFailed.IsZero() && left > 0 {
+		d.within(left)
+		return
+	}
+	var a SetSlots
+	if d.s.holdsKey() {
+		a = d.leaderSlots()
+	} else {
+		a = d.standbySlots()
+	}
+	switch {
+	case a.isEmpty():
+		return
+	case a.OnlyMoves():
+		if left := d.mem.SlotsAt.Add(d.s.Set.LoopWait).Sub(d.s.Now); left > 0 {
+			d.within(left)
+			return
+		}
+	}
+	if d.do(a) {
+		d.mem.SlotsAt = d.s.Now
+	}
+}
+
+// leaderSlots makes what is missing, drops what this cluster has made and nobody wants any more, and makes anew what has lost its log. A slot
+// that somebody else has made is left alone: max_slot_wal_keep_size bounds what it can cost.
+func (d *decider) leaderSlots() SetSlots {
+	d.noteGone()
+	rows := d.s.PG.SlotRows
+	want := d.keptSlots()
+	var a SetSlots
+	for _, n := range want {
+		row, there := rows[n]
+		switch {
+		case there && row.WALStatus == "lost" && !row.Active && !d.ignored(n):
+			a.Drop, a.Want = append(a.Drop, n), append(a.Want, n)
+		case !there && !slices.Contains(d.s.PG.Slots, n):
+			a.Want = append(a.Want, n)
+		}
+	}
+	for n, s := range d.permanent(dynamic.LogicalSlot) {
+		if row, there := rows[n]; !there || row.WALStatus == "lost" && !row.Active && !d.ignored(n) {
+			if a.Logical == nil {
+				a.Logical = map[string]dynamic.Slot{}
+			}
+			a.Logical[n] = s
+			if there {
+				a.Drop = append(a.Drop, n)
+			}
+		}
+	}
+	a.Drop = sorted(append(a.Drop, d.unwanted(want)...))
+	return a
+}
+
+// standbySlots keeps copies of the leader's slots, moved as far as the leader says that they are.
+func (d *decider) standbySlots() SetSlots {
+	var a SetSlots
+	want := d.wantSlots() // who streams from this node
+	for _, n := range want {
+		if _, there := d.s.PG.SlotRows[n]; !there && !slices.Contains(d.s.PG.Slots, n) {
+			a.Want = append(a.Want, n)
+		}
+	}
+	at := d.cluster.Status.Slots
+	if len(at) == 0 {
+		return a
+	}
+	own := postgres.SlotName(d.s.Self.Name)
+	for n, pos := range at {
+		if d.s.Self.NoFailover || slices.Contains(want, n) {
+			continue
+		}
+		row, there := d.s.PG.SlotRows[n]
+		logical := row.Logical || d.s.Set.Slots[n].Type == dynamic.LogicalSlot
+		switch {
+		case n == own || d.ignored(n) || !postgres.ValidSlotName(n):
+			continue
+		case !there && !logical:
+			a.Want = append(a.Want, n)
+		case there && row.WALStatus == "lost" && !row.Active && !logical:
+			a.Drop, a.Want = append(a.Drop, n), append(a.Want, n)
+		case there && !row.Active && !row.Synced && postgres.LSN(pos) > max(row.Restart, row.Confirmed) && d.s.PG.ReplayLSN > max(row.Restart, row.Confirmed):
+			if a.Advance == nil {
+				a.Advance = map[string]postgres.LSN{}
+			}
+			a.Advance[n] = postgres.LSN(pos)
+		}
+		want = append(want, n)
+	}
+	a.Want = sorted(a.Want)
+	a.Drop = sorted(append(a.Drop, d.unwanted(want)...))
+	return a
+}
+
+// keptSlots are the physical slots of a leader.
+func (d *decider) keptSlots() []string {
+	expired := map[string]bool{}
+	for n, since := range d.mem.SlotGone {
+		if d.s.Set.MemberSlotsTTL > 0 && d.s.Now.Sub(since) > d.s.Set.MemberSlotsTTL {
+			expired[postgres.SlotName(n)] = true
+		}
+	}
+	out := slices.DeleteFunc(d.wantSlots(), func(n string) bool { return expired[n] })
+	for n := range d.permanent(dynamic.PhysicalSlot) {
+		out = append(out, n)
+	}
+	return sorted(out)
+}
+
+// permanent are the configured slots of a kind that belong to this kind of cluster. One by the name of this node's own slot would be two in one.
+func (d *decider) permanent(kind dynamic.SlotType) map[string]dynamic.Slot {
+	out := map[string]dynamic.Slot{}
+	here := "primary"
+	if d.s.Set.StandbyCluster != nil {
+		here = "standby"
+	}
+	for n, s := range d.s.Set.Slots {
+		if s.Type == kind && (s.ClusterType == "" || s.ClusterType == here) && n != postgres.SlotName(d.s.Self.Name) && postgres.ValidSlotName(n) {
+			out[n] = s
+		}
+	}
+	return out
+}
+
+// unwanted are the slots that this cluster has made, by name or by the leader's word, and that nobody wants any more.
+func (d *decider) unwanted(want []string) []string {
+	c := d.cluster
+	ours := map[string]bool{}
+	for n := range c.Roster {
+		ours[postgres.SlotName(n)] = true
+	}
+	for _, m := range c.Members {
+		ours[postgres.SlotName(m.Name)] = true
+	}
+	for n := range c.Status.Slots {
+		ours[n] = true
+	}
+	for _, n := range c.Status.RetainSlots {
+		ours[n] = true
+	}
+	var out []string
+	logicals := d.permanent(dynamic.LogicalSlot)
+	for _, n := range sorted(slices.Concat(d.s.PG.Slots, slices.Collect(maps.Keys(d.s.PG.SlotRows)))) {
+		row := d.s.PG.SlotRows[n]
+		_, logical := logicals[n]
+		if ours[n] && !row.Active && !d.attached(n) && !row.Temporary && !row.Synced && !logical && !slices.Contains(want, n) && !d.ignored(n) {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// attached says whether a standby streams by the name that a slot belongs to.
+func (d *decider) attached(slot string) bool {
+	return slices.ContainsFunc(d.s.PG.Standbys, func(s syncset.Standby) bool { return s.Streaming && postgres.SlotName(s.Name) == slot })
+}
+
+// ignored says whether ignore_slots takes a slot out of the agent's hands.
+func (d *decider) ignored(name string) bool {
+	row := d.s.PG.SlotRows[name]
+	s := dynamic.Slot{Type: dynamic.PhysicalSlot, Database: row.Database, Plugin: row.Plugin}
+	if row.Logical {
+		s.Type = dynamic.LogicalSlot
+	}
+	return slices.ContainsFunc(d.s.Set.IgnoreSlots, func(m dynamic.SlotMatcher) bool { return m.Matches(name, s) })
+}
+
+// noteGone keeps since when each host of the roster has had no member key. A new leader begins to count anew: late, never early.
+func (d *decider) noteGone() {
+	gone := map[string]boottime.Instant{}
+	for n := range d.cluster.Roster {
+		if _, here := d.cluster.Member(n); here || n == d.s.Self.Name {
+			continue
+		}
+		since, ok := d.mem.SlotGone[n]
+		if !ok {
+			since = d.s.Now
+		}
+		gone[n] = since
+	}
+	d.mem.SlotGone = gone
+}
+
+// slotPositions are what the standbys move their copies to, with this node's own: it will need its log from the next leader. retained are the
+// slots of members that are away.
+func (d *decider) slotPositions() (at map[string]int64, retained []string) {
+	if !d.s.Set.PostgreSQL.UseSlots || len(d.s.PG.SlotRows) == 0 {
+		return nil, nil
+	}
+	kept, logical := d.keptSlots(), d.permanent(dynamic.LogicalSlot)
+	at = map[string]int64{postgres.SlotName(d.s.Self.Name): int64(d.s.PG.FlushLSN)}
+	for n, row := range d.s.PG.SlotRows {
+		pos := row.Restart
+		if row.Logical {
+			pos = row.Confirmed
+		}
+		_, yes := logical[n]
+		_, named := d.cluster.Status.Slots[n] // one that is to go is named until it has gone: somebody may still use it
+		if pos != 0 && row.WALStatus != "lost" && !d.ignored(n) && (yes || named || slices.Contains(kept, n)) {
+			at[n] = int64(pos)
+		}
+	}
+	for n := range d.mem.SlotGone {
+		if s := postgres.SlotName(n); slices.Contains(kept, s) {
+			retained = append(retained, s)
+		}
+	}
+	return at, sorted(retained)
+}
