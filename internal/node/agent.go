@@ -46,6 +46,7 @@ type agent struct {
 	// stopHook says that before_stop has been run for the stop that is under way.
 	stopHook atomic.Bool
 	life     life
+	role     atomic.Value // string: PostgreSQL\'s when it was last seen to run
 	watch    *watcher
 	exits    chan exitOrder
 	exe      string
@@ -225,11 +226,7 @@ func (a *agent) newKnown() *known {
 			told[w] = true
 			a.log.Warn("configuration corrected", "setting", w.Setting, "found", w.Found, "used", w.Used, "why", w.Reason)
 		}
-		select { // newest wins
-		case <-a.confs:
-		default:
-		}
-		a.confs <- eff
+		a.configure(eff)
 		a.set.Store(&eff)
 		return eff
 	}
@@ -435,7 +432,7 @@ func (a *agent) applyConfigs() {
 
 // instanceConfig is what the settings in force say about PostgreSQL.
 func (a *agent) instanceConfig(set dynamic.Config) instance.Config {
-	p := set.PostgreSQL
+	p := set.PostgreSQL.For(a.settingsRole())
 	out := instance.Config{
 		Params: postgres.Params(p.Parameters), Recovery: postgres.Params(p.RecoveryConf), HBA: p.PgHBA, Ident: p.PgIdent, CustomConf: p.CustomConf,
 	}

@@ -136,7 +136,7 @@ func (b *backend) Pledge(ctx context.Context, r rest.PledgeRequest) (rest.Pledge
 	out := rest.PledgeAnswer{
 		Name: s.Self.Name, SystemID: s.PG.SystemID, Running: s.PG.Phase == ha.Running, Primary: mayAcknowledge(s),
 		Timeline: uint32(s.PG.Timeline), FlushLSN: uint64(s.PG.FlushLSN), ReplayLSN: uint64(s.PG.ReplayLSN), Pledged: s.PG.Pledged,
-		NoFailover: s.Self.NoFailover, FailoverPriority: s.Self.FailoverPriority,
+		NoFailover: s.Self.NoFailover, FailoverPriority: s.Self.FailoverPriority, WatchdogFailed: s.Self.WatchdogRequired && s.Self.WatchdogFailed,
 	}
 	if c := v.cluster; c != nil {
 		out.Sync = c.Sync.Has(s.Self.Name)

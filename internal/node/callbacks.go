@@ -69,8 +69,33 @@ func roleOf(s *ha.Snapshot) string {
 	return "primary"
 }
 
-// observe calls what follows from a decision. It is called by the loop.
+// settingsRole is the role whose settings hold: a folder at rest is a standby's.
+func (a *agent) settingsRole() dynamic.Role {
+	if r, ok := a.role.Load().(string); ok && (r == "primary" || r == "standby_leader") {
+		return dynamic.Role(r)
+	}
+	return dynamic.RoleReplica
+}
+
+// configure gives PostgreSQL a configuration; the newest wins.
+func (a *agent) configure(set dynamic.Config) {
+	select {
+	case <-a.confs:
+	default:
+	}
+	a.confs <- set
+}
+
+// observe calls what follows from a decision, and puts the settings of another role in force. It is called by the loop, like whatever else
+// gives PostgreSQL a configuration.
 func (a *agent) observe(s *ha.Snapshot) {
+	if s.PG.Phase == ha.Running {
+		before := a.settingsRole()
+		a.role.Store(roleOf(s))
+		if a.settingsRole() != before && len(s.Set.PostgreSQL.ByRole) > 0 {
+			a.configure(s.Set)
+		}
+	}
 	event, role := a.life.next(s, a.loop.known.opText)
 	if event != "" {
 		a.hooks.call(s.Set.PostgreSQL, event, role)

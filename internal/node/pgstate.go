@@ -43,6 +43,7 @@ func (s *seen) get() (instance.Sample, <-chan struct{}) {
 // onSample tells the loop what the monitor saw.
 func (a *agent) onSample(s instance.Sample) {
 	a.seen.put(s)
+	a.lookForWatchdog()
 	a.loop.post(pgEvent{func(p *ha.PG) { foldSample(p, s, a.phase(s)) }})
 	a.pub.sample(s)
 }

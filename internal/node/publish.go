@@ -149,7 +149,7 @@ func (p *publisher) nodeStatus(v *view, d ha.Decision) *rest.NodeStatus {
 	st := &rest.NodeStatus{
 		Name: s.Self.Name, Scope: v.scope, Version: PatroniVersion, Tags: s.Self.Tags,
 		Postgres: p.postgres(s), Loop: rest.Loop{Last: s.Now, Next: d.Wake}, Reason: d.Reason.Text,
-		WatchdogFailed: s.Self.WatchdogRequired && !s.Fence.Connected, ScheduledRestart: p.a.requests.pending(),
+		WatchdogFailed: s.Self.WatchdogRequired && (!s.Fence.Connected || s.Self.WatchdogFailed), ScheduledRestart: p.a.requests.pending(),
 	}
 	if p.backlog != nil {
 		if waiting, lost := p.backlog(); waiting > usualLogQueue || lost > 0 {

@@ -112,6 +112,15 @@ const positionSlack = 64 << 20
 // handoverPatience bounds a stop that waits for a standby which has stopped reading.
 const handoverPatience = 30 * time.Second
 
+// stopPatience is primary_stop_timeout, which counts in synchronous mode only (Patroni 4.1, Ha.primary_stop_timeout): there a standby has every
+// acknowledged commit, whatever the shutdown still wanted to do.
+func (d *decider) stopPatience() time.Duration {
+	if t := d.s.Set.PrimaryStopTimeout; t > 0 && d.s.Set.SynchronousMode.Enabled() {
+		return t
+	}
+	return handoverPatience
+}
+
 // handOver gives the lead to somebody in order: checkpoint, fast shutdown (which ends only when the attached standbys have
 // everything, the shutdown checkpoint included), release with the end of the WAL, and no waiting for any lease.
 func (d *decider) handOver() {
@@ -131,7 +140,7 @@ func (d *decider) handOver() {
 		}
 		d.releaseTo(*h, lsn)
 	case d.opBusy():
-		if h.Stage == stageStop && d.s.Now.Sub(h.Since) > handoverPatience {
+		if h.Stage == stageStop && d.s.Now.Sub(h.Since) > d.stopPatience() {
 			d.do(FenceNow{Why: "the shutdown for a handover does not end"})
 		}
 	case h.Stage == stageNone:

@@ -102,11 +102,12 @@ func (d *decider) contest() candidate.Input {
 			Name: d.s.Self.Name, Reachable: true, Running: p.Phase == Running, Primary: p.writable(), SystemID: p.SystemID, Timeline: p.Timeline,
 			Switches: p.Switches, FlushLSN: p.FlushLSN, ReplayLSN: p.ReplayLSN, NoFailover: d.s.Self.NoFailover,
 			Priority: d.s.Self.FailoverPriority, Pledged: p.Pledged, CanPledge: true,
+			WatchdogFailed: d.s.Self.WatchdogFailed,
 		},
 		SystemID: cmp.Or(c.Initialize, p.SystemID), LastLeader: d.mem.Leader, Term: d.mem.Term, Target: d.lastTerm(), History: c.History,
 		Optime: postgres.LSN(c.Status.Optime), Released: c.Released,
 		Mode: d.configuredMode(), Key: syncset.Key{Leader: c.Sync.Leader, Quorum: c.Sync.Quorum, Voters: c.Sync.Standbys}, KeyExists: c.Sync.Mod != 0,
-		Settings: candidate.Settings{MaxLag: set.MaximumLagOnFailover, CheckTimeline: set.CheckTimeline, StandbyCluster: d.standbyCluster()},
+		Settings: candidate.Settings{WatchdogRequired: d.s.Self.WatchdogRequired, MaxLag: set.MaximumLagOnFailover, CheckTimeline: set.CheckTimeline, StandbyCluster: d.standbyCluster()},
 		Outage:   d.mem.Term.IsZero(), Patient: d.patient(),
 	}
 	if d.standbyCluster() {

@@ -385,6 +385,8 @@ func setLine(s *script, l line) {
 			c.FailsafeMode = true
 		case "strict":
 			c.SynchronousModeStrict = true
+		case "stop_timeout":
+			c.PrimaryStopTimeout = l.span(v)
 		case "start_timeout":
 			c.PrimaryStartTimeout = l.span(v)
 		case "lag":
@@ -433,6 +435,8 @@ func selfLine(s *script, l line) {
 			s.Self.ReplicateFrom = v
 		case "nostream":
 			s.Self.NoStream = true
+		case "watchdog": // required, and there is none
+			s.Self.WatchdogRequired, s.Self.WatchdogFailed = true, true
 		case "nobootstrap":
 			s.Self.CanBootstrap = false
 		case "priority":

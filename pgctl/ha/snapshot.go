@@ -50,6 +50,7 @@ type Self struct {
 	ScheduledRestart json.RawMessage // a restart that an operator has scheduled, as the member key shows it
 	CanBootstrap     bool            // there is something to bootstrap with
 	WatchdogRequired bool
+	WatchdogFailed   bool // there is no device that this host could use
 }
 
 // Store is what is known of the cluster's state in the store.

@@ -97,7 +97,7 @@ func calls(h *lab.Host) string {
 func askSQL(ctx context.Context, s *quoratestack.Stack, h *lab.Host, sql string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	out, err := h.Run(ctx, lab.Spec{Args: []string{"psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", sql, s.Local(h)}})
+	out, err := h.Run(ctx, lab.Spec{Args: []string{"psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", sql, strings.Replace(s.Local(h), "database=", "dbname=", 1)}})
 	return strings.TrimSpace(out), err
 }
 
