@@ -215,7 +215,8 @@ func (c *cluster) add(expect int) int {
 	o := Options{
 		Dir: c.t.TempDir(), Name: fmt.Sprintf("n%d", i), Listen: addr, Expect: expect, MachineID: fmt.Sprintf("machine-%d", i),
 		ClientURLs: []string{fmt.Sprintf("http://127.0.0.1:%d", 20000+i)}, Dial: c.wires.dial(i), Peers: c.peers,
-		Logger: testLogger(c.t).With("node", i),
+		// On a busy machine a leader under the race detector is late for the default timers, and resigns.
+		ElectionTimeout: raceSlows * DefaultElectionTimeout, Logger: testLogger(c.t).With("node", i),
 	}
 	if c.adjust != nil {
 		c.adjust(i, &o)
@@ -278,7 +279,7 @@ func (c *cluster) store(i int) *Store { return c.members[i].store }
 // waitFor polls until ok, or fails the test.
 func waitFor(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(90 * time.Second)
 	for !ok() {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain: %s", what)
@@ -343,10 +344,15 @@ func patiently[T any](t testing.TB, f func() (T, error)) (v T, err error) {
 	return v, err
 }
 
+// put writes a key. It is written again when a leader went before it could say what became of it.
 func (c *cluster) put(i int, key, value string) *pb.PutResponse {
 	c.t.Helper()
 	resp, err := patiently(c.t, func() (*pb.PutResponse, error) {
-		return c.store(i).Put(c.t.Context(), &pb.PutRequest{Key: []byte(key), Value: []byte(value)})
+		resp, err := c.store(i).Put(c.t.Context(), &pb.PutRequest{Key: []byte(key), Value: []byte(value)})
+		if errors.Is(err, etcderrors.ErrTimeoutDueToLeaderFail) || errors.Is(err, etcderrors.ErrTimeout) {
+			err = etcderrors.ErrNoLeader
+		}
+		return resp, err
 	})
 	if err != nil {
 		c.t.Fatalf("put %s on %d: %v", key, i, err)

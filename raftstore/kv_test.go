@@ -117,7 +117,9 @@ func TestQuotaRaisesAnAlarmThatClearsItself(t *testing.T) {
 	big := []byte(strings.Repeat("x", 100<<10))
 	var err error
 	for n := 0; err == nil && n < 50; n++ {
-		_, err = c.store(who).Put(t.Context(), &pb.PutRequest{Key: fmt.Append(nil, "k", n), Value: big})
+		_, err = patiently(t, func() (*pb.PutResponse, error) {
+			return c.store(who).Put(t.Context(), &pb.PutRequest{Key: fmt.Append(nil, "k", n), Value: big})
+		})
 	}
 	wantErr(t, err, etcderrors.ErrNoSpace)
 	waitFor(t, "the alarm", func() bool {

@@ -15,7 +15,7 @@ func (f *frontEnd) etcdctl(args ...string) string {
 	if err != nil {
 		f.Skip("etcdctl is not installed")
 	}
-	cmd := exec.CommandContext(f.ctx(), path, append([]string{"--endpoints", f.addr, "--command-timeout", patience.String()}, args...)...)
+	cmd := exec.CommandContext(f.ctx(), path, append([]string{"--endpoints", f.addr, "--command-timeout", patience.String(), "--dial-timeout", patience.String()}, args...)...)
 	cmd.Env = append(os.Environ(), "ETCDCTL_API=3")
 	out, err := cmd.CombinedOutput()
 	if err != nil {

@@ -2,6 +2,7 @@ package etcd3_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
@@ -170,7 +172,10 @@ func TestClusterSurvivesItsLeader(t *testing.T) {
 	if _, err := c.Put(ctx, "held", "v", clientv3.WithLease(l.ID)); err != nil {
 		t.Fatal(err)
 	}
-	events := c.Watch(clientv3.WithRequireLeader(ctx), "k", clientv3.WithRev(1))
+	watch := func(from int64) clientv3.WatchChan {
+		return c.Watch(clientv3.WithRequireLeader(ctx), "k", clientv3.WithRev(from))
+	}
+	events := watch(1)
 	const before, after = 20, 20
 	write := func(n int) {
 		for i := 0; i < n; {
@@ -187,8 +192,15 @@ func TestClusterSurvivesItsLeader(t *testing.T) {
 	write(after)
 	got, last := 0, int64(0)
 	for got < before+after {
-		r := <-events
-		if err := r.Err(); err != nil {
+		r, open := <-events
+		if !open {
+			t.Fatalf("the watch ended after %d events: %v", got, ctx.Err())
+		}
+		if err := r.Err(); errors.Is(err, rpctypes.ErrNoLeader) {
+			// A watch that requires a leader may end while there is none: what follows is asked for again.
+			events = watch(last + 1)
+			continue
+		} else if err != nil {
 			t.Fatal(err)
 		}
 		for _, e := range r.Events {
