@@ -43,6 +43,9 @@ func (h *revisionHistory) target(now time.Duration, rev, retain int64, period ti
 	if len(h.marks) > 0 && now-h.marks[0].at >= period {
 		old = h.marks[0].rev
 	}
+	if retain == 0 {
+		return old
+	}
 	return max(0, min(old, rev-retain), rev-hardRetain*retain)
 }
 
@@ -53,7 +56,11 @@ func (s *Store) compactHistory(h *revisionHistory) {
 	}
 	now, rev := s.mono(), s.state.revision()
 	h.note(now, rev, s.opts.RetainPeriod)
-	target := h.target(now, rev, s.opts.RetainRevisions, s.opts.RetainPeriod)
+	retain := s.opts.RetainRevisions
+	if s.opts.RetainPeriodOnly {
+		retain = 0
+	}
+	target := h.target(now, rev, retain, s.opts.RetainPeriod)
 	if target <= max(0, s.state.kv.FirstRev()) || (h.last != 0 && now-h.last < compactEvery) {
 		return
 	}

@@ -60,7 +60,7 @@ func (s *Store) raftConfig() *raft.Config {
 	c.BatchApplyCh = true
 	c.ShutdownOnRemove = false
 	c.TrailingLogs = snapshotEntries
-	c.SnapshotThreshold = snapshotEntries
+	c.SnapshotThreshold = s.opts.SnapshotEntries
 	c.SnapshotInterval = snapshotInterval
 	c.NoLegacyTelemetry = true
 	c.Logger = &hcLogger{log: s.log.With("part", "raft"), said: &repeats{}}

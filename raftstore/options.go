@@ -82,6 +82,10 @@ type Options struct {
 	// RetainRevisions. A negative RetainPeriod switches auto-compaction off.
 	RetainRevisions int64
 	RetainPeriod    time.Duration
+	// RetainPeriodOnly has the period alone decide, as etcd's periodic mode does.
+	RetainPeriodOnly bool
+	// SnapshotEntries is after how many log entries a snapshot is taken (8192).
+	SnapshotEntries uint64
 
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
@@ -120,6 +124,9 @@ func (o Options) withDefaults() (Options, error) {
 	orInt(&o.QuotaBytes, DefaultQuota)
 	orInt(&o.TrailingBytes, DefaultTrailingBytes)
 	orInt(&o.RetainRevisions, DefaultRetainRevisions)
+	if o.SnapshotEntries == 0 {
+		o.SnapshotEntries = snapshotEntries
+	}
 	if o.ElectionTimeout < 20*time.Millisecond {
 		return o, fmt.Errorf("raftstore: Options.ElectionTimeout is %s, want 20ms or more", o.ElectionTimeout)
 	}

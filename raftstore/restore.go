@@ -1,8 +1,6 @@
 package raftstore
 
 import (
-	"bytes"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -27,7 +25,12 @@ const restoredIndex, restoredTerm = 1, 1
 // folders, join it. Options.Advertise, or Options.Listen with a port, must be the address under which it will start.
 //
 // The cluster gets a new id, so no client takes it for the one that the snapshot is of. Leases begin afresh.
-func RestoreSnapshot(o Options, file string) error {
+func RestoreSnapshot(o Options, file string) error { return restore(o, file, true) }
+
+// RestoreDatabase is RestoreSnapshot for a file without a hash, as one that was copied out of an etcd's data folder.
+func RestoreDatabase(o Options, file string) error { return restore(o, file, false) }
+
+func restore(o Options, file string, needHash bool) error {
 	o, err := o.withDefaults()
 	if err != nil {
 		return err
@@ -47,7 +50,7 @@ func RestoreSnapshot(o Options, file string) error {
 	}
 	data := filepath.Join(o.Dir, "restoring")
 	defer os.Remove(data)
-	if err := unpackSnapshot(file, data); err != nil {
+	if err := unpackSnapshot(file, data, needHash); err != nil {
 		return fmt.Errorf("restore %s: %w", file, err)
 	}
 	return foundFromSnapshot(o, addr, data)
@@ -55,32 +58,54 @@ func RestoreSnapshot(o Options, file string) error {
 
 // unpackSnapshot copies a snapshot without the checksum that etcd appends, having checked it, and makes sure that it is
 // what it should be.
-func unpackSnapshot(from, to string) error {
-	b, err := os.ReadFile(from)
+func unpackSnapshot(from, to string, needHash bool) error {
+	size, hashed, err := checkSize(from)
 	if err != nil {
 		return err
 	}
-	if n := len(b) - sha256.Size; n > 0 && n%512 == 0 {
-		if sum := sha256.Sum256(b[:n]); !bytes.Equal(sum[:], b[n:]) {
-			return errors.New("its checksum is wrong: the file is damaged")
-		}
-		b = b[:n]
+	switch {
+	case hashed:
+		err = checkHash(from, size)
+	case needHash:
+		err = fmt.Errorf("%w: %s has no hash: it was cut short, or is a database file and not what snapshot save writes; "+
+			"take another copy, or say --skip-hash-check if it is such a file", ErrSnapshotFile, from)
 	}
-	if err := writeSynced(to, b); err != nil {
+	if err != nil {
+		return err
+	}
+	if err := copySynced(from, to, size); err != nil {
+		return err
+	}
+	if err := viewSnapshot(to, size, func(tx *bolt.Tx) error { return (&SnapshotStatus{}).read(tx) }); err != nil {
 		return err
 	}
 	db, err := bolt.Open(to, 0o600, nil)
 	if err != nil {
-		return fmt.Errorf("it is no snapshot of etcd's or ours: %w", err)
+		return fmt.Errorf("%w: %w", ErrSnapshotFile, err)
 	}
 	return errors.Join(db.Update(forgetCluster), db.Close())
 }
 
+// copySynced copies the first bytes of a file.
+func copySynced(from, to string, size int64) (err error) {
+	src, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	dst, err := os.OpenFile(to, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, dst.Close()) }()
+	if _, err := io.CopyN(dst, src, size); err != nil {
+		return err
+	}
+	return dst.Sync()
+}
+
 // forgetCluster drops what is true only in the cluster that the data comes from: its log indexes, its id, its members.
 func forgetCluster(tx *bolt.Tx) error {
-	if tx.Bucket([]byte("key")) == nil {
-		return errors.New("it has no keys' bucket: it is no snapshot of etcd's or ours")
-	}
 	for _, b := range []backend.Bucket{stateBucket, grantBucket, memberBucket} {
 		if err := tx.DeleteBucket(b.Name()); err != nil && !errors.Is(err, bolterrors.ErrBucketNotFound) {
 			return err

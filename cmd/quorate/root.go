@@ -65,6 +65,8 @@ var constructors = []func(*app) *cobra.Command{
 	newQueryCmd,
 	newRemoveCmd,
 	newMemberCmd,
+	newSnapshotCmd,
+	newEtcdCmd,
 	newWhyCmd,
 	newProxyCmd,
 	newVersionCmd,

@@ -21,7 +21,8 @@ func newMemberCmd(a *app) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(newMemberListCmd(a), newMemberAddCmd(a), newMemberPromoteCmd(a), newMemberRemoveCmd(a))
+	c.AddCommand(newMemberListCmd(a), newMemberAddCmd(a), newMemberPromoteCmd(a), newMemberUpdateCmd(a),
+		newMemberRemoveCmd(a), newMemberMoveLeaderCmd(a), newMemberRecoverCmd(a))
 	return c
 }
 

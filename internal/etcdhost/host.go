@@ -1,0 +1,250 @@
+package etcdhost
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"go.etcd.io/etcd/server/v3/etcdserver/api/v2store"
+
+	"quorate/api/etcd2"
+	"quorate/api/etcd3"
+	"quorate/raftstore"
+	"quorate/raftstore/v2keys"
+)
+
+// ErrHelp asks for the help.
+var ErrHelp = flag.ErrHelp
+
+// stopTimeout bounds the wait for requests under way.
+const stopTimeout = 5 * time.Second
+
+// Version is what `etcd --version` prints.
+func Version() string {
+	return fmt.Sprintf("etcd Version: %s\nGit SHA: quorate\nGo Version: %s\nGo OS/Arch: %s/%s\n",
+		raftstore.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
+
+// host is a running store host.
+type host struct {
+	c     *Config
+	log   *slog.Logger
+	reg   *prometheus.Registry
+	store *raftstore.Store
+	v2    *etcd2.Handler
+	front *etcd3.Server
+	ended chan error
+}
+
+// v2Store shows the store to the v2 API, which may not know it.
+type v2Store struct{ *raftstore.Store }
+
+func (s v2Store) V2Change(ctx context.Context, r etcd2.Request) (*v2store.Event, error) {
+	return s.Store.V2Change(ctx, v2keys.Request(r))
+}
+
+// Run runs the host until ctx ends, and hands leadership over before it stops. ready is called once, when requests are
+// served.
+func Run(ctx context.Context, c *Config, log *slog.Logger, ready func()) (err error) {
+	for _, w := range c.Warnings {
+		log.Warn(w)
+	}
+	h := &host{c: c, log: log, reg: prometheus.NewRegistry(), ended: make(chan error, len(c.ListenClient)+len(c.ListenMetrics)+1)}
+	h.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if err := h.open(); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, h.stop()) }()
+	if err := h.serve(); err != nil {
+		return err
+	}
+	go h.announce(ctx, ready)
+	select {
+	case <-ctx.Done():
+		log.Info("stopping")
+		return nil
+	case err := <-h.store.Failed():
+		return fmt.Errorf("the store has failed: %w", err)
+	case err := <-h.ended:
+		return err
+	}
+}
+
+// options are the store's.
+func (h *host) options() (raftstore.Options, error) {
+	c := h.c
+	o := raftstore.Options{
+		Dir: c.DataDir, Name: c.Name, Listen: c.ListenPeer, Advertise: c.Advertise, ClientURLs: c.ClientURLs, Expect: c.Expect,
+		Peers: func() []raftstore.Peer { return c.Peers }, ElectionTimeout: c.ElectionTimeout, QuotaBytes: c.Quota,
+		RetainPeriod: c.RetainPeriod, RetainRevisions: c.RetainRevisions, RetainPeriodOnly: c.PeriodOnly,
+		SnapshotEntries: c.SnapshotEntries, Logger: h.log, Registerer: h.reg,
+	}
+	if c.peerSecure {
+		server, client, err := c.PeerTLS.configs(c.DataDir, "peer", []string{c.Advertise})
+		if err != nil {
+			return o, err
+		}
+		o.TLS = &raftstore.PeerTLS{Server: server, Client: client}
+	}
+	return o, nil
+}
+
+func (h *host) open() error {
+	c := h.c
+	if err := refuseEtcdData(c.DataDir); err != nil {
+		return err
+	}
+	o, err := h.options()
+	if err != nil {
+		return err
+	}
+	known, err := raftstore.ReadFolder(c.DataDir)
+	if err == nil && known.PeerAddr != o.Advertise && c.Expect == 0 && known.ThisMachine {
+		// etcd's way to move a member: member update, then a start with the new address.
+		h.log.Warn("this member has a new peer address", "old", known.PeerAddr, "new", o.Advertise)
+		o.AdoptFolder = true
+	}
+	if c.ForceNewCluster {
+		if err := h.forceNew(o, known); err != nil {
+			return err
+		}
+	}
+	h.store, err = raftstore.Open(o)
+	return err
+}
+
+// forceNew makes this member the only one of a new cluster that has its data.
+func (h *host) forceNew(o raftstore.Options, known raftstore.Folder) error {
+	if known.ID == 0 {
+		return fmt.Errorf("--force-new-cluster: %s has no data", o.Dir)
+	}
+	h.log.Warn("--force-new-cluster: this member alone is the cluster now; what only the others had is lost. "+
+		"Take the flag away before the next start", "member", raftstore.FormatID(known.ID))
+	return raftstore.RecoverQuorumLost(o, []raftstore.Member{{ID: known.ID, Name: o.Name, PeerAddr: o.Advertise}})
+}
+
+// refuseEtcdData refuses the data folder of etcd itself.
+func refuseEtcdData(dir string) error {
+	if _, err := os.Stat(filepath.Join(dir, "member", "wal")); err != nil {
+		return nil
+	}
+	return fmt.Errorf("%s holds the data of an etcd: run that etcd once more, `etcdctl snapshot save FILE`, then "+
+		"`quorate snapshot restore FILE --data-dir` of an empty folder", dir)
+}
+
+// serve opens all ports.
+func (h *host) serve() (err error) {
+	handlers := map[string]http.Handler{}
+	if h.v2, err = etcd2.New(etcd2.Options{Store: v2Store{h.store}, Logger: h.log}); err != nil {
+		return err
+	}
+	if h.c.V2 {
+		handlers["/v2/"] = h.v2
+	}
+	h.front, err = etcd3.New(etcd3.Options{
+		Store: h.store, Logger: h.log, Registerer: h.reg, Gatherer: h.reg, Handlers: handlers, MaxTxnOps: h.c.MaxTxnOps,
+		MaxRequestBytes: h.c.MaxRequestBytes, ProgressInterval: h.c.ProgressInterval,
+	})
+	if err != nil {
+		return err
+	}
+	var conf *tls.Config
+	if h.c.ClientTLS.given() {
+		var hosts []string
+		for _, u := range h.c.ListenClient {
+			hosts = append(hosts, u.Host)
+		}
+		if conf, _, err = h.c.ClientTLS.configs(h.c.DataDir, "client", hosts); err != nil {
+			return err
+		}
+	}
+	for _, u := range h.c.ListenClient {
+		if err := h.listen(u, conf, h.front.Serve); err != nil {
+			return err
+		}
+	}
+	for _, u := range h.c.ListenMetrics {
+		if err := h.listen(u, conf, h.serveMetrics); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *host) listen(u *url.URL, conf *tls.Config, serve func(net.Listener, *tls.Config) error) error {
+	l, err := net.Listen("tcp", u.Host)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", u, err)
+	}
+	if u.Scheme != "https" {
+		conf = nil
+	}
+	go func() {
+		if err := serve(l, conf); err != nil {
+			h.ended <- fmt.Errorf("serving on %s has ended: %w", u, err)
+		}
+	}()
+	return nil
+}
+
+// serveMetrics shows the metrics and the health on a port of their own.
+func (h *host) serveMetrics(l net.Listener, conf *tls.Config) error {
+	mux := http.NewServeMux()
+	for _, page := range []string{"/metrics", "/health", "/livez", "/readyz"} {
+		mux.Handle(page, h.front.Handler())
+	}
+	if conf != nil {
+		conf = conf.Clone()
+		conf.NextProtos = []string{"http/1.1"}
+		l = tls.NewListener(l, conf)
+	}
+	srv := &http.Server{Handler: mux, ReadHeaderTimeout: stopTimeout}
+	go func() {
+		<-h.store.Done()
+		_ = srv.Close()
+	}()
+	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// announce says once that requests are served.
+func (h *host) announce(ctx context.Context, ready func()) {
+	for h.store.Health() != nil {
+		select {
+		case <-ctx.Done():
+			return
+		case <-h.store.Done():
+			return
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	h.log.Info("ready to serve client requests", "member", raftstore.FormatID(h.store.ID()), "cluster", raftstore.FormatID(h.store.ClusterID()))
+	ready()
+}
+
+func (h *host) stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	var errs []error
+	if h.v2 != nil {
+		h.v2.Stop()
+	}
+	if h.front != nil {
+		errs = append(errs, h.front.Stop(ctx))
+	}
+	return errors.Join(append(errs, h.store.Close())...)
+}
