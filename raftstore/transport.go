@@ -164,7 +164,14 @@ func (t *transport) AppendEntries(id raft.ServerID, addr raft.ServerAddress, req
 	}
 	for {
 		alive := t.aliveChan(id)
-		err := t.NetworkTransport.AppendEntries(id, addr, req, resp)
+		var err error
+		if len(req.Entries) == 0 && t.stalled() {
+			// It tells a follower what is committed, and counts as a heartbeat there: with timers longer than its period
+			// nobody would ever be elected.
+			err = errDiskStalled
+		} else {
+			err = t.NetworkTransport.AppendEntries(id, addr, req, resp)
+		}
 		if err == nil {
 			if t.sent(id, req, resp) {
 				t.acked(raft.Server{ID: id, Address: addr})

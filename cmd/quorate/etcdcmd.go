@@ -40,6 +40,9 @@ func newEtcdCmd(a *app) *cobra.Command {
 }
 
 func (a *app) runEtcd(ctx context.Context, cfg *etcdhost.Config) error {
-	log := logging.New(a.err, logging.Options{Level: cfg.LogLevel, JSON: cfg.LogJSON})
+	log, err := logging.New(a.err, logging.Options{Level: cfg.LogLevel, JSON: cfg.LogJSON})
+	if err != nil {
+		return err
+	}
 	return etcdhost.Run(ctx, cfg, log, func() { _, _ = daemon.SdNotify(false, daemon.SdNotifyReady) })
 }

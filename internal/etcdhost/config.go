@@ -108,6 +108,13 @@ func (v *values) switches(c *Config) error {
 	if debug {
 		c.LogLevel = "debug"
 	}
+	level, ok := map[string]string{
+		"debug": "DEBUG", "info": "INFO", "warn": "WARNING", "error": "ERROR", "dpanic": "CRITICAL", "panic": "CRITICAL", "fatal": "CRITICAL",
+	}[strings.ToLower(c.LogLevel)]
+	if !ok {
+		return fmt.Errorf("--log-level is %q, expected debug, info, warn, error, panic or fatal", c.LogLevel)
+	}
+	c.LogLevel = level
 	return err
 }
 

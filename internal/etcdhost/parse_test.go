@@ -70,7 +70,7 @@ func TestOptions(t *testing.T) {
 			return len(c.Warnings) == 1 && strings.Contains(c.Warnings[0], "--max-wals") && strings.Contains(c.Warnings[0], "--wal-dir")
 		}},
 		{"--version", func(c *Config) bool { return c.Version }},
-		{"--debug", func(c *Config) bool { return c.LogLevel == "debug" }},
+		{"--debug", func(c *Config) bool { return c.LogLevel == "DEBUG" }},
 		{"--cipher-suites TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", func(c *Config) bool { return len(c.ClientTLS.Ciphers) == 1 }},
 	} {
 		if c := parse(t, tc.line); !tc.ok(c) {
@@ -98,6 +98,7 @@ func TestRefusals(t *testing.T) {
 		"--auto-compaction-retention soon":                                                   "duration or a number of hours",
 		"--auto-compaction-mode size":                                                        "periodic or revision",
 		"--cipher-suites ROT13":                                                              "unexpected TLS cipher suite",
+		"--log-level loud":                                                                   "--log-level",
 		"--cert-file c":                                                                      "must both be given",
 		"--config-file /no/such/file":                                                        "no such file",
 	} {
