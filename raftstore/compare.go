@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/server/v3/storage/mvcc"
 )
 
@@ -45,9 +46,22 @@ func (s *Store) compareMembers(n *node) {
 		}
 		differ++
 		s.log.Error("members differ in their data", "member", string(srv.ID), "revision", ask.Rev,
-			"hash", theirs.Hash, "leader_hash", own.Hash, "remedy", "find out which is right, then empty the other's folder")
+			"hash", theirs.Hash, "leader_hash", own.Hash, "remedy", "find out which is right, then empty the other's folder, and `etcdctl alarm disarm`")
+		s.raiseCorrupt(ctx, memberID(srv.ID))
 	}
 	s.metrics.differ.Set(float64(differ))
+}
+
+// raiseCorrupt raises etcd's alarm for a member whose data differs from the leader's. As in etcd
+// writes are refused from then on: a member that applies a compare to other data may tell its clients of a success that there
+// was none. Leases can still be renewed, so a primary stays what it is until an operator has decided.
+func (s *Store) raiseCorrupt(ctx context.Context, member uint64) {
+	for _, a := range s.state.alarmStore().Get(pb.AlarmType_CORRUPT) {
+		if a.MemberID == member {
+			return
+		}
+	}
+	s.alarm(ctx, pb.AlarmRequest_ACTIVATE, member, pb.AlarmType_CORRUPT)
 }
 
 func (s *Store) askHash(ctx context.Context, srv raft.Server, q hashQuery) (h mvcc.KeyValueHash, err error) {

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	etcderrors "go.etcd.io/etcd/server/v3/etcdserver/errors"
 	"go.etcd.io/etcd/server/v3/lease"
 )
 
@@ -23,6 +25,14 @@ func TestMembersThatDifferAreReported(t *testing.T) {
 	waitFor(t, "the difference to be noticed", func() bool {
 		return series(t, regs[c.leader()], "quorate_store_members_differing") > 0
 	})
+	waitFor(t, "the alarm", func() bool {
+		resp, err := c.store(lead).Alarm(t.Context(), &pb.AlarmRequest{Alarm: pb.AlarmType_CORRUPT})
+		return err == nil && len(resp.Alarms) > 0
+	})
+	_, err := patiently(t, func() (*pb.PutResponse, error) {
+		return c.store(lead).Put(t.Context(), &pb.PutRequest{Key: []byte("k")})
+	})
+	wantErr(t, err, etcderrors.ErrCorrupt)
 }
 
 // series reads the value of a gauge.

@@ -147,19 +147,19 @@ func (s *Store) raiseNoSpace() {
 		defer s.raising.Store(false)
 		ctx, cancel := context.WithTimeout(s.ctx, s.opts.RequestTimeout)
 		defer cancel()
-		s.alarm(ctx, pb.AlarmRequest_ACTIVATE, s.ID())
+		s.alarm(ctx, pb.AlarmRequest_ACTIVATE, s.ID(), pb.AlarmType_NOSPACE)
 	})
 }
 
-func (s *Store) alarm(ctx context.Context, action pb.AlarmRequest_AlarmAction, member uint64) {
+func (s *Store) alarm(ctx context.Context, action pb.AlarmRequest_AlarmAction, member uint64, kind pb.AlarmType) {
 	cmd, err := encodeEtcd(&pb.InternalRaftRequest{Alarm: &pb.AlarmRequest{
-		Action: action, MemberID: member, Alarm: pb.AlarmType_NOSPACE,
+		Action: action, MemberID: member, Alarm: kind,
 	}})
 	if err == nil {
 		_, err = s.submit(ctx, cmd)
 	}
 	if err != nil {
-		s.log.Warn("changing the alarm for want of space failed", "error", err)
+		s.log.Warn("changing an alarm failed", "alarm", kind, "error", err)
 	}
 }
 
@@ -177,6 +177,6 @@ func (s *Store) clearSpaceAlarm() {
 	ctx, cancel := context.WithTimeout(s.ctx, s.opts.RequestTimeout)
 	defer cancel()
 	for _, a := range alarms {
-		s.alarm(ctx, pb.AlarmRequest_DEACTIVATE, a.MemberID)
+		s.alarm(ctx, pb.AlarmRequest_DEACTIVATE, a.MemberID, pb.AlarmType_NOSPACE)
 	}
 }

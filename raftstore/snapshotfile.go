@@ -9,6 +9,7 @@ import (
 	"hash/crc32"
 	"io"
 	"os"
+	"runtime/debug"
 
 	bolt "go.etcd.io/bbolt"
 	"go.etcd.io/etcd/server/v3/storage/schema"
@@ -110,6 +111,7 @@ func viewSnapshot(file string, size int64, read func(*bolt.Tx) error) (err error
 	if err != nil {
 		return fmt.Errorf("%w: %s is no snapshot of etcd's or ours (%w)", ErrSnapshotFile, file, err)
 	}
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // a page number may point anywhere
 	defer func() {
 		if p := recover(); p != nil { // bbolt's answer to pages that make no sense
 			err = fmt.Errorf("%w: %s is damaged (%v); take another copy, or save a snapshot anew", ErrSnapshotFile, file, p)

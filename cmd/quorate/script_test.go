@@ -11,7 +11,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"quorate": main, "patronictl": main, "patroni": main})
+	testscript.Main(m, map[string]func(){"quorate": main, "patronictl": main, "patroni": main, "etcd": main})
 }
 
 // TestScripts runs the command lines of testdata against a cluster of their own (lab): $PG1, $PG2, $PG3 are its members, $STORE is its store,

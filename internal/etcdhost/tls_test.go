@@ -1,0 +1,162 @@
+package etcdhost
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// authority issues certificates for a test.
+type authority struct {
+	t    *testing.T
+	dir  string
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+}
+
+func newAuthority(t *testing.T) *authority {
+	a := &authority{t: t, dir: t.TempDir()}
+	a.key = a.newKey()
+	tmpl := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "ca"}, NotAfter: time.Now().Add(time.Hour), IsCA: true,
+		BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign, SubjectKeyId: []byte{1},
+	}
+	a.cert = a.sign("ca", tmpl, tmpl, a.key)
+	return a
+}
+
+func (a *authority) newKey() *ecdsa.PrivateKey {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return key
+}
+
+func (a *authority) file(name string) string { return filepath.Join(a.dir, name) }
+
+func (a *authority) write(name, kind string, der []byte) {
+	if err := os.WriteFile(a.file(name), pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
+		a.t.Fatal(err)
+	}
+}
+
+func (a *authority) sign(name string, tmpl, parent *x509.Certificate, key *ecdsa.PrivateKey) *x509.Certificate {
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, parent, &key.PublicKey, a.key)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	k, err := x509.MarshalECPrivateKey(key)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	a.write(name+".pem", "CERTIFICATE", der)
+	a.write(name+".key", "EC PRIVATE KEY", k)
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return cert
+}
+
+func (a *authority) issue(name string, serial int64) {
+	a.sign(name, &x509.Certificate{
+		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}, a.cert, a.newKey())
+}
+
+func (a *authority) revoke(serials ...int64) {
+	list := &x509.RevocationList{Number: big.NewInt(time.Now().UnixNano()), NextUpdate: time.Now().Add(time.Hour)}
+	for _, n := range serials {
+		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries,
+			x509.RevocationListEntry{SerialNumber: big.NewInt(n), RevocationTime: time.Now()})
+	}
+	der, err := x509.CreateRevocationList(rand.Reader, list, a.cert, a.key)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	a.write("crl.pem", "X509 CRL", der)
+}
+
+// health asks over TLS, with a client certificate unless name is empty.
+func (a *authority) health(addr, name string) error {
+	pool := x509.NewCertPool()
+	pool.AddCert(a.cert)
+	conf := &tls.Config{RootCAs: pool}
+	if name != "" {
+		cert, err := tls.LoadX509KeyPair(a.file(name+".pem"), a.file(name+".key"))
+		if err != nil {
+			a.t.Fatal(err)
+		}
+		conf.Certificates = []tls.Certificate{cert}
+	}
+	c := &http.Client{Transport: &http.Transport{TLSClientConfig: conf, DisableKeepAlives: true}, Timeout: patience}
+	r, err := c.Get("https://" + addr + "/health")
+	if err != nil {
+		return err
+	}
+	return r.Body.Close()
+}
+
+// Clients are served by TLS; who shows no certificate, or a revoked one, is refused. The list is read again each time.
+func TestClientTLS(t *testing.T) {
+	a := newAuthority(t)
+	a.issue("server", 2)
+	a.issue("good", 3)
+	a.issue("bad", 4)
+	a.revoke(4)
+	s := newSite(t, "n")
+	line := strings.ReplaceAll(s.line("http", s), "client-urls http:", "client-urls https:")
+	run(t, line+" --cert-file "+a.file("server.pem")+" --key-file "+a.file("server.key")+" --trusted-ca-file "+a.file("ca.pem")+
+		" --client-cert-auth --client-crl-file "+a.file("crl.pem")+
+		" --cipher-suites TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", true)
+	if err := a.health(s.client, "good"); err != nil {
+		t.Error(err)
+	}
+	for _, name := range []string{"", "bad"} {
+		if err := a.health(s.client, name); err == nil {
+			t.Errorf("certificate %q: served", name)
+		}
+	}
+	a.revoke(3)
+	if err := a.health(s.client, "good"); err == nil {
+		t.Error("served after its certificate was revoked")
+	}
+	if err := a.health(s.client, "bad"); err != nil {
+		t.Errorf("no longer revoked: %v", err)
+	}
+}
+
+// With --auto-tls the server makes its certificate, once.
+func TestAutoTLS(t *testing.T) {
+	s := newSite(t, "n")
+	line := strings.ReplaceAll(s.line("http", s), "client-urls http:", "client-urls https:") + " --auto-tls"
+	run(t, line, true).stop()
+	cert := filepath.Join(s.dir, "fixtures", "client", "cert.pem")
+	before, err := os.ReadFile(cert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, line, true)
+	conn, err := tls.Dial("tcp", s.client, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // nobody has signed it
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+	if after, err := os.ReadFile(cert); err != nil || string(after) != string(before) {
+		t.Errorf("made anew, %v", err)
+	}
+}
