@@ -23,6 +23,7 @@ type restartOptions struct {
 	version   string
 	pending   bool
 	timeout   string
+	rolling   bool
 }
 
 func newRestartCmd(a *app) *cobra.Command {
@@ -41,12 +42,16 @@ func newRestartCmd(a *app) *cobra.Command {
 	c.Flags().StringVar(&o.version, "pg-version", "", "restart only if PostgreSQL is older than this version, for example 15.6")
 	c.Flags().BoolVar(&o.pending, "pending", false, "restart only where a restart is pending")
 	c.Flags().StringVar(&o.timeout, "timeout", "", "fail, and fail over if needed, when it takes longer than so many seconds")
+	c.Flags().BoolVar(&o.rolling, "rolling", false, "one after the other, each when the one before is back: replicas first, then a switchover and the old leader")
 	forceFlag(c, &o.force)
 	a.globalFlags(c)
 	return c
 }
 
 func (a *app) restart(ctx context.Context, o restartOptions) error {
+	if o.rolling && (o.one || o.scheduled != "" && o.scheduled != "now") {
+		return errors.New("--rolling restarts all that are named, now: it goes neither with --any nor with --scheduled")
+	}
 	s, err := a.connect("")
 	if err != nil {
 		return err
@@ -71,11 +76,14 @@ func (a *app) restart(ctx context.Context, o restartOptions) error {
 	if err != nil {
 		return err
 	}
+	if o.rolling {
+		return s.rolling(ctx, c, members, o, body)
+	}
 	return s.each(members, "restart", func(m client.Member) (bool, error) { return s.restartOne(ctx, m, o, body) })
 }
 
 func (s *session) whenToRestart(o *restartOptions) (time.Time, error) {
-	if o.scheduled == "" && !o.force {
+	if o.scheduled == "" && !o.force && !o.rolling {
 		now := "now"
 		when, err := s.prompts.ask("When should the restart take place (e.g. "+s.nextHour()+") ", &now)
 		if err != nil {

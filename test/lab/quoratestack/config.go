@@ -23,7 +23,7 @@ gossip:
   secret: a lab has no secrets
 bootstrap:
   dcs:
-    synchronous_mode: {{.Synchronous}}
+    synchronous_mode: {{or .Mode .Synchronous}}
 {{- range $key, $value := .DCS}}
     {{$key}}: {{$value}}
 {{- end}}

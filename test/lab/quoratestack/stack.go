@@ -22,6 +22,7 @@ type Options struct {
 	StoreOnly []*lab.Host // hold the store role alone
 
 	Synchronous bool              // synchronous_mode
+	Mode        string            // synchronous_mode in place of it: quorum
 	DCS         map[string]string // further keys of bootstrap.dcs
 	Expect      int               // store.expect; the number of hosts if zero
 
