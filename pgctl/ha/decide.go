@@ -100,6 +100,9 @@ func (d *decider) observe() {
 	if _, ok := d.cluster.Member(d.s.Self.Name); ok {
 		d.mem.SeenMember = true
 	}
+	if !d.stopAsked() {
+		d.mem.LeavingSync = 0
+	}
 }
 
 // choose finds the situation.

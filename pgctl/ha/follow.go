@@ -66,6 +66,9 @@ func (d *decider) clone(aside bool) {
 }
 
 func (d *decider) reinit() {
+	if !d.leftSync() {
+		return
+	}
 	if d.s.PG.Phase != Stopped {
 		d.because(CodeRejoining, "stopping PostgreSQL to copy the data folder anew")
 		d.do(Stop{Mode: "fast", Why: "reinitialize"})
@@ -80,6 +83,7 @@ func (d *decider) stream() {
 	up, src := d.upstream(), d.source()
 	d.because(CodeFollowing, "no action. I am (%s), a secondary, and following a leader (%s)", d.s.Self.Name, l.Name)
 	switch {
+	case d.s.Asked.Restart != nil && !d.leftSync():
 	case d.s.Asked.Restart != nil:
 		d.do(Restart{ID: d.s.Asked.Restart.ID})
 	case up.Conn == "" || p.Pledged.Covers(l.Term):

@@ -172,6 +172,8 @@ func memLine(s *script, l line) {
 		case "slotgone": // NAME:HOW LONG
 			n, since, _ := strings.Cut(v, ":")
 			s.Mem.SlotGone = map[string]boottime.Instant{n: s.Now.Add(-l.span(since))}
+		case "leaving":
+			s.Mem.LeavingSync = s.Now.Add(-l.span(v))
 		case "doubt":
 			s.Mem.SyncInDoubt = true
 		case "standby": // the term in which it led a standby cluster

@@ -240,6 +240,7 @@ type Memory struct {
 	// StandbyTerm is the newest term in which this node led a standby cluster, SyncTerm the one that it wrote the sync key for before it opened.
 	StandbyTerm, SyncTerm dcs.Term
 	PointAt               boottime.Instant // when a standby leader was last asked for a restart point
+	LeavingSync           boottime.Instant // since when this synchronous standby has been about to stop
 	SlowTerm              dcs.Term         // the term in which a standby leader did not start in time
 
 	GivenUp dcs.Term // the term whose release was ordered: nothing opens for it again, whatever became of the order

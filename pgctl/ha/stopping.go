@@ -19,6 +19,8 @@ func (d *decider) stopping() {
 	case l != nil && l.Name == d.s.Self.Name && d.s.holdsKey():
 		d.stopLeader(l)
 	case d.opBusy():
+	case p.Phase != Stopped && !d.leftSync():
+		d.reason.Code = CodeStopping
 	case p.Phase != Stopped:
 		d.do(Stop{Mode: "fast", Why: "the agent stops"})
 	case d.s.Lease.ID != 0 && d.hasMemberKey():
