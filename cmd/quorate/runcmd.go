@@ -161,8 +161,7 @@ func reloading() string {
 	return daemon.SdNotifyReloading + "\nMONOTONIC_USEC=" + strconv.FormatInt(now.Nano()/1000, 10)
 }
 
-// logOptions translates the section log. The file has the name of the program that this one was called as: who takes a Patroni's place writes
-// patroni.log.
+// logOptions translates the section log. Who takes a Patroni's place under its name writes patroni.log, as log shippers expect.
 func (a *app) logOptions(cfg *config.Config) logging.Options {
 	l := cfg.Log
 	o := logging.Options{
@@ -171,7 +170,11 @@ func (a *app) logOptions(cfg *config.Config) logging.Options {
 		Rotation: logging.Rotation{Size: l.FileSize, Keep: l.FileNum, Mode: fs.FileMode(l.Mode)},
 	}
 	if l.Dir != "" {
-		o.File = filepath.Join(l.Dir, a.calledAs+".log")
+		name := "quorate.log"
+		if a.calledAs == "patroni" {
+			name = "patroni.log"
+		}
+		o.File = filepath.Join(l.Dir, name)
 	}
 	return o
 }

@@ -307,8 +307,9 @@ func (c *Cluster) set(name string, kv KV) error {
 		c.HistRev = kv.ModRevision
 		return json.Unmarshal(kv.Value, &c.History)
 	case "failover":
-		c.Failover = parseFailover(kv.Value)
-		c.Failover.Mod = kv.ModRevision
+		f, err := parseFailover(kv.Value)
+		c.Failover, c.Failover.Mod = f, kv.ModRevision
+		return err
 	case "sync":
 		return c.setSync(kv)
 	case "failsafe":
@@ -358,16 +359,17 @@ func (c *Cluster) setSync(kv KV) error {
 }
 
 // parseFailover reads the JSON form and the old text form "leader:candidate".
-func parseFailover(v []byte) Failover {
+func parseFailover(v []byte) (Failover, error) {
 	var f Failover
-	if json.Unmarshal(v, &f) == nil {
-		return f
+	err := json.Unmarshal(v, &f)
+	if err == nil || len(v) == 0 {
+		return f, nil
 	}
 	leader, candidate, ok := strings.Cut(string(v), ":")
-	if !ok {
-		return Failover{}
+	if !ok || strings.ContainsAny(leader, `{["`) {
+		return Failover{}, err
 	}
-	return Failover{Leader: leader, Candidate: candidate}
+	return Failover{Leader: leader, Candidate: candidate}, nil
 }
 
 // encode writes JSON as Patroni does: without blanks and without HTML escapes.
