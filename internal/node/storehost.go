@@ -3,10 +3,12 @@ package node
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"net"
 	"net/http"
 	"strconv"
 
+	"quorate/api/client"
 	"quorate/api/etcd2"
 	"quorate/api/etcd3"
 	"quorate/internal/config"
@@ -79,11 +81,12 @@ func serverTLS(t config.TLS) (*tls.Config, error) {
 	if !t.Enabled() {
 		return nil, nil
 	}
-	cert, err := tls.LoadX509KeyPair(t.CertFile, firstSet(t.KeyFile, t.CertFile))
+	files := client.TLSFiles{CertFile: t.CertFile, KeyFile: t.KeyFile, KeyPassword: t.KeyFilePassword}
+	conf, err := files.Config()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("store.client_tls: %w", err)
 	}
-	conf := &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, ClientCAs: certPool(t.CAFile)}
+	conf.ClientCAs = certPool(t.CAFile)
 	switch t.VerifyClient {
 	case "required":
 		conf.ClientAuth = tls.RequireAndVerifyClientCert
@@ -116,13 +119,10 @@ func (n *Node) clientOptions() (dcsclient.Options, error) {
 	case e != nil:
 		opt.Endpoints, opt.Username, opt.Password = e.Endpoints, e.Username, e.Password
 		if e.CACert != "" || e.Cert != "" {
-			opt.TLS = &tls.Config{RootCAs: certPool(e.CACert), MinVersion: tls.VersionTLS12, InsecureSkipVerify: e.InsecureNoVerifyCert} //nolint:gosec // as configured
-			if e.Cert != "" {
-				cert, err := tls.LoadX509KeyPair(e.Cert, firstSet(e.Key, e.Cert))
-				if err != nil {
-					return opt, err
-				}
-				opt.TLS.Certificates = []tls.Certificate{cert}
+			files := client.TLSFiles{CACert: e.CACert, CertFile: e.Cert, KeyFile: e.Key, KeyPassword: e.KeyPassword, Insecure: e.InsecureNoVerifyCert}
+			var err error
+			if opt.TLS, err = files.Config(); err != nil {
+				return opt, fmt.Errorf("etcd3: %w", err)
 			}
 		}
 	case n.front != nil:
