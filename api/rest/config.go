@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"time"
 
 	"quorate/internal/config/dynamic"
 	"quorate/raftstore/dcs"
@@ -107,13 +108,25 @@ func headerText(text string) string {
 	return string(b)
 }
 
+// readAgain is the pause between two attempts to read the store. An election of its leader takes a fraction of a second, and nobody who asks
+// for a change should have to know of it.
+const readAgain = 50 * time.Millisecond
+
 // readForWrite reads the cluster for a change: a cached view will not do.
 func (s *Server) readForWrite(ctx context.Context) (*dcs.Cluster, *answer) {
 	ctx, cancel := context.WithTimeout(ctx, s.opt.ReadTimeout)
 	defer cancel()
 	c, err := s.opt.Backend.ReadCluster(ctx)
-	if err != nil {
-		return nil, &answer{http.StatusServiceUnavailable, fmt.Sprintf("DCS is not accessible: %v", err)}
+	for err != nil {
+		select {
+		case <-ctx.Done():
+			return nil, &answer{http.StatusServiceUnavailable, fmt.Sprintf("DCS is not accessible: %v", err)}
+		case <-time.After(readAgain):
+		}
+		var again error
+		if c, again = s.opt.Backend.ReadCluster(ctx); again == nil || ctx.Err() == nil {
+			err = again // else the reason stays: that the time is over is known
+		}
 	}
 	return c, nil
 }

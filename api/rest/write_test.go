@@ -61,6 +61,22 @@ func TestConfig(t *testing.T) {
 	}
 }
 
+// A change that comes in the middle of an election of the store's leader waits for its end.
+func TestWriteWaitsForTheStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := cluster(`{"ttl":30}`)
+		s := newTestServer(t, m, nil)
+		m.setDown(errors.New("no leader"))
+		go func() {
+			time.Sleep(500 * time.Millisecond)
+			m.setDown(nil)
+		}()
+		if code, body, _ := ask(s, "PATCH", "/config", `{"ttl":20}`); code != 200 {
+			t.Errorf("%d %s", code, body)
+		}
+	})
+}
+
 func TestConfigFailures(t *testing.T) {
 	s := newTestServer(t, newMemory(), nil)
 	if code, _, _ := ask(s, "PATCH", "/config", `{"ttl":20}`); code != 503 {

@@ -1,0 +1,148 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"quorate/test/lab"
+)
+
+// TestForeignPatronictl works on a cluster with the distribution's patronictl, which knows nothing of Quorate: it reads the keys by etcd's v3 API, writes
+// them, and calls the members' REST API.
+func TestForeignPatronictl(t *testing.T) {
+	program, err := exec.LookPath("patronictl")
+	if err != nil {
+		t.Skip("patronictl is not installed: apt-get install patroni")
+	}
+	c := newCluster(t, t, false)
+	c.start(t, append([]*lab.Host{c.client}, c.hosts...)...)
+	p := &patronictl{t: t, cluster: c, program: program, ctx: patience(t)}
+	p.write()
+
+	leader, other, third := p.roles()
+	p.says(" "+leader+" ", "list")
+	p.says("| + "+other+" ", "topology")
+	p.says("max_connections: 100", "show-config")
+	p.says("Configuration changed", "edit-config", "--force", "-s", "loop_wait=2", "-p", "work_mem=5MB")
+	p.everywhere("SHOW work_mem", "5MB", time.Second)
+	p.says("Success: cluster management is paused", "pause", "--wait")
+	p.says("Success: cluster management is resumed", "resume", "--wait")
+	p.says(`Successfully switched over to "`+other+`"`, "switchover", "--force", "--master", leader, "--candidate", other)
+	must(t, c.AwaitHealthy(p.ctx))
+	p.says("| "+other, "history")
+	p.says("Success: restart on member "+third, "restart", "lab", third, "--force")
+	p.says("Success: reinitialize for member "+leader, "reinit", "lab", leader, "--force")
+	must(t, c.AwaitHealthy(p.ctx))
+	p.says("Reload request received for member "+third, "reload", "lab", "--force")
+	p.says("Switchover scheduled", "switchover", "--force", "--master", other, "--candidate", third, "--scheduled", "2099-01-01T00:00+00:00")
+	p.says("Switchover scheduled at: 2099-01-01", "list")
+	p.says("Success: scheduled switchover deleted", "flush", "lab", "switchover", "--force")
+	p.says(`Successfully failed over to "`+third+`"`, `Successfully switched over to "`+third+`"`, "failover", "--force", "--candidate", third)
+}
+
+// patronictl is the program on the host app, with a configuration that names the store as an etcd.
+type patronictl struct {
+	*cluster
+	t       *testing.T
+	program string
+	ctx     context.Context
+	config  string
+}
+
+func (p *patronictl) write() {
+	p.t.Helper()
+	var hosts []string
+	for _, h := range p.hosts {
+		hosts = append(hosts, h.Addr(2379))
+	}
+	p.config = filepath.Join(p.t.TempDir(), "patronictl.yaml")
+	must(p.t, os.WriteFile(p.config, fmt.Appendf(nil, "scope: lab\netcd3: {hosts: %q}\n", strings.Join(hosts, ",")), 0o600))
+}
+
+func (p *patronictl) run(args ...string) string {
+	p.t.Helper()
+	out, err := p.client.Run(p.ctx, lab.Spec{
+		Args: append([]string{p.program, "-c", p.config}, args...), Env: []string{"LC_ALL=C.UTF-8"},
+	})
+	if err != nil {
+		p.t.Fatalf("patronictl %q: %v\n%s", args, err, out)
+	}
+	return out
+}
+
+// says runs a command and demands one of the texts in front of it in its output.
+func (p *patronictl) says(words ...string) {
+	p.t.Helper()
+	n := 1
+	for strings.Contains(words[n], " ") { // commands have none
+		n++
+	}
+	out := p.run(words[n:]...)
+	for _, want := range words[:n] {
+		if strings.Contains(out, want) {
+			return
+		}
+	}
+	p.t.Errorf("patronictl %q says\n%s, want %q", words[n:], out, words[:n])
+}
+
+// roles are the leader and the two others.
+func (p *patronictl) roles() (leader, a, b string) {
+	p.t.Helper()
+	var members []struct{ Member, Role string }
+	must(p.t, json.Unmarshal([]byte(p.run("list", "-f", "json")), &members))
+	var others []string
+	for _, m := range members {
+		if m.Role == "Leader" {
+			leader = m.Member
+			continue
+		}
+		others = append(others, m.Member)
+	}
+	if leader == "" || len(others) != 2 {
+		p.t.Fatalf("members: %+v", members)
+	}
+	return leader, others[0], others[1]
+}
+
+// everywhere waits until a setting has a value on all hosts, and says how long that took after the command that changed it.
+func (p *patronictl) everywhere(show, want string, within time.Duration) {
+	p.t.Helper()
+	begin := time.Now()
+	for _, h := range p.hosts {
+		for got := ""; got != want; {
+			if got = p.ask(h, show); p.ctx.Err() != nil {
+				p.t.Fatalf("%s on %s is %q", show, h.Name, got)
+			}
+		}
+	}
+	p.t.Logf("applied on all hosts after %v (target: %v on a machine that does nothing else)", time.Since(begin), within)
+}
+
+// ask gives the answer to a question of one value, or what went wrong.
+func (p *patronictl) ask(h *lab.Host, sql string) string {
+	config, err := pgconn.ParseConfig(p.Direct(h))
+	must(p.t, err)
+	config.DialFunc = p.client.Dial
+	conn, err := pgconn.ConnectConfig(p.ctx, config)
+	if err != nil {
+		return err.Error()
+	}
+	defer conn.Close(context.WithoutCancel(p.ctx))
+	results, err := conn.Exec(p.ctx, sql).ReadAll()
+	if err != nil {
+		return err.Error()
+	}
+	return string(results[0].Rows[0][0])
+}
