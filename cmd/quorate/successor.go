@@ -101,9 +101,7 @@ func (u *upgrader) Start(doors []*os.File, again bool) (node.Successor, error) {
 		c.Path = "/proc/self/exe" // what runs now, also when its file has been replaced
 	}
 	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
-	for _, d := range doors {
-		c.ExtraFiles = append(c.ExtraFiles, d)
-	}
+	c.ExtraFiles = append(c.ExtraFiles, doors...)
 	c.Env = slices.Concat(os.Environ(), u.env, []string{
 		envSockets + "=" + strconv.Itoa(len(doors)), envReady + "=" + strconv.Itoa(firstInherited+len(doors)),
 	})

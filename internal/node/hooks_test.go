@@ -129,13 +129,12 @@ func TestHooks(t *testing.T) {
 	post := s.script("post", `psql -X "$1" -c 'CREATE TABLE mine AS SELECT 42 AS answer' && echo "post $1" >> `+s.path("run/calls")+"\n")
 	found := s.script("found", `for a in "$@"; do case "$a" in --datadir=*) dir=${a#--datadir=};; esac; done
 echo found "$@" >> `+s.path("run/calls")+"\necho sup > "+s.path("run/pw")+"\n"+binDir()+"/initdb -N -U postgres -A scram-sha-256 --pwfile="+s.path("run/pw")+` -D "$dir"`+"\n")
-	conf := s.config("  callbacks: {on_start: '" + note + " ours', on_restart: '" + hang + "', on_reload: '" + bad + "', on_stop: '" + note + "'}\n" +
+	s.config("  callbacks: {on_start: '" + note + " ours', on_restart: '" + hang + "', on_reload: '" + bad + "', on_stop: '" + note + "'}\n" +
 		"  before_stop: '" + stop + "'\n")
 	text := strings.Replace(s.read("c.yml"), "bootstrap: {initdb: [{encoding: UTF8}, {locale: C}]}",
 		"bootstrap: {method: mine, mine: {command: '"+found+"', stanza: main}, post_bootstrap: '"+post+"'}", 1)
 	s.write("c.yml", text)
-	conf = s.load()
-	u := s.run(conf)
+	u := s.run(s.load())
 	s.awaitPrimary()
 	s.awaitText("run/calls", "ours on_start primary demo as ")
 	if got := s.psql(portPrimary, "SELECT answer FROM mine"); got != "42" {
