@@ -39,7 +39,7 @@ type Config struct {
 	LogLevel                string
 	LogJSON                 bool
 	ClientTLS, PeerTLS      TLS
-	peerSecure, anyClientTL bool
+	peerSecure              bool
 
 	// Warnings are to be said once.
 	Warnings []string
