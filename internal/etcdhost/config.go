@@ -27,19 +27,19 @@ type Config struct {
 	// V2 serves the v2 API too.
 	V2 bool
 
-	ElectionTimeout         time.Duration
-	SnapshotEntries         uint64
-	Quota                   int64
-	MaxTxnOps               int
-	MaxRequestBytes         int
-	ProgressInterval        time.Duration
-	RetainPeriod            time.Duration
-	RetainRevisions         int64
-	PeriodOnly              bool
-	LogLevel                string
-	LogJSON                 bool
-	ClientTLS, PeerTLS      TLS
-	peerSecure              bool
+	ElectionTimeout    time.Duration
+	SnapshotEntries    uint64
+	Quota              int64
+	MaxTxnOps          int
+	MaxRequestBytes    int
+	ProgressInterval   time.Duration
+	RetainPeriod       time.Duration
+	RetainRevisions    int64
+	PeriodOnly         bool
+	LogLevel           string
+	LogJSON            bool
+	ClientTLS, PeerTLS TLS
+	peerSecure         bool
 
 	// Warnings are to be said once.
 	Warnings []string
