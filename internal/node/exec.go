@@ -100,7 +100,14 @@ func (a *agent) fenceCall(_ ha.Lane, call func(context.Context) error) {
 	defer cancel()
 	err := call(ctx)
 	if err != nil && !errors.Is(err, fence.ErrLost) {
-		a.log.Warn("the fence refuses", "error", err)
+		if a.refused.news(err, time.Now()) {
+			a.log.Warn("the fence refuses", "error", err)
+		}
+		// The lane stays busy meanwhile: what the fence refuses now it refuses a millisecond later, too.
+		select {
+		case <-time.After(refusalPause):
+		case <-a.ctx.Done():
+		}
 	}
 	a.loop.post(armedEvent{a.fenceState(), err})
 }

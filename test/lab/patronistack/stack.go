@@ -39,7 +39,7 @@ func Start(ctx context.Context, o Options) (*Stack, error) {
 			return nil, err
 		}
 	}
-	if err := s.startRouter(); err != nil {
+	if err := s.StartRouter(); err != nil {
 		return nil, err
 	}
 	return s, s.AwaitHealthy(ctx)
@@ -66,7 +66,7 @@ func configPath(h *lab.Host) string { return filepath.Join(h.Dir(), "patroni.yml
 
 // StartHost starts etcd and Patroni on a host on which they do not run, as a boot does.
 func (s *Stack) StartHost(h *lab.Host) error {
-	if err := s.startEtcd(h); err != nil {
+	if err := s.StartStore(h); err != nil {
 		return err
 	}
 	return s.StartAgent(h)
@@ -78,7 +78,8 @@ func (s *Stack) StartAgent(h *lab.Host) error {
 	return err
 }
 
-func (s *Stack) startEtcd(h *lab.Host) error {
+// StartStore starts etcd alone; what it held is still there.
+func (s *Stack) StartStore(h *lab.Host) error {
 	var initial []string
 	for _, peer := range s.o.Hosts {
 		initial = append(initial, fmt.Sprintf("%s=http://%s", peer.Name, peer.Addr(peerPort)))
@@ -93,7 +94,8 @@ func (s *Stack) startEtcd(h *lab.Host) error {
 	return err
 }
 
-func (s *Stack) startRouter() error {
+// StartRouter starts HAProxy.
+func (s *Stack) StartRouter() error {
 	text, err := render(haproxyConfig, map[string]any{"Listeners": []listener{
 		{s.o, "primary", primaryPort}, {s.o, "replica", replicaPort},
 	}})

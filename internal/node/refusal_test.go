@@ -1,0 +1,28 @@
+package node
+
+import (
+	"errors"
+	"testing"
+	"time"
+)
+
+func TestRefusalsAreToldOnce(t *testing.T) {
+	var r refusals
+	t0 := time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
+	for i, tc := range []struct {
+		err  string
+		at   time.Duration
+		news bool
+	}{
+		{"stale", 0, true},
+		{"stale", time.Millisecond, false},
+		{"no deadline", 2 * time.Millisecond, true},
+		{"stale", 3 * time.Millisecond, true},
+		{"stale", 9 * time.Second, false},
+		{"stale", refusalAgain + time.Second, true},
+	} {
+		if got := r.news(errors.New(tc.err), t0.Add(tc.at)); got != tc.news {
+			t.Errorf("%d: %q after %v: %v", i, tc.err, tc.at, got)
+		}
+	}
+}
