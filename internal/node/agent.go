@@ -56,7 +56,7 @@ type agent struct {
 	tasks    sync.WaitGroup
 
 	requests *requests
-	refused  refusals
+	fenceNo  refusals
 	opKind   atomic.Pointer[string] // the PostgreSQL operation in flight
 	progress atomic.Pointer[instance.Progress]
 	opLock   sync.Mutex // held while an operation changes PostgreSQL
