@@ -222,7 +222,9 @@ func (m *migration) started() (all []string) {
 // toOwnStore replaces etcd in a pause.
 func (m *migration) toOwnStore() {
 	m.t.Helper()
-	shared := m.config(m.client, "shared.yml", m.command("patroni.yml", "show-config"))
+	shared := m.command("patroni.yml", "show-config")
+	_, config, err := m.Call(m.ctx, m.hosts[0], "GET", "/config", nil)
+	must(m.t, err)
 	primary, before := m.Primary(m.ctx), m.started()
 	m.pauseAndEnd("patroni.yml")
 	for _, h := range m.hosts {
@@ -232,10 +234,29 @@ func (m *migration) toOwnStore() {
 		m.start(h, m.config(h, "quorate.yml", m.ownStore(h)))
 	}
 	m.start(m.client, m.config(m.client, "quorate.yml", m.router(m.gossip())))
+	m.resume(config)
 	must(m.t, m.AwaitHealthy(m.ctx))
 	m.step("Quorate's own store")
-	m.command("quorate.yml", "edit-config", "--replace", shared, "--force")
+	if now := m.command("quorate.yml", "show-config"); now != shared {
+		m.t.Errorf("the shared configuration was\n%s\nand is\n%s", shared, now)
+	}
 	m.unchanged(primary, before)
+}
+
+// resume gives the new store the shared configuration as it was before the pause, as soon as a member takes it.
+func (m *migration) resume(shared []byte) {
+	m.t.Helper()
+	for {
+		code, body, err := m.Call(m.ctx, m.hosts[0], "PUT", "/config", shared)
+		if err == nil && code == 200 {
+			return
+		}
+		select {
+		case <-m.ctx.Done():
+			m.t.Fatalf("the cluster is not resumed: %d %s %v", code, body, err)
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
 }
 
 // toOldStack goes back to Patroni, etcd and HAProxy, with the configurations that were never touched.
