@@ -14,6 +14,7 @@ import (
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	etcderrors "go.etcd.io/etcd/server/v3/etcdserver/errors"
+	"quorate/internal/freeport"
 )
 
 // wires is the network between the members of a test: it knows who dials whom and can cut them apart.
@@ -206,12 +207,7 @@ func newCluster(t testing.TB, n int, adjust func(i int, o *Options)) *cluster {
 func (c *cluster) add(expect int) int {
 	c.t.Helper()
 	i := len(c.members)
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	addr := ln.Addr().String()
-	ln.Close()
+	addr := freeport.Addr(c.t)
 	o := Options{
 		Dir: c.t.TempDir(), Name: fmt.Sprintf("n%d", i), Listen: addr, Expect: expect, MachineID: fmt.Sprintf("machine-%d", i),
 		ClientURLs: []string{fmt.Sprintf("http://127.0.0.1:%d", 20000+i)}, Dial: c.wires.dial(i), Peers: c.peers,

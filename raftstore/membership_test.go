@@ -3,7 +3,6 @@ package raftstore
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,6 +10,7 @@ import (
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	etcderrors "go.etcd.io/etcd/server/v3/etcdserver/errors"
+	"quorate/internal/freeport"
 )
 
 // Hosts that start one after the other, in every order, found one cluster.
@@ -94,15 +94,10 @@ func TestMemberMoves(t *testing.T) {
 	m := c.members[who]
 	c.mu.Lock()
 	c.wires.mu.Lock()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	m.opts.Listen, m.opts.AdoptFolder = ln.Addr().String(), true
+	m.opts.Listen, m.opts.AdoptFolder = freeport.Addr(t), true
 	c.wires.owner[m.opts.Listen] = who
 	c.wires.mu.Unlock()
 	c.mu.Unlock()
-	ln.Close()
 	c.put(c.leader(), "k", "v")
 	c.open(who)
 	c.waitReady(who)

@@ -4,10 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/url"
 	"os/exec"
+	"quorate/internal/freeport"
 	"regexp"
 	"strconv"
 	"testing"
@@ -21,7 +21,7 @@ func realEtcd(t *testing.T) string {
 	if err != nil {
 		t.Skip("etcd is not installed")
 	}
-	client, peer := freeAddress(t), freeAddress(t)
+	client, peer := "http://"+freeport.Addr(t), "http://"+freeport.Addr(t)
 	cmd := exec.CommandContext(t.Context(), path, "--enable-v2", "--data-dir", t.TempDir(), "--name", "twin",
 		"--listen-client-urls", client, "--advertise-client-urls", client, "--listen-peer-urls", peer,
 		"--initial-advertise-peer-urls", peer, "--initial-cluster", "twin="+peer, "--log-level", "error")
@@ -45,16 +45,6 @@ func realEtcd(t *testing.T) string {
 			t.Fatalf("etcd does not serve: %v", err)
 		}
 	}
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return "http://" + l.Addr().String()
 }
 
 // An etcd 3.4 and this front end, asked the same, answer the same.

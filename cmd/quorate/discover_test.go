@@ -1,7 +1,6 @@
 package main
 
 import (
-	"net"
 	"net/http"
 	"net/url"
 	"os/exec"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"quorate/internal/config"
+	"quorate/internal/freeport"
 )
 
 // startEtcd runs an etcd that has the old API, and gives its URL.
@@ -21,7 +21,7 @@ func startEtcd(t *testing.T) string {
 	if err != nil {
 		t.Skip("etcd is not installed")
 	}
-	client, peer := freeURL(t), freeURL(t)
+	client, peer := "http://"+freeport.Addr(t), "http://"+freeport.Addr(t)
 	cmd := exec.Command(bin, "--data-dir", t.TempDir(), "--enable-v2", "--listen-client-urls", client, "--advertise-client-urls", client,
 		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "default="+peer, "--log-level", "error")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -49,16 +49,6 @@ func startEtcd(t *testing.T) string {
 	}
 }
 
-func freeURL(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return "http://" + l.Addr().String()
-}
-
 // Members are found in an etcd by its v2 API, as the section etcd asks for, past a host that is down.
 func TestDiscoverV2(t *testing.T) {
 	etcd := startEtcd(t)
@@ -66,7 +56,7 @@ func TestDiscoverV2(t *testing.T) {
 		put(t, etcd+"/v2/keys/service/demo/members/"+name, value)
 	}
 	s := &session{app: &app{}, scope: "demo", cfg: &config.Client{
-		Namespace: "/service", Etcd: &config.Etcd{API: 2, Endpoints: []string{freeURL(t), etcd}},
+		Namespace: "/service", Etcd: &config.Etcd{API: 2, Endpoints: []string{"http://" + freeport.Addr(t), etcd}},
 	}}
 	urls, err := s.discover(t.Context())
 	slices.Sort(urls)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +16,7 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+	"quorate/internal/freeport"
 )
 
 // patience bounds every wait; reaching it is a failure.
@@ -78,22 +78,11 @@ func await(t *testing.T, what string, ok, failed <-chan struct{}) {
 	}
 }
 
-// free is an address that nobody uses now.
-func free(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // site is where a member is.
 type site struct{ name, dir, client, peer string }
 
 func newSite(t *testing.T, name string) site {
-	return site{name: name, dir: filepath.Join(t.TempDir(), "data"), client: free(t), peer: free(t)}
+	return site{name: name, dir: filepath.Join(t.TempDir(), "data"), client: freeport.Addr(t), peer: freeport.Addr(t)}
 }
 
 // line is its command line.

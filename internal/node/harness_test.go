@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"os/user"
@@ -21,6 +19,7 @@ import (
 
 	"quorate/internal/config"
 	"quorate/internal/fence"
+	"quorate/internal/freeport"
 )
 
 // TestMain lets the test binary be the fence that a node starts: node.Options.Exe is this program.
@@ -97,7 +96,7 @@ func newSite(t *testing.T) *site {
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	s := &site{t: t, dir: dir, log: &journal{}}
 	for range 7 {
-		s.ports = append(s.ports, freePort(t))
+		s.ports = append(s.ports, freeport.Port(t))
 	}
 	s.mkdir("run")
 	s.own(dir)
@@ -107,20 +106,6 @@ func newSite(t *testing.T) *site {
 		}
 	})
 	return s
-}
-
-// freePort is a port that nobody listens on, below those that the kernel hands out: another test's connection cannot take it meanwhile.
-func freePort(t *testing.T) int {
-	t.Helper()
-	for range 100 {
-		port := 10000 + rand.IntN(22000)
-		if l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port)); err == nil {
-			l.Close()
-			return port
-		}
-	}
-	t.Fatal("no port is free")
-	return 0
 }
 
 func (s *site) path(elem ...string) string { return filepath.Join(append([]string{s.dir}, elem...)...) }

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"os/user"
@@ -19,6 +17,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"quorate/internal/freeport"
 	"quorate/pgctl/instance"
 	"quorate/pgctl/instance/directrun"
 	"quorate/pgctl/postgres"
@@ -74,20 +73,6 @@ func workDir(t *testing.T) string {
 	return dir
 }
 
-// freePort is a port that nobody listens on, below those that the kernel hands out: another test's connection cannot take it meanwhile.
-func freePort(t *testing.T) int {
-	t.Helper()
-	for range 100 {
-		port := 10000 + rand.IntN(22000)
-		if l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port)); err == nil {
-			l.Close()
-			return port
-		}
-	}
-	t.Fatal("no port is free")
-	return 0
-}
-
 // node is an instance under test.
 type node struct {
 	*instance.Instance
@@ -105,7 +90,7 @@ func newNode(t *testing.T, name string, change ...func(*instance.Options)) *node
 	t.Helper()
 	requirePostgres(t)
 	base := workDir(t)
-	n := &node{t: t, name: name, dir: filepath.Join(base, name), port: freePort(t)}
+	n := &node{t: t, name: name, dir: filepath.Join(base, name), port: freeport.Port(t)}
 	n.sup = directrun.New(n.dir)
 	n.opt = instance.Options{
 		DataDir: n.dir, ClusterName: "test", Listen: "127.0.0.1", Port: n.port, SocketDir: base,

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"os/user"
@@ -18,6 +16,7 @@ import (
 	"time"
 
 	"quorate/internal/boottime"
+	"quorate/internal/freeport"
 	"quorate/test/check"
 )
 
@@ -38,7 +37,7 @@ func newInstance(t *testing.T) *instance {
 	dir, err := os.MkdirTemp("", "qwriter") // short: the path of a UNIX socket ends at 107 bytes
 	must(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	i := &instance{bin: bins[len(bins)-1], dir: dir, port: freePort(t)}
+	i := &instance{bin: bins[len(bins)-1], dir: dir, port: freeport.Port(t)}
 	if os.Geteuid() == 0 {
 		i.cred = ownBy(t, dir, "postgres")
 	}
@@ -195,20 +194,6 @@ func eventually(t *testing.T, what string, cond func() bool) {
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
-}
-
-// freePort is a port that nobody listens on, below those that the kernel hands out: another test's connection cannot take it meanwhile.
-func freePort(t *testing.T) int {
-	t.Helper()
-	for range 100 {
-		port := 10000 + rand.IntN(22000)
-		if l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port)); err == nil {
-			l.Close()
-			return port
-		}
-	}
-	t.Fatal("no port is free")
-	return 0
 }
 
 func must(t *testing.T, errs ...error) {
