@@ -127,7 +127,7 @@ func (d *decider) handOver() {
 	p := &d.s.PG
 	h := &d.mem.Handover
 	d.because(CodeHandover, "manual failover: demoting myself, handing over to %s", orAny(h.To))
-	d.hold = h.Stage == stageStop
+	d.hold = h.Stage >= stageHold
 	if d.handsOnReading() {
 		return
 	}
@@ -147,6 +147,12 @@ func (d *decider) handOver() {
 		if d.do(Checkpoint{}) {
 			h.Stage = stageCheckpoint
 		}
+	case h.Stage == stageCheckpoint:
+		h.Stage, h.Since, d.hold = stageHold, d.s.Now, true
+		d.s.Mem.Handover = *h // the member key tells it
+		d.within(handoverHold)
+	case h.Stage == stageHold && d.s.Now.Before(h.Since.Add(handoverHold)):
+		d.within(h.Since.Add(handoverHold).Sub(d.s.Now))
 	default:
 		if d.do(Stop{Mode: "fast", Why: h.Reason}) {
 			h.Stage, h.Since, d.hold = stageStop, d.s.Now, true
@@ -154,10 +160,21 @@ func (d *decider) handOver() {
 	}
 }
 
+// handoverHold is for how long the routers let no new client in before PostgreSQL stops: those of other hosts must have heard of it, by the
+// member key, and logins that are under way must be through. PostgreSQL ends an unfinished one without a word, and no other server can go on
+// with its exchange of proofs.
+const handoverHold = 100 * time.Millisecond
+
+// handsOver says whether this node's lead is past the point where new clients are let in.
+func (s *Snapshot) handsOver() bool {
+	return s.Store.Cluster != nil && s.holdsKey() && s.Mem.Handover.Term == s.Store.Cluster.Leader.Term && s.Mem.Handover.Stage >= stageHold
+}
+
 // The stages of a handover. While the checkpoint is written the primary serves as before.
 const (
 	stageNone = iota
 	stageCheckpoint
+	stageHold
 	stageStop
 )
 

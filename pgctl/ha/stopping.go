@@ -14,6 +14,9 @@ func (d *decider) stopping() {
 	case d.s.Store.Down && !d.s.Now.Before(d.s.Lease.Deadline):
 		d.because(CodeStopping, "stopping without the store: it does not answer, and this node's lease has ended")
 		d.stopWithoutStore()
+	case d.s.Set.Pause && l != nil && d.s.holdsKey() && p.writable() && !(d.s.Fence.Unfenced && d.s.Fence.Term == l.Term):
+		d.pausedPrimary() // the pause has just begun: with the deadline left in force the fence would end PostgreSQL soon
+		d.because(CodeStopping, "stopping in a pause: PostgreSQL is to go on without this agent")
 	case d.s.Set.Pause:
 		d.do(Exit{Why: "stopped; PostgreSQL goes on in the pause"})
 	case l != nil && l.Name == d.s.Self.Name && d.s.holdsKey():

@@ -124,6 +124,9 @@ func folderText(f Folder) string {
 func StateText(s *Snapshot) string {
 	switch s.PG.Phase {
 	case Running:
+		if s.handsOver() {
+			return "stopping"
+		}
 		return "running"
 	case Starting:
 		return "starting"
