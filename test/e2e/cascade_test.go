@@ -75,7 +75,7 @@ func TestCascade(t *testing.T) {
 	attached(pg1, "pg2")
 	attached(pg2, "pg3")
 	slots(pg1, "pg2")
-	slots(pg2, "pg3")
+	slots(pg2, "pg1,pg3") // a standby keeps one for whoever would stream from it as the leader, too
 	written(pg2, pg3)
 
 	must(t, pg2.PowerOff())
