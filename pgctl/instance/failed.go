@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -16,7 +17,7 @@ import (
 const failedSuffix = ".failed"
 
 // DiscardFailed puts the data folder of a bootstrap that has failed under another name, so that somebody can look at it and nobody takes it for a
-// cluster. An earlier one of that name goes. Where the folder cannot be renamed, a mount point, it is marked as half made: the next
+// cluster. An earlier one of that name stays. Where the folder cannot be renamed, a mount point, it is marked as half made: the next
 // bootstrap empties it.
 func (i *Instance) DiscardFailed(ctx context.Context) (err error) {
 	done, err := i.begin("discard")
@@ -28,8 +29,8 @@ func (i *Instance) DiscardFailed(ctx context.Context) (err error) {
 		return orError(err, ErrRunning)
 	}
 	to := i.opt.DataDir + failedSuffix
-	if err := os.RemoveAll(to); err != nil {
-		return err
+	if exists(to) { // it may be somebody's only copy: Patroni puts folders aside by this name, too
+		to += "-" + time.Now().UTC().Format(stamp)
 	}
 	switch err := os.Rename(i.opt.DataDir, to); {
 	case err == nil:
