@@ -65,6 +65,7 @@ type agent struct {
 	promise  promiseFile
 	seen     *seen // what the last samples said, for operations that wait for one
 	confs    chan dynamic.Config
+	crashed  chan struct{}                  // PostgreSQL has ended and nobody had asked for it
 	set      atomic.Pointer[dynamic.Config] // the settings in force, for operations
 	late     atomic.Bool                    // the store could not say at the start whether the name is taken
 	copied   *configCache
@@ -115,7 +116,7 @@ func newAgent(ctx context.Context, o agentOptions) (*agent, error) {
 	c := o.cfg
 	a := &agent{
 		cfg: c, log: o.log.With("component", "agent"), dcs: o.dcs, keys: dcs.NewKeys(c.Namespace, c.Scope), exe: o.exe,
-		exits: make(chan exitOrder, 1), state: c.PostgreSQL.DataDir + ".quorate", confs: make(chan dynamic.Config, 1), seen: newSeen(),
+		exits: make(chan exitOrder, 1), state: c.PostgreSQL.DataDir + ".quorate", confs: make(chan dynamic.Config, 1), crashed: make(chan struct{}, 1), seen: newSeen(),
 	}
 	a.copied = newConfigCache(c.PostgreSQL.DataDir, a.log)
 	a.unread = &unreadKeys{log: a.log}
@@ -400,6 +401,10 @@ func (a *agent) onExit(e instance.ExitStatus) {
 	asked := a.opKind.Load() != nil || e.Fenced
 	if !asked {
 		a.log.Warn("PostgreSQL has ended", "how", e.String())
+		select {
+		case a.crashed <- struct{}{}:
+		default:
+		}
 	}
 	a.seen.put(instance.Sample{Err: errFormer})
 	a.loop.post(pgEvent{func(p *ha.PG) {

@@ -1,12 +1,14 @@
 package ha
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"time"
 
 	"quorate/pgctl/ha/candidate"
 	"quorate/pgctl/postgres"
+	"quorate/raftstore/dcs"
 )
 
 const (
@@ -19,14 +21,19 @@ const (
 )
 
 // handToCurrent gives the lead of a crashed primary to a standby that lacks no commit, when recovering in place would take longer than
-// that. Without synchronous replication only this node is sure to have every commit, so it reads where its last one ends, and
+// that, or cannot work because the disk is full. Without synchronous replication only this node is sure to have every commit, so it reads where its last one ends, and
 // only a member that has received as much may take over; its lease goes on meanwhile. It says whether it has something to do.
 func (d *decider) handToCurrent() bool {
 	p := &d.s.PG
-	if p.Replay < slowReplay || p.Failed.Count > 0 || d.s.Now.Sub(p.PhaseSince) > currentPatience || !d.couldTakeOver() {
+	full := p.Disk == dcs.DiskFull
+	if (p.Replay < slowReplay || p.Failed.Count > 0) && !full || d.s.Now.Sub(p.PhaseSince) > currentPatience || !d.couldTakeOver() {
 		return false
 	}
-	d.because(CodeRecovering, "PostgreSQL crashed with %d MB of WAL to replay: looking for a standby that has every commit", p.Replay>>20)
+	why := fmt.Sprintf("with %d MB of WAL to replay", p.Replay>>20)
+	if full {
+		why = "without room on the disk"
+	}
+	d.because(CodeRecovering, "PostgreSQL crashed %s: looking for a standby that has every commit", why)
 	if !p.Tail.At.After(p.PhaseSince) {
 		return d.do(ReadTail{From: p.FlushLSN})
 	}
@@ -57,12 +64,18 @@ func (d *decider) handToCurrent() bool {
 // current is a member that could lead and has received every commit.
 func (d *decider) current() string {
 	best, at := "", postgres.LSN(0)
+	full := d.s.PG.Disk == dcs.DiskFull
 	for _, name := range slices.Sorted(maps.Keys(d.s.Race.Answers)) {
-		if m := d.s.Race.Answers[name]; d.hasAll(m) && m.LSN() > at {
+		if m := d.s.Race.Answers[name]; d.hasAll(m) && m.LSN() > at && !(full && d.diskFull(name)) {
 			best, at = name, m.LSN()
 		}
 	}
 	return best
+}
+
+func (d *decider) diskFull(name string) bool {
+	m, ok := d.cluster.Member(name)
+	return ok && m.Disk == dcs.DiskFull
 }
 
 func (d *decider) hasAll(m candidate.Member) bool {

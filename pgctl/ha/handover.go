@@ -23,7 +23,35 @@ func (d *decider) askedToHandOver() bool {
 	if to == "" {
 		return d.clearFailover(why)
 	}
-	d.mem.Handover = Handover{Term: d.cluster.Leader.Term, To: to, Reason: "switchover", Since: d.s.Now}
+	d.mem.Handover = Handover{Term: d.cluster.Leader.Term, To: to, Reason: switchover, Since: d.s.Now}
+	d.handOver()
+	return true
+}
+
+// Why a lead is handed over, where the text of the decision depends on it.
+const (
+	switchover = "switchover"
+	diskFull   = "no room is left on the disk"
+)
+
+// outOfRoom hands the lead of a primary without room for data or WAL over to a member that has some: its commits begin to fail, and when
+// the WAL's disk is full it crashes (patroni issues 1732, 2997). Without such a member it goes on.
+func (d *decider) outOfRoom() bool {
+	if d.s.PG.Disk != dcs.DiskFull {
+		return false
+	}
+	asked := dcs.Failover{Leader: d.s.Self.Name}
+	to, _ := d.bestMember(func(m dcs.Member) string {
+		if m.Disk != "" {
+			return "has little room on its disk"
+		}
+		return d.unfit(m, asked)
+	})
+	if to == "" {
+		d.because(CodeLeading, "no room is left on the disk, and no member could take over that has more: make space")
+		return false
+	}
+	d.mem.Handover = Handover{Term: d.cluster.Leader.Term, To: to, Reason: diskFull, Since: d.s.Now}
 	d.handOver()
 	return true
 }
@@ -61,23 +89,36 @@ func (d *decider) clearFailover(why string) bool {
 
 // successor is the member to hand over to: the one that was named, or the one that is ahead of the others.
 func (d *decider) successor(f dcs.Failover) (name, why string) {
+	name, why = d.bestMember(func(m dcs.Member) string {
+		if f.Candidate != "" && f.Candidate != m.Name {
+			return "is not the one that was named"
+		}
+		return d.unfit(m, f)
+	})
+	if f.Candidate == "" || name != "" {
+		return name, why
+	}
+	m, ok := d.cluster.Member(f.Candidate)
+	if !ok {
+		return "", "candidate " + f.Candidate + " does not exist"
+	}
+	return "", m.Name + " " + d.unfit(m, f)
+}
+
+// bestMember is the one that is ahead of the others of which unfit has nothing to say; if there is none, why is what it says of the last.
+func (d *decider) bestMember(unfit func(dcs.Member) string) (name, why string) {
 	why = "no good candidates have been found"
 	var best postgres.LSN
 	for _, m := range d.cluster.Members {
-		if m.Name == d.s.Self.Name || f.Candidate != "" && f.Candidate != m.Name {
+		if m.Name == d.s.Self.Name {
 			continue
 		}
-		if no := d.unfit(m, f); no != "" {
+		if no := unfit(m); no != "" {
 			why = m.Name + " " + no
 			continue
 		}
 		if lsn := postgres.LSN(m.XLogLocation); name == "" || lsn > best {
 			name, best = m.Name, lsn
-		}
-	}
-	if f.Candidate != "" && name == "" {
-		if _, ok := d.cluster.Member(f.Candidate); !ok {
-			why = "candidate " + f.Candidate + " does not exist"
 		}
 	}
 	return name, why
@@ -102,6 +143,8 @@ func (d *decider) unfit(m dcs.Member, f dcs.Failover) string {
 		return "lags too much"
 	case d.syncEnabled() && f.Leader != "" && !d.cluster.Sync.Has(m.Name):
 		return "is not synchronous"
+	case m.Disk == dcs.DiskFull && f.Leader != "":
+		return "has no room left on its disk"
 	}
 	return ""
 }
@@ -127,12 +170,17 @@ func (d *decider) handOver() {
 	p := &d.s.PG
 	h := &d.mem.Handover
 	d.because(CodeHandover, "manual failover: demoting myself, handing over to %s", orAny(h.To))
+	if h.Reason == diskFull {
+		d.because(CodeHandover, "%s: demoting myself, handing over to %s", h.Reason, orAny(h.To))
+	}
 	d.hold = h.Stage >= stageHold
 	if d.handsOnReading() {
 		return
 	}
 	d.arm(d.cluster.Leader.Term)
 	switch {
+	case p.Phase == Stopped && !d.opBusy() && d.crashedInHandover():
+		d.abandonHandover()
 	case p.Phase == Stopped && !d.opBusy():
 		lsn := uint64(0)
 		if p.Clean {
@@ -158,6 +206,24 @@ func (d *decider) handOver() {
 			h.Stage, h.Since, d.hold = stageStop, d.s.Now, true
 		}
 	}
+}
+
+// crashedInHandover says whether PostgreSQL has not ended in order, so that the standbys need not have every commit: without
+// synchronous replication only this node is sure to have them. One that was fenced opens no more in this term, and one that is to
+// stop, or to follow another cluster, does not start again as a primary.
+func (d *decider) crashedInHandover() bool {
+	again := !d.s.Asked.Stop && !d.standbyCluster() && d.s.Fence.Fired != d.cluster.Leader.Term
+	return again && !d.s.PG.Clean && !d.s.Set.SynchronousMode.Enabled()
+}
+
+// abandonHandover goes on as after any other crash.
+func (d *decider) abandonHandover() {
+	if f := d.cluster.Failover; !f.IsZero() {
+		d.clearFailover("PostgreSQL has crashed in the shutdown for it")
+		return
+	}
+	d.mem.Handover, d.hold = Handover{}, false
+	d.fallen()
 }
 
 // handoverHold is for how long the routers let no new client in before PostgreSQL stops: those of other hosts must have heard of it, by the

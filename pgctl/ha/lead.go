@@ -113,7 +113,7 @@ func (d *decider) primary() {
 		d.do(FenceNow{Why: "PostgreSQL hangs"})
 		return
 	}
-	if d.resume() || d.clusterKeys() || d.demotesCluster() || d.askedToHandOver() {
+	if d.resume() || d.clusterKeys() || d.demotesCluster() || d.askedToHandOver() || d.outOfRoom() {
 		return
 	}
 	if d.s.Asked.Restart != nil {

@@ -153,6 +153,8 @@ func memberLine(s *script, l line) {
 			m.Role = v
 		case "folder":
 			m.Folder = v
+		case "disk": // full | low
+			m.Disk = v
 		case "lsn":
 			m.XLogLocation = l.num(v)
 		case "tl":
@@ -259,6 +261,8 @@ func pgValue(s *script, l line, k, v string) bool {
 		}
 	case "problem":
 		p.Problem = v
+	case "disk": // full | low
+		p.Disk = v
 	case "since":
 		p.PhaseSince = s.Now.Add(-l.span(v))
 	case "sampled":

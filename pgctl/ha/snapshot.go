@@ -108,6 +108,7 @@ type PG struct {
 	SampleAt    boottime.Instant // when the newest good sample was asked for
 	AcceptsAt   boottime.Instant // when it last took a new connection; zero: not asked since it runs
 	WritesAt    boottime.Instant // when the disk under the data folder last took a write; zero: not known
+	Disk        string           // dcs.DiskFull or dcs.DiskLow: the room left for data and WAL; "": enough, or not known
 	SystemID    string
 	Timeline    postgres.Timeline
 	FlushLSN    postgres.LSN // a primary's own, a standby's received

@@ -84,7 +84,7 @@ func (d *decider) member() dcs.Member {
 	p := &d.s.PG
 	m := dcs.Member{
 		ConnURL: d.s.Self.ConnURL, APIURL: d.s.Self.APIURL, ProxyURL: d.s.Self.ProxyURL, Version: d.s.Self.Version, Tags: d.tags(),
-		State: StateText(&d.s), Role: RoleText(&d.s), SystemID: p.SystemID, Folder: folderText(p.Folder), Pause: d.s.Set.Pause,
+		State: StateText(&d.s), Role: RoleText(&d.s), SystemID: p.SystemID, Folder: folderText(p.Folder), Disk: p.Disk, Pause: d.s.Set.Pause,
 		PendingRestart: p.PendingRestart, PendingRestartReason: p.PendingRestartReason, ScheduledRestart: d.s.Self.ScheduledRestart,
 	}
 	if p.Phase == Running {

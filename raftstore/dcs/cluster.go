@@ -73,7 +73,15 @@ type Member struct {
 	Folder               string          `json:"folder,omitempty"`    // ours: empty or data
 	// FollowingTerm is ours: the create revision of the leader key in whose term this standby takes the log that it streams.
 	FollowingTerm int64 `json:"following_term,omitempty"`
+	// Disk is ours: DiskFull or DiskLow when the file systems of data and WAL are; "" when there is room.
+	Disk string `json:"disk,omitempty"`
 }
+
+// The states of a member's disks that others act on.
+const (
+	DiskFull = "full" // the next commit may fail
+	DiskLow  = "low"  // room enough to go on, but not enough to take over from another whose disk is full
+)
 
 // IsQuorate says whether the member is run by Quorate. Patroni's agents cannot pledge.
 func (m Member) IsQuorate() bool { return m.Folder != "" }

@@ -132,28 +132,29 @@ func Faults() []Fault {
 
 // DiskHangs stops the primary's database disk for so long that nobody waits for it. The hosts need disks (lab.DatabaseDisk).
 func DiskHangs() Fault {
-	disk := func(s Scene) (*lab.Disk, error) {
-		if d := s.Primary.Disk(lab.DatabaseDisk); d != nil {
-			return d, nil
-		}
-		return nil, fmt.Errorf("rig: %s has no disk of its own for its database", s.Primary.Name)
-	}
 	return Fault{
 		Name: "disk hangs", Terms: Failover,
-		Strike: func(_ context.Context, s Scene) error {
-			d, err := disk(s)
-			if err != nil {
-				return err
-			}
-			return d.Hang(10 * time.Minute)
-		},
-		Mend: func(_ context.Context, s Scene) error {
-			d, err := disk(s)
-			if err != nil {
-				return err
-			}
-			return d.Thaw()
-		},
+		Strike: onDisk(func(d *lab.Disk) error { return d.Hang(10 * time.Minute) }),
+		Mend:   onDisk((*lab.Disk).Thaw),
+	}
+}
+
+// DiskFills takes all room on the primary's database disk but so many megabytes. The hosts need disks (lab.DatabaseDisk).
+func DiskFills(leave int64) Fault {
+	return Fault{
+		Name: fmt.Sprintf("disk fills up, %d MB left", leave), Terms: Failover,
+		Strike: onDisk(func(d *lab.Disk) error { return d.Fill(leave << 20) }),
+		Mend:   onDisk((*lab.Disk).Free),
+	}
+}
+
+// onDisk does something to the database disk of the scene's primary.
+func onDisk(do func(*lab.Disk) error) func(context.Context, Scene) error {
+	return func(_ context.Context, s Scene) error {
+		if d := s.Primary.Disk(lab.DatabaseDisk); d != nil {
+			return do(d)
+		}
+		return fmt.Errorf("rig: %s has no disk of its own for its database", s.Primary.Name)
 	}
 }
 

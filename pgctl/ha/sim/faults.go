@@ -17,7 +17,7 @@ func (w *World) fault() {
 			}
 		}
 	}
-	w.breaks(h, w.rng.IntN(14))
+	w.breaks(h, w.rng.IntN(15))
 	w.after(w.span(200, 9000), w.fault)
 }
 
@@ -53,6 +53,21 @@ func (w *World) breaks(h *host, what int) {
 		for _, x := range w.hosts {
 			w.lose(x)
 		}
+	case 14:
+		w.fillDisk(h)
+	}
+}
+
+// fillDisk leaves a host without room, and some others with little. Writes go on as far as they do: the decisions must be right either way.
+func (w *World) fillDisk(h *host) {
+	w.log("%s: disk full", h.name)
+	for _, x := range w.hosts {
+		if x == h {
+			x.disk = dcs.DiskFull
+		} else if w.chance(0.2) {
+			x.disk = dcs.DiskLow
+		}
+		w.after(w.span(500, 9000), func() { x.disk = "" })
 	}
 }
 

@@ -18,7 +18,8 @@ type host struct {
 	rate float64
 
 	up          bool
-	frozen      bool // the whole host is paused
+	frozen      bool   // the whole host is paused
+	disk        string // the room left: dcs.DiskFull, dcs.DiskLow or ""
 	agent       bool
 	agentFrozen bool
 	incarnation int // of the agent

@@ -180,7 +180,7 @@ func (p *pg) sample(h *host, out *ha.PG) {
 	if out.Replay = 0; p.life%2 == 0 { // half of the crashes come long after a checkpoint
 		out.Replay = 1 << 30
 	}
-	out.NamesAsked = p.asked
+	out.NamesAsked, out.Disk = p.asked, h.disk
 	if p.frozen {
 		return
 	}
