@@ -50,7 +50,7 @@ func (b *backend) Restart(ctx context.Context, r rest.RestartRequest) error {
 		defer cancel()
 	}
 	id, done := b.a.requests.restart()
-	b.a.loop.post(askEvent{func(k *ha.Asked) { k.Restart = &ha.RestartRequest{ID: id} }})
+	b.a.loop.post(askEvent{func(k *ha.Asked) { k.Restart = &ha.RestartRequest{ID: id, Timeout: r.Timeout} }})
 	select {
 	case err := <-done:
 		if err != nil {

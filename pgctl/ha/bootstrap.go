@@ -120,9 +120,13 @@ func (d *decider) takeUp() {
 	if !ok {
 		return
 	}
+	listed, ok := d.failsafeLets()
+	if !ok {
+		return
+	}
 	k := d.s.Keys
 	d.commit(AcquireLead, dcs.Txn{
-		If:   append(alone, dcs.Absent(k.Leader()), dcs.Absent(k.Initialize())),
+		If:   append(alone, listed, dcs.Absent(k.Leader()), dcs.Absent(k.Initialize())),
 		Then: []dcs.Op{dcs.Put(k.Leader(), d.s.Self.Name, d.s.Lease.ID), dcs.Put(k.Initialize(), d.s.PG.SystemID, 0)},
 	})
 }

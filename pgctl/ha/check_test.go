@@ -140,7 +140,7 @@ func wrongAcquiring(s *Snapshot, c Commit) string {
 	if s.Promised() {
 		return s.Promise.To + " was promised that this node takes no lead (I1)"
 	}
-	if c0.Initialize != "" && !slices.Contains(c.Txn.If, dcs.Unchanged(s.Keys.Failsafe(), c0.FailsafeRev)) {
+	if !slices.Contains(c.Txn.If, dcs.Unchanged(s.Keys.Failsafe(), c0.FailsafeRev)) {
 		return "it does not depend on the failsafe (I9) list"
 	}
 	if _, in := c0.Failsafe[s.Self.Name]; c0.Failsafe != nil && !in {

@@ -108,6 +108,9 @@ func (d *decider) primary() {
 		d.mem.Promoted = l.Term // it is open: what ends now is a primary's crash, not a promotion that did not come about
 	}
 	d.arm(l.Term)
+	if !d.opBusy() {
+		d.mem.StartLimit = 0
+	}
 	if silent := d.silence(); silent > hungAfter && !d.opBusy() && d.couldTakeOver() {
 		d.because(CodeFailingOver, "PostgreSQL has not answered for %s: fencing it to let another take over", silent.Round(time.Second))
 		d.do(FenceNow{Why: "PostgreSQL hangs"})
@@ -118,7 +121,9 @@ func (d *decider) primary() {
 	}
 	if d.s.Asked.Restart != nil {
 		d.because(CodeLeading, "restarting PostgreSQL on request")
-		d.do(Restart{ID: d.s.Asked.Restart.ID})
+		if d.do(Restart{ID: d.s.Asked.Restart.ID}) {
+			d.mem.StartLimit = d.s.Asked.Restart.Timeout
+		}
 		return
 	}
 	if d.s.Now.Sub(d.s.PG.SampleAt) < sampleTrust {
@@ -199,10 +204,12 @@ func (d *decider) promote() {
 func (d *decider) starting() {
 	l := d.cluster.Leader
 	d.arm(l.Term)
-	took := d.s.Now.Sub(d.s.PG.PhaseSince)
-	d.because(CodeRecovering, "PostgreSQL is still starting up, %.0f seconds until timeout",
-		max(0, (d.s.Set.PrimaryStartTimeout-took).Seconds()))
-	if took > d.s.Set.PrimaryStartTimeout && d.couldTakeOver() {
+	took, limit := d.s.Now.Sub(d.s.PG.PhaseSince), d.s.Set.PrimaryStartTimeout
+	if d.mem.StartLimit > 0 {
+		limit = d.mem.StartLimit
+	}
+	d.because(CodeRecovering, "PostgreSQL is still starting up, %.0f seconds until timeout", max(0, (limit-took).Seconds()))
+	if took > limit && d.couldTakeOver() {
 		d.because(CodeFailingOver, "stopped PostgreSQL because of startup timeout")
 		d.do(FenceNow{Why: d.reason.Text})
 	}

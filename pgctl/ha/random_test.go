@@ -154,7 +154,7 @@ func (w *world) local() {
 		Folder: pick(w.r, FolderData, FolderData, FolderData, FolderData, FolderEmpty, FolderUnknown, FolderBad, FolderBroken), Problem: "a problem",
 		Phase: pick(w.r, Stopped, Starting, Running, Running), PhaseSince: w.when(), InRecovery: w.chance(0.5), WasPrimary: w.chance(0.5), Clean: w.chance(0.5),
 		SampleAt: min(w.when(), s.Now), SystemID: pick(w.r, scriptSystem, scriptSystem, scriptSystem, scriptSystem, scriptSystem, "", "9999"),
-		Timeline: postgres.Timeline(pick(w.r, 1, 1, 2)), FlushLSN: w.lsn(), ReplayLSN: w.lsn(), EndLSN: w.lsn(), Streaming: w.chance(0.5),
+		Timeline: postgres.Timeline(pick(w.r, 1, 1, 2)), FlushLSN: w.lsn(), ReplayLSN: w.lsn(), EndLSN: w.lsn(), Disk: pick(w.r, "", "", dcs.DiskLow, dcs.DiskFull), Streaming: w.chance(0.5),
 		Replay: pick[int64](w.r, 0, 0, 1<<30), Tail: Tail{At: pick(w.r, 0, w.when()), Timeline: 1, Durable: w.lsn()},
 		Pledged: w.term(), Crashes: w.r.IntN(4), NamesSince: w.lsn(), Checkpointing: w.chance(0.2), Names: w.names(), NamesAsked: w.names(),
 		Following: Upstream{Name: pick(w.r, "b", "c", ""), Conn: "postgres://b", Term: w.term()},
@@ -251,7 +251,7 @@ func (w *world) members() {
 			continue
 		}
 		m := dcs.Member{
-			ConnURL: pick(w.r, "postgres://"+n, "postgres://"+n, ""), APIURL: "http://" + n, State: pick(w.r, "running", "running", "stopped", "starting"),
+			ConnURL: pick(w.r, "postgres://"+n, "postgres://"+n, ""), APIURL: "http://" + n, Disk: pick(w.r, "", "", dcs.DiskLow, dcs.DiskFull), State: pick(w.r, "running", "running", "stopped", "starting"),
 			Role: pick(w.r, "replica", "replica", "primary", "uninitialized", "promoted"), Version: "4.1.4", Folder: pick(w.r, "data", "data", "data", "empty", "unknown", ""),
 			SystemID: pick(w.r, scriptSystem, scriptSystem, scriptSystem, "", "9999"), Timeline: uint32(pick(w.r, 0, 1, 1, 2)), XLogLocation: int64(w.lsn()),
 			Tags: pick(w.r, nil, nil, map[string]any{"nofailover": true}, map[string]any{"clonefrom": true}, map[string]any{"nosync": true, "clonefrom": "maybe"}),

@@ -220,8 +220,12 @@ type Asked struct {
 	Reinit  *ReinitRequest
 }
 
-// RestartRequest asks for a restart of the local PostgreSQL.
-type RestartRequest struct{ ID uint64 }
+// RestartRequest asks for a restart of the local PostgreSQL. A primary that takes longer than Timeout to start after it is given up for
+// another member, as with primary_start_timeout; zero: that holds.
+type RestartRequest struct {
+	ID      uint64
+	Timeout time.Duration
+}
 
 // ReinitRequest asks for a new copy of the data folder.
 type ReinitRequest struct {
@@ -252,6 +256,8 @@ type Memory struct {
 	MemberAt      boottime.Instant // when the member key was last written
 	StatusAt      boottime.Instant
 	SeenMember    bool // our own member key has been seen
+	// StartLimit takes the place of primary_start_timeout for the start of the restart that was asked for with it; zero: none was.
+	StartLimit time.Duration
 	// SyncInDoubt says that a write of the sync key was sent whose outcome is not known: it may still arrive.
 	SyncInDoubt bool
 	// FailsafeTried is the last failsafe list that this node has sent to the store, until it is in view.
