@@ -31,6 +31,8 @@ func (d *decider) paused() {
 	case c.Leader == nil && p.writable() && c.Unfenced != nil && c.Unfenced.Node == d.s.Self.Name:
 		d.because(CodePaused, "PAUSE: continue to run as primary without lock; taking it up again")
 		d.acquire()
+	case c.Leader == nil && p.writable() && c.Initialize == "":
+		d.bootstrap()
 	case p.writable() && !own:
 		d.because(CodePaused, "PAUSE: continue to run as primary without lock")
 	case !own && !d.opBusy():
@@ -80,6 +82,7 @@ func (d *decider) pausedPrimary() {
 		case d.s.Asked.Restart != nil:
 			d.because(CodePaused, "PAUSE: restarting PostgreSQL on request")
 			d.do(Restart{ID: d.s.Asked.Restart.ID})
+		case d.clusterKeys(): // a store that was founded anew has none of them
 		default:
 			d.status()
 		}

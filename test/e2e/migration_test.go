@@ -227,8 +227,6 @@ func (m *migration) started() (all []string) {
 func (m *migration) toOwnStore() {
 	m.t.Helper()
 	shared := m.command("patroni.yml", "show-config")
-	_, config, err := m.Call(m.ctx, m.hosts[0], "GET", "/config", nil)
-	must(m.t, err)
 	primary, before := m.Primary(m.ctx), m.started()
 	m.pauseAndEnd("patroni.yml")
 	for _, h := range m.hosts {
@@ -238,7 +236,7 @@ func (m *migration) toOwnStore() {
 		m.start(h, m.config(h, "quorate.yml", m.ownStore(h)))
 	}
 	m.start(m.client, m.config(m.client, "quorate.yml", m.router(m.gossip())))
-	m.resume(config)
+	m.resume()
 	must(m.t, m.AwaitHealthy(m.ctx))
 	m.step("Quorate's own store")
 	if now := m.command("quorate.yml", "show-config"); now != shared {
@@ -247,20 +245,21 @@ func (m *migration) toOwnStore() {
 	m.unchanged(primary, before)
 }
 
-// resume gives the new store the shared configuration as it was before the pause, as soon as a member takes it.
-func (m *migration) resume(shared []byte) {
+// resume ends the pause as soon as the primary has given the new store the shared configuration.
+func (m *migration) resume() {
 	m.t.Helper()
 	for {
-		code, body, err := m.Call(m.ctx, m.hosts[0], "PUT", "/config", shared)
+		code, body, err := m.Call(m.ctx, m.hosts[0], "GET", "/config", nil)
 		if err == nil && code == 200 {
-			return
+			break
 		}
 		select {
 		case <-m.ctx.Done():
-			m.t.Fatalf("the cluster is not resumed: %d %s %v", code, body, err)
+			m.t.Fatalf("the new store got no configuration: %d %s %v", code, body, err)
 		case <-time.After(500 * time.Millisecond):
 		}
 	}
+	m.command("quorate.yml", "resume", "--wait")
 }
 
 // toOldStack goes back to Patroni, etcd and HAProxy, with the configurations that were never touched.
