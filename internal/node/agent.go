@@ -67,6 +67,7 @@ type agent struct {
 	confs    chan dynamic.Config
 	crashed  chan struct{}                  // PostgreSQL has ended and nobody had asked for it
 	set      atomic.Pointer[dynamic.Config] // the settings in force, for operations
+	local    atomic.Pointer[config.Config]  // this host's own file as it was last read; cfg is what the agent began with
 	late     atomic.Bool                    // the store could not say at the start whether the name is taken
 	copied   *configCache
 	unread   *unreadKeys
@@ -189,14 +190,13 @@ func instanceOptions(c *config.Config) instance.Options {
 // account translates a role's credentials.
 func account(c config.Credentials) instance.Account {
 	a := instance.Account{User: c.Username, Password: c.Password, Extra: postgres.Conninfo{}}
-	for k, v := range map[string]string{
-		"sslmode": c.SSLMode, "sslkey": c.SSLKey, "sslcert": c.SSLCert, "sslpassword": c.SSLPassword, "sslrootcert": c.SSLRootCert,
-		"sslcrl": c.SSLCRL, "sslcrldir": c.SSLCRLDir, "sslnegotiation": c.SSLNegotiation, "gssencmode": c.GSSEncMode,
-		"channel_binding": c.ChannelBinding,
+	for _, s := range []postgres.Setting{ // in this order always: another order is another connection string
+		{Name: "sslmode", Value: c.SSLMode}, {Name: "sslkey", Value: c.SSLKey}, {Name: "sslcert", Value: c.SSLCert},
+		{Name: "sslpassword", Value: c.SSLPassword}, {Name: "sslrootcert", Value: c.SSLRootCert}, {Name: "sslcrl", Value: c.SSLCRL},
+		{Name: "sslcrldir", Value: c.SSLCRLDir}, {Name: "sslnegotiation", Value: c.SSLNegotiation}, {Name: "gssencmode", Value: c.GSSEncMode},
+		{Name: "channel_binding", Value: c.ChannelBinding},
 	} {
-		if v != "" {
-			a.Extra = a.Extra.With(k, v)
-		}
+		a.Extra = a.Extra.With(s.Name, s.Value)
 	}
 	return a
 }
@@ -213,6 +213,7 @@ func (a *agent) newKnown() *known {
 	showLocal(&k.self, c)
 	k.copied = a.copied.keep
 	k.local = c
+	a.local.Store(c)
 	told := map[dynamic.Correction]bool{}
 	k.settings = func(shared []byte) dynamic.Config {
 		if shared == nil {
@@ -228,6 +229,7 @@ func (a *agent) newKnown() *known {
 			told[w] = true
 			a.log.Warn("configuration corrected", "setting", w.Setting, "found", w.Found, "used", w.Used, "why", w.Reason)
 		}
+		a.local.Store(k.local)
 		a.configure(eff)
 		a.set.Store(&eff)
 		return eff
@@ -439,8 +441,10 @@ func (a *agent) applyConfigs() {
 // instanceConfig is what the settings in force say about PostgreSQL.
 func (a *agent) instanceConfig(set dynamic.Config) instance.Config {
 	p := set.PostgreSQL.For(a.settingsRole())
+	own := a.local.Load().PostgreSQL
 	out := instance.Config{
-		Params: postgres.Params(p.Parameters), Recovery: postgres.Params(p.RecoveryConf), HBA: p.PgHBA, Ident: p.PgIdent, CustomConf: p.CustomConf,
+		Accounts: &instance.Accounts{Superuser: account(own.Superuser), Replication: account(own.Replication), Rewind: account(own.Rewind)},
+		Params:   postgres.Params(p.Parameters), Recovery: postgres.Params(p.RecoveryConf), HBA: p.PgHBA, Ident: p.PgIdent, CustomConf: p.CustomConf,
 	}
 	for _, o := range p.Basebackup {
 		out.BaseBackup = append(out.BaseBackup, o.Arg())

@@ -79,6 +79,11 @@ func (n *Node) reload(ctx context.Context) error {
 		n.log.Error("the configuration was not reloaded: it goes on as it was", "error", err)
 		return err
 	}
+	for _, p := range n.peerClients() {
+		if err := p.reload(c); err != nil { // its files have been checked: only a race with whoever writes them leads here
+			n.log.Error("the other members are asked as before", "error", err)
+		}
+	}
 	changed := config.Changed(n.current, c)
 	if !changed.Empty() {
 		n.current = c
@@ -93,9 +98,20 @@ func (n *Node) reload(ctx context.Context) error {
 	return nil
 }
 
+func (n *Node) peerClients() []*peerClient {
+	var out []*peerClient
+	if n.agent != nil {
+		out = append(out, n.agent.peers)
+	}
+	if n.onlooker != nil {
+		out = append(out, n.onlooker.peers)
+	}
+	return out
+}
+
 // kept are settings that the parts of a running node keep as they were made with, besides those that no running host can change.
 var kept = []string{
-	"postgresql.listen", "postgresql.bin_dir", "postgresql.database", "postgresql.authentication", "postgresql.pgpass", "proxy", "watchdog", "ctl",
+	"postgresql.listen", "postgresql.bin_dir", "postgresql.database", "postgresql.pgpass", "proxy", "watchdog",
 }
 
 // atNextStart are the changed settings that wait for a start, in order.

@@ -224,7 +224,11 @@ func (j *journal) String() string {
 }
 
 func (s *site) options(c *config.Config) Options {
-	return Options{Config: c, Logger: slog.New(slog.NewTextHandler(s.log, nil)), Exe: Executable(), Product: "Quorate/test"}
+	reload := func() (*config.Config, error) {
+		c, _, err := config.Load(config.LoadOptions{Path: s.path("c.yml"), Env: map[string]string{}, Host: config.LocalHost()})
+		return c, err
+	}
+	return Options{Reload: reload, Config: c, Logger: slog.New(slog.NewTextHandler(s.log, nil)), Exe: Executable(), Product: "Quorate/test"}
 }
 
 // try starts a node that is to be refused, and returns why it was.

@@ -21,6 +21,7 @@ type onlooker struct {
 	cfg    *config.Config
 	dcs    dcsclient.Client
 	watch  *watcher
+	peers  *peerClient
 	route  func(*view)
 	status atomic.Pointer[rest.NodeStatus]
 	view   atomic.Pointer[view]
@@ -37,7 +38,7 @@ func newOnlooker(c *config.Config, client dcsclient.Client, log *slog.Logger, ro
 	if err != nil {
 		return nil, err
 	}
-	o.ProbeFunc = peers.probeAll
+	o.peers, o.ProbeFunc = peers, peers.probeAll
 	o.watch = newWatcher(client, dcs.NewKeys(c.Namespace, c.Scope), log, o.see)
 	o.WakeFunc = o.watch.again
 	o.status.Store(&rest.NodeStatus{

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"quorate/api/client"
@@ -26,26 +27,44 @@ import (
 
 // peerClient asks the other members' APIs.
 type peerClient struct {
-	name string
+	name   string
+	key    []byte
+	access atomic.Pointer[peerAccess]
+}
+
+// peerAccess is how the other members let this one in, and what it believes them by.
+type peerAccess struct {
 	http *http.Client
-	key  []byte
 	auth config.BasicAuth
+}
+
+func (p *peerClient) do(req *http.Request) (*http.Response, error) {
+	return p.access.Load().http.Do(req)
 }
 
 // peerTimeout bounds one question. A member that is there answers in milliseconds; one that is not must not delay a failover.
 const peerTimeout = 700 * time.Millisecond
 
 func newPeerClient(c *config.Config, key []byte) (*peerClient, error) {
+	p := &peerClient{name: c.Name, key: key}
+	return p, p.reload(c)
+}
+
+// reload takes the password and the certificates of a configuration, whose files may have other contents now.
+func (p *peerClient) reload(c *config.Config) error {
 	auth := c.CTL.Authentication
 	if auth.Username == "" {
 		auth = c.REST.Authentication
 	}
 	trust, err := peerTLS(c).Config()
 	if err != nil {
-		return nil, fmt.Errorf("ctl: how the other members are asked: %w", err)
+		return fmt.Errorf("ctl: how the other members are asked: %w", err)
 	}
 	t := &http.Transport{MaxIdleConnsPerHost: 2, IdleConnTimeout: time.Minute, TLSClientConfig: trust}
-	return &peerClient{name: c.Name, http: &http.Client{Transport: t}, key: key, auth: auth}, nil
+	if was := p.access.Swap(&peerAccess{http: &http.Client{Transport: t}, auth: auth}); was != nil {
+		was.http.CloseIdleConnections()
+	}
+	return nil
 }
 
 // peerTLS is how the members' certificates are checked, as Patroni does it: by ctl.cacert or restapi.cafile, with the client
@@ -89,10 +108,10 @@ func (p *peerClient) send(ctx context.Context, api, path string, b []byte) (code
 	req.Header.Set("Content-Type", "application/json")
 	if len(p.key) > 0 {
 		req.Header.Set(rest.PeerHeader, rest.SignPeer(p.key, http.MethodPost, path, b))
-	} else if p.auth.Username != "" {
-		req.SetBasicAuth(p.auth.Username, p.auth.Password)
+	} else if auth := p.access.Load().auth; auth.Username != "" {
+		req.SetBasicAuth(auth.Username, auth.Password)
 	}
-	resp, err := p.http.Do(req)
+	resp, err := p.do(req)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -173,7 +192,7 @@ func (p *peerClient) position(ctx context.Context, name, api string) candidate.M
 	if err != nil {
 		return out
 	}
-	resp, err := p.http.Do(req)
+	resp, err := p.do(req)
 	if err != nil {
 		return out
 	}
@@ -235,7 +254,7 @@ func (p *peerClient) probe(ctx context.Context, m dcs.Member) rest.Candidate {
 	if err != nil {
 		return out
 	}
-	resp, err := p.http.Do(req)
+	resp, err := p.do(req)
 	if err != nil {
 		return out
 	}
@@ -272,7 +291,7 @@ func (p *peerClient) alive(ctx context.Context, api string) bool {
 	if err != nil {
 		return false
 	}
-	resp, err := p.http.Do(req)
+	resp, err := p.do(req)
 	if err != nil {
 		return false
 	}

@@ -35,12 +35,13 @@ func (i *Instance) PostBootstrap(ctx context.Context) error {
 
 func (i *Instance) bootstrapSQL() []string {
 	var out []string
-	super := i.opt.Superuser.User
-	if a := i.opt.Replication; a.User != "" && a.User != super {
+	acc := i.accounts()
+	super := acc.Superuser.User
+	if a := acc.Replication; a.User != "" && a.User != super {
 		out = append(out, roleSQL(a, "REPLICATION"))
 	}
-	if a := i.opt.Rewind; a.User != super {
-		if a.User != i.opt.Replication.User {
+	if a := acc.Rewind; a.User != super {
+		if a.User != acc.Replication.User {
 			out = append(out, roleSQL(a, ""))
 		}
 		for _, f := range rewindFunctions {

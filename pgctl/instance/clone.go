@@ -76,7 +76,7 @@ func (i *Instance) baseBackup(ctx context.Context, o CloneOptions) error {
 		return err
 	}
 	args := []string{
-		"-D", i.opt.DataDir, "-d", i.toolConninfo(o.Host, o.Port, o.Name, i.opt.Replication).String(),
+		"-D", i.opt.DataDir, "-d", i.toolConninfo(o.Host, o.Port, o.Name, i.accounts().Replication).String(),
 		"--wal-method=stream", "--checkpoint=fast", "--progress", "--no-password",
 	}
 	if o.Slot != "" {

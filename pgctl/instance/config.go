@@ -28,6 +28,8 @@ type Config struct {
 	CustomConf string
 	// BaseBackup and PGRewind are further arguments of these programs.
 	BaseBackup, PGRewind []string
+	// Accounts replace those of the Options; nil: they stay. Roles and passwords in the database are their owner's to change.
+	Accounts *Accounts
 }
 
 const (
@@ -46,6 +48,11 @@ func (i *Instance) Configure(ctx context.Context, c Config) ([]postgres.Correcti
 	i.conf = c
 	clear(i.dropped)
 	i.confMu.Unlock()
+	if c.Accounts != nil {
+		if err := i.setAccounts(*c.Accounts); err != nil {
+			return nil, err
+		}
+	}
 	if m, err := i.marker(); err != nil || m != nil {
 		return nil, err // the folder is being made, and gets its files at the end
 	}

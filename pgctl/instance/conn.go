@@ -40,7 +40,7 @@ func (i *Instance) local(ctx context.Context, app string, params map[string]stri
 }
 
 func (i *Instance) localTo(ctx context.Context, database, app string, params map[string]string) (*session, error) {
-	t := target{host: i.opt.SocketDir, port: i.opt.Port, account: i.opt.Superuser, database: database, app: app, params: params}
+	t := target{host: i.opt.SocketDir, port: i.opt.Port, account: i.accounts().Superuser, database: database, app: app, params: params}
 	s, err := i.dial(ctx, t)
 	if err == nil || ctx.Err() != nil {
 		return s, err
@@ -56,7 +56,22 @@ func (i *Instance) localTo(ctx context.Context, database, app string, params map
 // knownToPgconn are the libpq keywords that pgconn knows; it would take any other for a run-time parameter, which the server refuses.
 var knownToPgconn = []string{"sslmode", "sslcert", "sslkey", "sslpassword", "sslrootcert", "sslsni", "sslnegotiation", "krbsrvname", "channel_binding"}
 
+// dial connects by an account, or by what it was before a change of its password, should the server not know of that yet.
 func (i *Instance) dial(ctx context.Context, t target) (*session, error) {
+	s, err := i.dialAs(ctx, t)
+	if !refusedLogin(err) {
+		return s, err
+	}
+	var ok bool
+	if t.account, ok = i.former(t.account); ok {
+		if s, errFormer := i.dialAs(ctx, t); errFormer == nil {
+			return s, nil
+		}
+	}
+	return nil, err
+}
+
+func (i *Instance) dialAs(ctx context.Context, t target) (*session, error) {
 	c := postgres.Conninfo{}.With("host", t.host).With("port", strconv.Itoa(t.port)).With("user", t.account.User).
 		With("dbname", t.database).With("application_name", t.app).With("connect_timeout", "3").With("sslmode", "prefer")
 	for _, s := range t.account.Extra {

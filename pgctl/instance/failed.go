@@ -45,9 +45,9 @@ func (i *Instance) DiscardFailed(ctx context.Context) (err error) {
 
 // LocalConninfo is how a program of the user's reaches this server as the superuser; the password is in the password file.
 func (i *Instance) LocalConninfo() string {
-	c := postgres.Conninfo{}.With("host", i.opt.ConnectHost).With("port", strconv.Itoa(i.opt.Port)).With("user", i.opt.Superuser.User).
+	c := postgres.Conninfo{}.With("host", i.opt.ConnectHost).With("port", strconv.Itoa(i.opt.Port)).With("user", i.accounts().Superuser.User).
 		With("dbname", i.opt.Database)
-	for _, s := range i.opt.Superuser.Extra {
+	for _, s := range i.accounts().Superuser.Extra {
 		c = c.With(s.Name, s.Value)
 	}
 	return c.String()

@@ -35,10 +35,10 @@ func (i *Instance) writeHBA(v postgres.Version) error {
 // anybody who is named before.
 func (i *Instance) ownHBA(v postgres.Version) []string {
 	method := passwordMethod(i.conf.Params, v)
-	if i.opt.Superuser.Password == "" {
+	if i.accounts().Superuser.Password == "" {
 		method = "peer"
 	}
-	who := postgres.QuoteHBA(i.opt.Superuser.User)
+	who := postgres.QuoteHBA(i.accounts().Superuser.User)
 	return []string{
 		"# The agent's own connections, when no line above matches them.",
 		fmt.Sprintf("local all %s %s", who, method),
@@ -59,7 +59,7 @@ func (i *Instance) DefaultHBA(v postgres.Version) []string {
 	i.confMu.Lock()
 	method := passwordMethod(i.conf.Params, v)
 	i.confMu.Unlock()
-	repl := postgres.QuoteHBA(i.opt.Replication.User)
+	repl := postgres.QuoteHBA(i.accounts().Replication.User)
 	return []string{
 		"local all all peer",
 		"host all all 127.0.0.1/32 " + method,
@@ -88,7 +88,7 @@ func (i *Instance) PassFile() (string, error) {
 func (i *Instance) logins() []postgres.Login {
 	var out []postgres.Login
 	seen := map[string]bool{}
-	for _, a := range []Account{i.opt.Superuser, i.opt.Replication, i.opt.Rewind} {
+	for _, a := range i.accounts().all() {
 		if !seen[a.User] {
 			seen[a.User] = true
 			out = append(out, postgres.Login{User: a.User, Password: a.Password})

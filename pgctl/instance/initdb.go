@@ -42,8 +42,8 @@ func (i *Instance) Initdb(ctx context.Context, o InitdbOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	args := append([]string{"-D", i.opt.DataDir, "--username=" + i.opt.Superuser.User}, i.withWALDir(o.Args)...)
-	if pw := i.opt.Superuser.Password; pw != "" {
+	args := append([]string{"-D", i.opt.DataDir, "--username=" + i.accounts().Superuser.User}, i.withWALDir(o.Args)...)
+	if pw := i.accounts().Superuser.Password; pw != "" {
 		file := i.statePath("pwfile")
 		if err := i.writeFile(file, []byte(pw+"\n")); err != nil {
 			return err

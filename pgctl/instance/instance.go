@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -25,6 +26,8 @@ type Instance struct {
 	life context.Context
 	end  context.CancelFunc
 	wg   sync.WaitGroup
+
+	acc atomic.Pointer[rotation]
 
 	opMu sync.Mutex
 	op   string // the operation under way, "" for none
@@ -70,6 +73,7 @@ func New(opt Options) (*Instance, error) {
 		return nil, err
 	}
 	i := &Instance{opt: opt, log: opt.Logger.With("component", "postgres"), metrics: m, dropped: map[string]string{}}
+	i.acc.Store(&rotation{now: Accounts{Superuser: opt.Superuser, Replication: opt.Replication, Rewind: opt.Rewind}.withDefaults()})
 	i.life, i.end = context.WithCancel(context.Background())
 	if err := i.lockState(); err != nil {
 		i.end()

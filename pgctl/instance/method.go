@@ -66,7 +66,7 @@ func (i *Instance) fillBy(ctx context.Context, o CloneOptions, m Method) error {
 	}
 	connstring := ""
 	if o.Host != "" {
-		connstring = i.toolConninfo(o.Host, o.Port, o.Name, i.opt.Replication).String()
+		connstring = i.toolConninfo(o.Host, o.Port, o.Name, i.accounts().Replication).String()
 	}
 	params := []string{"--scope=" + i.opt.ClusterName, "--role=replica", "--datadir=" + i.opt.DataDir, "--connstring=" + connstring}
 	return i.runMethod(ctx, m, params)

@@ -48,7 +48,7 @@ type Options struct {
 	ConnectHost string
 	Database    string // empty: postgres
 
-	Superuser, Replication, Rewind Account
+	Superuser, Replication, Rewind Account // to begin with; Config.Accounts changes them
 
 	// RestoreLimit ends a restore_command that hangs, so that a promotion does not wait for it for ever; 0: five minutes for each file,
 	// negative: no limit. It needs the program timeout.
@@ -90,10 +90,6 @@ func (o *Options) setDefaults() error {
 	setIfEmpty(&o.Listen, "*")
 	setIfEmpty(&o.ConnectHost, "127.0.0.1")
 	setIfEmpty(&o.Database, "postgres")
-	setIfEmpty(&o.Superuser.User, "postgres")
-	if o.Rewind.User == "" {
-		o.Rewind = o.Superuser
-	}
 	if o.RestoreLimit == 0 {
 		o.RestoreLimit = 5 * time.Minute
 	}

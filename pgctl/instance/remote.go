@@ -45,7 +45,7 @@ func (i *Instance) FindPrimary(ctx context.Context, all []Address) (Address, err
 
 // readOnly asks what libpq asks for target_session_attrs=read-write; walsenders answer SHOW.
 func (i *Instance) readOnly(ctx context.Context, a Address) (bool, error) {
-	s, err := i.dial(ctx, target{host: a.Host, port: a.Port, account: i.opt.Replication, app: appName, params: map[string]string{"replication": "true"}})
+	s, err := i.dial(ctx, target{host: a.Host, port: a.Port, account: i.accounts().Replication, app: appName, params: map[string]string{"replication": "true"}})
 	if err != nil {
 		return false, err
 	}

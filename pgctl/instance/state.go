@@ -61,16 +61,14 @@ func (i *Instance) SyncNames() postgres.SyncNames {
 
 // UpstreamTo is the upstream at host and port for a standby of this name, with the account and the password file of replication.
 func (i *Instance) UpstreamTo(host string, port int, name, slot string) postgres.Upstream {
-	return postgres.Upstream{
-		Host: host, Port: port, Name: name, Slot: slot,
-		User: i.opt.Replication.User, PassFile: i.opt.PassFile, Extra: i.opt.Replication.Extra,
-	}
+	return i.withAccount(postgres.Upstream{Host: host, Port: port, Name: name, Slot: slot})
 }
 
 // withAccount fills in the account of replication where none is named.
 func (i *Instance) withAccount(up postgres.Upstream) postgres.Upstream {
 	if up.Host != "" && up.User == "" {
-		up.User, up.PassFile, up.Extra = i.opt.Replication.User, i.opt.PassFile, i.opt.Replication.Extra
+		a := i.accounts().Replication
+		up.User, up.PassFile, up.Extra = a.User, i.opt.PassFile, a.Extra
 	}
 	return up
 }
