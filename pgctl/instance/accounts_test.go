@@ -73,7 +73,9 @@ func TestPasswordsChangeWhileServersRun(t *testing.T) {
 	a.ok(a.Checkpoint(ctx))
 	a.must(b.ReadSource(ctx, "127.0.0.1", a.port))
 	// So do PostgreSQL's own programs: pg_basebackup, and pg_rewind after two histories of one cluster.
-	other := newNode(t, "node-c", func(o *instance.Options) { o.Superuser, o.Replication, o.Rewind = acc.Superuser, acc.Replication, acc.Rewind })
+	other := newNode(t, "node-c", func(o *instance.Options) {
+		o.Superuser, o.Replication, o.Rewind = acc.Superuser, acc.Replication, acc.Rewind
+	})
 	other.ok(other.Clone(ctx, other.cloneOptions(a)))
 	b.must(b.Promote(ctx, postgres.SyncNames{}))
 	query("CREATE TABLE lost()")
