@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -22,7 +21,7 @@ func newDemoteClusterCmd(a *app) *cobra.Command {
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if host == "" && port == 0 && restore == "" {
-				return errors.New("at least --host, --port or --restore-command should be specified")
+				return said("At least --host, --port or --restore-command should be specified")
 			}
 			standby := map[string]any{}
 			for name, v := range map[string]string{"host": host, "restore_command": restore, "primary_slot_name": slot} {
@@ -79,15 +78,15 @@ func (a *app) changeRole(ctx context.Context, scope string, r roleChange) error 
 	}
 	leader := c.Leader()
 	if leader == nil {
-		return fmt.Errorf("cluster has no leader, %sion is not possible", r.verb)
+		return saidf("Cluster has no leader, %sion is not possible", r.verb)
 	}
 	if leader.Role == r.role {
-		return errors.New("cluster is already in the required state")
+		return said("Cluster is already in the required state")
 	}
 	fmt.Fprintln(s.out, "Current cluster topology")
 	s.show(c)
 	if !r.force {
-		if err := s.agree(fmt.Sprintf("Are you sure you want to %se %s cluster?", r.verb, c.Name), "aborted cluster "+r.verb+"ion"); err != nil {
+		if err := s.agree(fmt.Sprintf("Are you sure you want to %se %s cluster?", r.verb, c.Name), "Aborted cluster "+r.verb+"ion"); err != nil {
 			return err
 		}
 	}
@@ -100,7 +99,7 @@ func (a *app) changeRole(ctx context.Context, scope string, r roleChange) error 
 		return fmt.Errorf("failed to %se %s cluster: %w", r.verb, c.Name, err)
 	}
 	if reply.Code != http.StatusOK {
-		return fmt.Errorf("failed to %se %s cluster: /config PATCH status code=%d, (%s)", r.verb, c.Name, reply.Code, reply.Text())
+		return saidf("Failed to %se %s cluster: /config PATCH status code=%d, (%s)", r.verb, c.Name, reply.Code, reply.Text())
 	}
 	return s.waitRole(ctx, r, leader.Name)
 }

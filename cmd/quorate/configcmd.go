@@ -174,7 +174,7 @@ func (s *session) patchConfig(ctx context.Context, c ctl.Cluster, before, patch 
 		return err
 	}
 	if len(ctl.Difference(before, now)) > 0 {
-		return errors.New("config modification aborted due to concurrent changes")
+		return said("Config modification aborted due to concurrent changes")
 	}
 	r, err := s.write(ctx, c, http.MethodPatch, "/config", patch)
 	if err != nil {

@@ -30,7 +30,7 @@ func newDSNCmd(a *app) *cobra.Command {
 				return err
 			}
 			if m == nil || m.Host == "" {
-				return errors.New("can not find a suitable member")
+				return said("Can not find a suitable member")
 			}
 			fmt.Fprintf(a.out, "host=%s port=%d\n", m.Host, m.Port)
 			return nil

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -114,7 +113,7 @@ func (s *session) chosenNames(given, known []string, sel selection) ([]string, e
 	if len(given) > 0 {
 		names := slices.DeleteFunc(slices.Clone(given), func(n string) bool { return !slices.Contains(known, n) })
 		if len(names) == 0 {
-			return nil, fmt.Errorf("no %s among provided members", sel.role)
+			return nil, saidf("No %s among provided members", sel.role)
 		}
 		if len(names) < len(given) {
 			fmt.Fprintf(s.err, "Warning: members that are no %s are left out\n", sel.role)
@@ -141,14 +140,14 @@ func (s *session) sure(members []client.Member, sel selection) error {
 		return nil
 	}
 	return s.agree(fmt.Sprintf("Are you sure you want to %s members %s?", sel.action, strings.Join(namesOf(members), ", ")),
-		"aborted "+sel.action)
+		"Aborted "+sel.action)
 }
 
 // agree asks; anything but a yes is an error with the given words.
 func (s *session) agree(question, otherwise string) error {
 	yes, err := s.prompts.confirm(question)
 	if err == nil && !yes {
-		err = errors.New(otherwise)
+		err = said(otherwise)
 	}
 	return err
 }

@@ -46,9 +46,9 @@ func (s *session) setPause(ctx context.Context, paused, wait bool) error {
 	}
 	if c.Pause == paused {
 		if paused {
-			return errors.New("cluster is already paused")
+			return said("Cluster is already paused")
 		}
-		return errors.New("cluster is not paused")
+		return said("Cluster is not paused")
 	}
 	verb, done := "resume", "Success: cluster management is resumed"
 	change := map[string]any{"pause": nil}
@@ -93,7 +93,7 @@ func (s *session) waitPause(ctx context.Context, c ctl.Cluster, paused bool) err
 		}
 		if err := pause(ctx, 200*time.Millisecond); err != nil {
 			if errors.Is(err, context.DeadlineExceeded) {
-				return fmt.Errorf("%s members didn't recognize pause state after %s", list(behind), wait)
+				return saidf("%s members didn't recognized pause state after %d seconds", list(behind), int(wait.Seconds()))
 			}
 			return err
 		}

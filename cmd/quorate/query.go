@@ -110,7 +110,7 @@ func (a *app) sql(o queryOptions) (string, error) {
 	case o.command != "":
 		return o.command, nil
 	case o.file == "":
-		return "", errors.New("you need to specify either --command or --file")
+		return "", said("You need to specify either --command or --file")
 	}
 	var text []byte
 	var err error

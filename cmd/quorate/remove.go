@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -59,15 +58,15 @@ func (s *session) sureToRemove(ctx context.Context, scope string) error {
 		return err
 	}
 	if name != scope {
-		return errors.New("cluster names specified do not match")
+		return said("Cluster names specified do not match")
 	}
 	const aware = "Yes I am aware"
-	said, err := s.prompts.ask(fmt.Sprintf("You are about to remove all information in DCS for %s, please type: %q", scope, aware), nil)
+	typed, err := s.prompts.ask(fmt.Sprintf("You are about to remove all information in DCS for %s, please type: %q", scope, aware), nil)
 	if err != nil {
 		return err
 	}
-	if said != aware {
-		return fmt.Errorf("you did not exactly type %q", aware)
+	if typed != aware {
+		return saidf("You did not exactly type %q", aware)
 	}
 	leader, err := s.leaderInStore(ctx, scope)
 	if err != nil || leader == "" {
@@ -75,7 +74,7 @@ func (s *session) sureToRemove(ctx context.Context, scope string) error {
 	}
 	named, err := s.prompts.ask("This cluster currently is healthy. Please specify the leader name to continue", nil)
 	if err == nil && named != leader {
-		err = errors.New("you did not specify the current leader of the cluster")
+		err = said("You did not specify the current leader of the cluster")
 	}
 	return err
 }

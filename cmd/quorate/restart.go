@@ -114,10 +114,10 @@ func (s *session) sureToRestart(members []client.Member, o restartOptions, at ti
 		return s.sure(members, o.selection)
 	case o.pending:
 		return s.agree("The nodes needing a restart will be identified at the scheduled time, and might be different from the ones showing "+
-			"pending restart right now. Is this fine?", "aborted scheduled restart")
+			"pending restart right now. Is this fine?", "Aborted scheduled restart")
 	}
 	return s.agree(fmt.Sprintf("Are you sure you want to schedule restart of members %s at %s?", list(namesOf(members)), ctl.ISO(at)),
-		"aborted scheduled restart")
+		"Aborted scheduled restart")
 }
 
 func (s *session) restartBody(c ctl.Cluster, o restartOptions, at time.Time) (map[string]any, error) {
@@ -141,7 +141,7 @@ func (s *session) restartBody(c ctl.Cluster, o restartOptions, at time.Time) (ma
 	}
 	if !at.IsZero() {
 		if c.Pause {
-			return nil, errors.New("can't schedule restart in the paused state")
+			return nil, said("Can't schedule restart in the paused state")
 		}
 		body["schedule"] = ctl.ISO(at)
 	}

@@ -144,7 +144,20 @@ func (a *app) globalFlags(c *cobra.Command) {
 		c.Flags().StringVar(&a.dcsURL, "dcs", a.dcsURL, "the same as --dcs-url")
 		_ = c.Flags().MarkHidden("dcs")
 	}
+	if c.Flags().Lookup("group") == nil {
+		c.Flags().Var(noGroup{}, "group", "refused: there are no Citus groups")
+		_ = c.Flags().MarkHidden("group")
+	}
 	c.Flags().BoolVarP(&a.insecure, "insecure", "k", false, "do not verify the certificates of members")
+}
+
+// noGroup is patronictl's option --group. It is known, so that whoever gives it learns why it is of no use.
+type noGroup struct{}
+
+func (noGroup) String() string { return "" }
+func (noGroup) Type() string   { return "int" }
+func (noGroup) Set(string) error {
+	return errors.New("Citus is not supported, so that there are no groups: leave --group out, and name the cluster by its scope")
 }
 
 // multicall turns the command line of another program into ours.

@@ -156,7 +156,7 @@ func (a *app) sureToRemove(force bool) func(*pb.Member) error {
 			return nil
 		}
 		s := &session{app: a}
-		return s.agree(fmt.Sprintf("Are you sure you want to remove %s (%x) from the store?", m.Name, m.ID), "aborted removal")
+		return s.agree(fmt.Sprintf("Are you sure you want to remove %s (%x) from the store?", m.Name, m.ID), "Aborted removal")
 	}
 }
 

@@ -118,7 +118,7 @@ func (a *app) recoverStore(dir string, names []string, force bool) error {
 	fmt.Fprintf(a.out, "Member %x in %s becomes one of %d members of a new cluster. What only lost members had is gone.\n", self.ID, dir, len(list))
 	if !force {
 		s := &session{app: a}
-		if err := s.agree("Are you sure that the other members are lost for good, and will not start with their old folders?", "aborted recovery"); err != nil {
+		if err := s.agree("Are you sure that the other members are lost for good, and will not start with their old folders?", "Aborted recovery"); err != nil {
 			return err
 		}
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -94,7 +93,7 @@ func (s *session) askLeader(c ctl.Cluster, h *handover) error {
 	}
 	leader := c.Leader()
 	if leader == nil {
-		return errors.New("this cluster has no leader")
+		return said("This cluster has no leader")
 	}
 	if h.leader == "" && h.force {
 		h.leader = leader.Name
@@ -111,7 +110,7 @@ func (s *session) askLeader(c ctl.Cluster, h *handover) error {
 		h.leader = name
 	}
 	if h.leader != leader.Name {
-		return fmt.Errorf("member %s is not the leader of cluster %s", h.leader, c.Name)
+		return saidf("Member %s is not the leader of cluster %s", h.leader, c.Name)
 	}
 	return nil
 }
@@ -125,7 +124,7 @@ func (s *session) askCandidate(c ctl.Cluster, h *handover) error {
 	}
 	slices.Sort(names)
 	if len(names) == 0 {
-		return fmt.Errorf("no candidates found to %s to", h.action)
+		return saidf("No candidates found to %s to", h.action)
 	}
 	if h.candidate == "" && !h.force {
 		none := ""
@@ -138,13 +137,13 @@ func (s *session) askCandidate(c ctl.Cluster, h *handover) error {
 	leader := c.Leader()
 	switch {
 	case h.candidate == "" && h.action == "failover":
-		return errors.New("failover could be performed only to a specific candidate")
+		return said("Failover could be performed only to a specific candidate")
 	case h.candidate == "" || slices.Contains(names, h.candidate):
 		return nil
 	case leader != nil && h.candidate == leader.Name:
-		return fmt.Errorf("member %s is already the leader of cluster %s", h.candidate, c.Name)
+		return saidf("Member %s is already the leader of cluster %s", h.candidate, c.Name)
 	}
-	return fmt.Errorf("member %s does not exist in cluster %s or is tagged as nofailover", h.candidate, c.Name)
+	return saidf("Member %s does not exist in cluster %s or is tagged as nofailover", h.candidate, c.Name)
 }
 
 // asynchronousCandidate asks once more before acknowledged commits may be lost.
@@ -160,7 +159,7 @@ func (s *session) asynchronousCandidate(ctx context.Context, c ctl.Cluster, h ha
 	if !d.SynchronousMode.Enabled() || isSync(c, h.candidate) {
 		return nil
 	}
-	return s.agree(fmt.Sprintf("Are you sure you want to failover to the asynchronous node %s?", h.candidate), "aborting failover")
+	return s.agree(fmt.Sprintf("Are you sure you want to failover to the asynchronous node %s?", h.candidate), "Aborting failover")
 }
 
 func isSync(c ctl.Cluster, name string) bool {
@@ -183,7 +182,7 @@ func (s *session) askWhen(c ctl.Cluster, h *handover) (time.Time, error) {
 	}
 	at, later, err := ctl.ParseSchedule(h.scheduled, time.Local)
 	if err == nil && later && c.Pause {
-		err = errors.New("can't schedule switchover in the paused state")
+		err = said("Can't schedule switchover in the paused state")
 	}
 	return at, err
 }
@@ -201,9 +200,9 @@ func (s *session) sureToHandOver(c ctl.Cluster, h handover, at time.Time) error 
 	}
 	if !at.IsZero() {
 		return s.agree(fmt.Sprintf("Are you sure you want to schedule switchover of cluster %s at %s%s?", c.Name, ctl.ISO(at), demoting),
-			"aborting scheduled switchover")
+			"Aborting scheduled switchover")
 	}
-	return s.agree(fmt.Sprintf("Are you sure you want to %s cluster %s%s?", h.action, c.Name, demoting), "aborting "+h.action)
+	return s.agree(fmt.Sprintf("Are you sure you want to %s cluster %s%s?", h.action, c.Name, demoting), "Aborting "+h.action)
 }
 
 // sendHandOver asks the leader, or the candidate where there is none. A request that was lost on its way is not repeated elsewhere:

@@ -19,7 +19,7 @@ func (s *session) write(ctx context.Context, c ctl.Cluster, method, path string,
 		}
 		fmt.Fprintf(s.app.err, "Warning: %v\n", err)
 	}
-	return client.Reply{}, errors.New("can not find accessible cluster member")
+	return client.Reply{}, said("Can not find accessible cluster member")
 }
 
 // leaderFirst are the members' API addresses, the leader's before the others'.

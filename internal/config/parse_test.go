@@ -237,3 +237,20 @@ func FuzzParse(f *testing.F) {
 		c.Effective(map[string]any{}, c.Profile())
 	})
 }
+
+// TestTagsShown: the boolean tags that say no are not shown, as Patroni's are not, except beside the priority of the same matter.
+func TestTagsShown(t *testing.T) {
+	for text, want := range map[string]string{
+		"{nofailover: false, clonefrom: no, noloadbalance: off, nosync: 0, nostream: false, new_tag: new_value}": `{"new_tag":"new_value"}`,
+		"{nofailover: false, failover_priority: 2, nosync: false}":                                               `{"failover_priority":2,"nofailover":false}`,
+		"{nosync: false, sync_priority: 3, clonefrom: on, mine: false}":                                          `{"clonefrom":true,"mine":false,"nosync":false,"sync_priority":3}`,
+	} {
+		c, _, err := config.Parse(config.Input{Texts: []config.Text{{Source: "q.yml", Content: []byte(base + "tags: " + text + "\n")}}, Host: testHost()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := json.Marshal(c.Tags.All); string(got) != want {
+			t.Errorf("tags: %s: shown as %s, want %s", text, got, want)
+		}
+	}
+}

@@ -12,7 +12,8 @@ type Tags struct {
 	NoLoadBalance    bool
 	NoStream         bool
 	ReplicateFrom    string // the member to stream from, in place of the leader
-	// All holds every tag as it was written, the members' own inventions too.
+	// All holds every tag that is shown to others, the members' own inventions too. A boolean that says no is left out as if it were not
+	// written, unless the priority of the same matter is (patroni/tags.py, _filter_tags).
 	All map[string]any
 }
 
@@ -40,6 +41,9 @@ func (p *parser) tags(s *section) {
 	p.plainTags(t)
 }
 
+// priorityOf names the priority of the same matter as a boolean.
+var priorityOf = map[string]string{"nofailover": "failover_priority", "nosync": "sync_priority"}
+
 // plainTags gives the tags that have a meaning the form that readers expect, however they were written ("yes" becomes true).
 func (p *parser) plainTags(t *Tags) {
 	for name, v := range map[string]bool{
@@ -48,6 +52,9 @@ func (p *parser) plainTags(t *Tags) {
 	} {
 		if _, written := t.All[name]; written {
 			t.All[name] = v
+		}
+		if _, ranked := t.All[priorityOf[name]]; !v && !ranked {
+			delete(t.All, name)
 		}
 	}
 	for _, name := range []string{"failover_priority", "sync_priority"} {
