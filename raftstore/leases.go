@@ -15,6 +15,8 @@ const (
 	// leaseTick is how often the leases' clock advances at least, within maxLeaseTick; what becomes due before is waited for exactly. Each
 	// wake-up of an idle process costs more than the work that it is for.
 	leaseTick = 200 * time.Millisecond
+	// followerTick is the same where no lease is counted: a member that is at rest should not wake up for nothing.
+	followerTick = 5 * time.Second
 	// closingLook is how often a renewal looks whether a lease is still closing.
 	closingLook = 5 * time.Millisecond
 	// maxExpiries is how many expired leases are proposed for revocation at a time.
@@ -208,7 +210,11 @@ func (s *Store) leaseLoop() {
 		}
 		s.expireDue()
 		wait := leaseTick
-		s.state.lessor.withTimes(func(t *leaseTimes, now time.Duration) { wait = min(wait, t.wait(now)) })
+		s.state.lessor.withTimes(func(t *leaseTimes, now time.Duration) {
+			if wait = min(wait, t.wait(now)); !t.leading {
+				wait = followerTick // becoming the leader ends it
+			}
+		})
 		timer.Reset(max(wait, time.Millisecond))
 	}
 }

@@ -87,8 +87,10 @@ func (s *Store) stampV2(cmd []byte) ([]byte, error) {
 
 // v2Loop counts cluster time on the leader and ends the v2 keys whose time has come.
 func (s *Store) v2Loop() {
-	for s.sleep(expireV2Every / 2) {
-		if !s.IsLeader() {
+	pause := expireV2Every / 2
+	for s.sleep(pause) {
+		if pause = expireV2Every / 2; !s.IsLeader() || s.state.v2.Index() == 0 { // nothing to count here
+			pause = 2 * expireV2Every
 			continue
 		}
 		s.state.v2.Tick(s.mono())

@@ -350,3 +350,26 @@ func TestNoHosts(t *testing.T) {
 		t.Errorf("with a host: %v", err)
 	}
 }
+
+// While a host answers, the others are left alone: three times the work for every renewal is most of what a cluster at rest does.
+func TestKeepAliveAsksOneHost(t *testing.T) {
+	store := newStore(t)
+	a, b := newHost(t, store), newHost(t, store)
+	c := newClient(t, nil, a, b)
+	ctx := testContext(t)
+	lease, err := c.Grant(ctx, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "both hosts are connected", func() bool { return a.relay.carried() > 0 && b.relay.carried() > 0 })
+	first, second := a.relay.carried(), b.relay.carried()
+	for range 50 {
+		if _, _, err := c.KeepAlive(ctx, lease); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first, second = a.relay.carried()-first, b.relay.carried()-second
+	if more, less := max(first, second), min(first, second); less > more/2 {
+		t.Errorf("50 renewals took %d bytes to one host and %d to the other", more, less)
+	}
+}

@@ -31,22 +31,40 @@ type answer struct {
 	fresh bool
 }
 
-// KeepAlive implements Client. It asks every host that owes no answer for this lease; one that owes is asked when it has
-// answered. An answer to an earlier call counts only when there is no better one.
+// hedgeAfter is how long the first host alone may take to renew a lease. At rest one host answers within milliseconds, and the others are left alone.
+const hedgeAfter = 50 * time.Millisecond
+
+// KeepAlive implements Client. It asks the host that is nearest, and the others too as soon as that one owes an answer to an earlier call, fails, or
+// takes hedgeAfter: a hung host costs no more than that, once. A host that owes an answer for this lease is asked when it has answered. An
+// answer to an earlier call counts only when there is no better one.
 func (c *Etcd) KeepAlive(caller context.Context, lease int64) (time.Duration, boottime.Instant, error) {
 	ctx, cancel := c.bounded(caller)
 	defer cancel()
-	hosts := c.hosts()
 	answers := make(chan answer)
-	for _, e := range hosts {
-		c.renew(ctx, e, lease, answers)
+	waiting, owing := c.hosts(), 0
+	ask := func(n int) {
+		for _, e := range waiting[:n] {
+			c.renew(ctx, e, lease, answers)
+		}
+		waiting, owing = waiting[n:], owing+n
 	}
+	all := func() { ask(len(waiting)) }
+	if len(waiting) > 0 && !c.owes(waiting[0], lease) {
+		ask(1)
+	} else {
+		all()
+	}
+	hedge := time.NewTimer(hedgeAfter)
+	defer hedge.Stop()
 	var older *renewal
 	var errs []error
-	for owing := len(hosts); owing > 0; {
+	for owing > 0 {
 		var a answer
 		select {
 		case a = <-answers:
+		case <-hedge.C:
+			all()
+			continue
 		case <-ctx.Done():
 			owing, errs = 0, append(errs, ctx.Err())
 			continue
@@ -66,12 +84,20 @@ func (c *Etcd) KeepAlive(caller context.Context, lease int64) (time.Duration, bo
 		default:
 			owing--
 			errs = append(errs, a.err)
+			all()
 		}
 	}
 	if older != nil {
 		return older.ttl, older.sent, nil
 	}
 	return 0, 0, c.unavailable(caller, errs)
+}
+
+// owes says whether a host has not answered an earlier call about the lease.
+func (c *Etcd) owes(e *endpoint, lease int64) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.renewals[lease] != nil
 }
 
 // renew asks one host, or waits for the answer that it owes, and reports the outcome until ctx ends.

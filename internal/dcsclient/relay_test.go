@@ -19,6 +19,7 @@ type relay struct {
 	swallowUp bool          // towards the host
 	swallowed chan struct{} // closed when the first bytes towards the host have been swallowed
 	mute      bool          // towards the client
+	bytes     int           // carried, both ways
 	wg        sync.WaitGroup
 }
 
@@ -75,6 +76,9 @@ func (r *relay) copy(to, from net.Conn, up bool) {
 		if err != nil {
 			return
 		}
+		r.mu.Lock()
+		r.bytes += n
+		r.mu.Unlock()
 		if r.swallows(up) {
 			continue
 		}
@@ -82,6 +86,13 @@ func (r *relay) copy(to, from net.Conn, up bool) {
 			return
 		}
 	}
+}
+
+// carried is how many bytes have come, from either side.
+func (r *relay) carried() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.bytes
 }
 
 func (r *relay) swallows(up bool) bool {
