@@ -297,6 +297,10 @@ func firstOf(list string) string {
 // start looks at the folder and begins to decide.
 func (a *agent) start(ctx context.Context) error {
 	a.tasks.Go(func() { a.mon.Run(a.ctx) })
+	unfinished, err := a.inst.ResumeFounding(ctx)
+	if err != nil {
+		return err
+	}
 	f := a.inst.Inspect(ctx)
 	if err := a.adopt(ctx, f.PID); err != nil {
 		return err
@@ -305,6 +309,9 @@ func (a *agent) start(ctx context.Context) error {
 		if _, err := a.inst.Configure(ctx, a.instanceConfig(a.loop.known.set)); err != nil {
 			a.log.Error("the configuration of PostgreSQL was not applied", "error", err)
 		}
+	}
+	if unfinished {
+		a.tasks.Go(a.resumeFounding)
 	}
 	a.tasks.Go(a.followFence)
 	a.tasks.Go(a.applyConfigs)

@@ -206,3 +206,35 @@ func TestBootstrapThatFails(t *testing.T) {
 	s.run(s.load())
 	s.awaitPrimary()
 }
+
+// An agent that was killed after it had opened a new cluster, and before that had its roles, finishes it when it is started again. A post_bootstrap
+// that was begun is not run twice.
+func TestUnfinishedClusterIsFinished(t *testing.T) {
+	requirePostgres(t)
+	t.Parallel()
+	s := newSite(t)
+	s.config("")
+	post := s.script("post", "echo run >> "+s.path("posts")+"\n")
+	s.write("posts", "")
+	s.own(s.path("posts"))
+	s.write("c.yml", strings.Replace(s.read("c.yml"), "bootstrap: {initdb", "bootstrap: {post_init: '"+post+"', initdb", 1))
+	for i, c := range []struct{ stage, runs string }{{"", "run\n"}, {"opened", "run\nrun\n"}, {"post_bootstrap", "run\nrun\n"}} {
+		if c.stage != "" {
+			s.write("pg.quorate/founding", `{"stage":"`+c.stage+`"}`)
+		}
+		u := s.run(s.load())
+		s.awaitPrimary()
+		eventually(t, "the role of replication", func() bool {
+			return s.psql(portPostgres, "SELECT count(*) FROM pg_roles WHERE rolname = 'replicator'") == "1"
+		})
+		eventually(t, "no mark of an unfinished cluster", func() bool { _, err := os.Stat(s.path("pg.quorate/founding")); return err != nil })
+		if got := s.read("posts"); got != c.runs {
+			t.Errorf("%d: post_bootstrap ran: %q, want %q", i, got, c.runs)
+		}
+		s.psql(portPostgres, "DROP ROLE replicator")
+		u.end()
+	}
+	if !strings.Contains(s.log.String(), "post_bootstrap is not repeated") {
+		t.Error("nobody is told of the post_bootstrap that was broken off")
+	}
+}

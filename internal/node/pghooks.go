@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -73,13 +74,70 @@ func (a *agent) found() error {
 
 // openNew starts the new cluster, however long the recovery of a copy takes, and gives it its roles. The lease is renewed meanwhile.
 func (a *agent) openNew() error {
+	if err := a.inst.SetFounding(instance.FoundingOpened); err != nil {
+		return err
+	}
 	if err := a.inst.StartPrimary(a.ctx, a.inst.SyncNames()); err != nil {
 		return err
 	}
-	if err := a.inst.PostBootstrap(a.ctx); err != nil {
+	return a.furnish(a.ctx)
+}
+
+// furnish gives a new cluster its roles and has post_bootstrap do its part.
+func (a *agent) furnish(ctx context.Context) error {
+	if err := a.inst.PostBootstrap(ctx); err != nil {
 		return err
 	}
-	return a.postInit(a.ctx)
+	if a.cfg.Bootstrap.PostInit != "" {
+		if err := a.inst.SetFounding(instance.FoundingPostInit); err != nil {
+			return err
+		}
+	}
+	if err := a.postInit(ctx); err != nil {
+		return err
+	}
+	return a.inst.SetFounding(instance.FoundingNone)
+}
+
+// resumeFounding finishes a cluster whose making was broken off by the agent's end after it was opened. It waits until the cluster takes writes on
+// this host; a post_bootstrap that was begun is not repeated, since nobody knows whether it can be.
+func (a *agent) resumeFounding() {
+	for a.ctx.Err() == nil {
+		s, news := a.seen.get()
+		if s.Err == nil && s.PID != 0 && !s.StatusAt.IsZero() && !s.Status.InRecovery && a.opLock.TryLock() {
+			done, err := a.finishFounding()
+			a.opLock.Unlock()
+			if done {
+				return
+			}
+			a.log.Warn("the new cluster is not finished yet", "error", err)
+		}
+		select {
+		case <-news:
+		case <-a.ctx.Done():
+		}
+	}
+}
+
+func (a *agent) finishFounding() (done bool, err error) {
+	stage, err := a.inst.Founding()
+	if err != nil || stage == instance.FoundingNone {
+		return err == nil, err
+	}
+	if stage != instance.FoundingPostInit {
+		if err := a.furnish(a.ctx); err != nil {
+			return false, err
+		}
+		a.log.Info("the new cluster, whose making was broken off, is finished")
+		return true, nil
+	}
+	if err := a.inst.PostBootstrap(a.ctx); err != nil {
+		return false, err
+	}
+	broken := errors.New("it was broken off by the end of the agent, and may have done half of its work: finish it by hand")
+	a.hooks.note("bootstrap.post_bootstrap", broken)
+	a.log.Error("post_bootstrap is not repeated", "error", broken)
+	return true, a.inst.SetFounding(instance.FoundingNone)
 }
 
 // replicaMethods are the ways to get a copy. A method gets every key of its section as an argument, but for the command; without no_params

@@ -28,6 +28,8 @@ var (
 	ErrNoData = errors.New("there is no data folder")
 	// ErrHasData says that the data folder is not empty.
 	ErrHasData = errors.New("the data folder is not empty")
+	// ErrUsed says that PostgreSQL has run on a folder after the agent gave it up as half made.
+	ErrUsed = errors.New("somebody has worked on the folder after the agent gave it up as half made")
 	// ErrForeign says that the folder holds something that is no data folder of PostgreSQL.
 	ErrForeign = errors.New("the folder holds files, but no PostgreSQL data")
 	// ErrIncomplete says that the folder lacks files that PostgreSQL cannot start without: a copy that was broken off.

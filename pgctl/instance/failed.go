@@ -18,7 +18,7 @@ const failedSuffix = ".failed"
 
 // DiscardFailed puts the data folder of a bootstrap that has failed under another name, so that somebody can look at it and nobody takes it for a
 // cluster. An earlier one of that name stays. Where the folder cannot be renamed, a mount point, it is marked as half made: the next
-// bootstrap empties it.
+// bootstrap empties it, unless somebody has worked on it meanwhile.
 func (i *Instance) DiscardFailed(ctx context.Context) (err error) {
 	done, err := i.begin("discard")
 	if err != nil {
@@ -35,9 +35,14 @@ func (i *Instance) DiscardFailed(ctx context.Context) (err error) {
 	switch err := os.Rename(i.opt.DataDir, to); {
 	case err == nil:
 		i.log.Warn("the folder of the failed bootstrap is kept under another name", "kept", to)
-		return errors.Join(syncDir(filepath.Dir(to)), i.unmark())
+		return errors.Join(syncDir(filepath.Dir(to)), i.unmark(), i.SetFounding(FoundingNone))
 	case errors.Is(err, unix.EBUSY), errors.Is(err, unix.EXDEV):
-		return i.mark(markInitdb)
+		// Until the next bootstrap empties it somebody may repair it by hand, and use it: the marker tells this state of it from any later one.
+		c, err := i.ControlData(ctx)
+		if err != nil {
+			i.log.Warn("the folder of the failed bootstrap has no control data", "err", err)
+		}
+		return errors.Join(i.markContent(markInitdb, c), i.SetFounding(FoundingNone))
 	default:
 		return err
 	}

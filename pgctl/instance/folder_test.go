@@ -42,6 +42,7 @@ func TestBadFolders(t *testing.T) {
 		{"open to others", func(n *node) { n.copyOf(good); n.ok(os.Chmod(n.dir, 0o755)) }, instance.ErrPermissions, "chmod"},
 		{"half an initdb", func(n *node) { n.copyOf(good); n.mark("initdb") }, instance.ErrUnfinished, "made again"},
 		{"half a rewind", func(n *node) { n.copyOf(good); n.mark("rewind") }, instance.ErrUnfinished, "clone it again"},
+		{"half an initdb that somebody has repaired and used", func(n *node) { n.copyOf(good); n.mark("initdb"); n.write("postmaster.opts", "x") }, instance.ErrUsed, "empty the folder"},
 		{"single-user recovery broken off", func(n *node) { n.copyOf(good); n.mark("recovery") }, nil, ""},
 		{"sound", func(n *node) { n.copyOf(good) }, nil, ""},
 	} {

@@ -63,6 +63,9 @@ func (i *Instance) Initdb(ctx context.Context, o InitdbOptions) (err error) {
 		i.conf.HBA = o.HBA
 	}
 	i.confMu.Unlock()
+	if err := i.SetFounding(FoundingMade); err != nil {
+		return err
+	}
 	return i.finishFresh(ctx)
 }
 
@@ -76,8 +79,7 @@ func (i *Instance) prepareEmpty(ctx context.Context, op string, keepData bool) e
 		return fmt.Errorf("%w as process %d", ErrRunning, pid)
 	}
 	f := i.Inspect(ctx)
-	half := f.Marker != nil && (f.Marker.Operation == markInitdb || f.Marker.Operation == markClone)
-	if !f.Empty && !half {
+	if !f.Empty && (!f.Marker.emptiable() || errors.Is(f.Err, ErrUsed)) {
 		return fmt.Errorf("%s: %w", i.opt.DataDir, orError(f.Err, ErrHasData))
 	}
 	if !f.Empty && !keepData {
@@ -85,7 +87,7 @@ func (i *Instance) prepareEmpty(ctx context.Context, op string, keepData bool) e
 			return err
 		}
 	}
-	if err := i.mark(op); err != nil {
+	if err := errors.Join(i.mark(op), i.SetFounding(FoundingNone)); err != nil {
 		return err
 	}
 	return i.mkdir(i.opt.DataDir)

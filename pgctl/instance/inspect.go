@@ -40,6 +40,9 @@ func (i *Instance) Inspect(ctx context.Context) Folder {
 		return f
 	}
 	if f.Err = i.inspectShape(&f); f.Err != nil {
+		if f.Marker.emptiable() && !f.Empty && i.used(ctx, f.Marker) {
+			f.Err = fmt.Errorf("%s: %w; to keep what it holds remove %s, to have it made again empty the folder", i.opt.DataDir, ErrUsed, i.statePath(markerFile))
+		}
 		return f
 	}
 	f.Standby, f.Recovery, f.Backup = exists(i.dataPath(standbySignal)), exists(i.dataPath(recoverySignal)), exists(i.dataPath(backupLabel))

@@ -1,19 +1,44 @@
 package instance
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"time"
+
+	"quorate/pgctl/postgres"
 )
 
 // Marker names an operation that makes the data folder unusable while it runs.
 type Marker struct {
 	Operation string    `json:"operation"` // initdb, clone, rewind, recovery
-	Since     time.Time `json:"since"`     // for people
+	Since     time.Time `json:"since"`
+	// System and Checkpoint are the control data of a whole cluster that was given up where it lies; empty for a folder that was half made.
+	System     string       `json:"system,omitempty"`
+	Checkpoint postgres.LSN `json:"checkpoint,omitempty"`
 }
+
+// emptiable says whether the marker stands for a folder that the next copy may empty.
+func (m *Marker) emptiable() bool {
+	return m != nil && (m.Operation == markInitdb || m.Operation == markClone)
+}
+
+// used says that somebody has worked on a folder after its marker was set: it may hold the only copy of what was written since, and is no
+// longer the agent's to remove. PostgreSQL writes its options at each start, and a copy that is made by hand does not bring them along
+// (manual, section 25.3.4); of a cluster that was given up whole the control file tells.
+func (i *Instance) used(ctx context.Context, m *Marker) bool {
+	if m.System != "" {
+		c, err := i.ControlData(ctx)
+		return err == nil && (c.SystemID != m.System || c.Checkpoint != m.Checkpoint)
+	}
+	fi, err := os.Stat(i.dataPath(optsFile))
+	return err == nil && fi.ModTime().After(m.Since) && exists(i.dataPath("global", "pg_control"))
+}
+
+const optsFile = "postmaster.opts"
 
 // The operations that a marker may name.
 const (
@@ -38,7 +63,16 @@ const markerFile = "operation"
 
 // mark puts the marker on disk.
 func (i *Instance) mark(op string) error {
-	b, err := json.Marshal(Marker{Operation: op, Since: time.Now().UTC()})
+	return i.writeMarker(Marker{Operation: op, Since: time.Now().UTC()})
+}
+
+// markContent is mark for a whole cluster at rest.
+func (i *Instance) markContent(op string, c postgres.ControlData) error {
+	return i.writeMarker(Marker{Operation: op, Since: time.Now().UTC(), System: c.SystemID, Checkpoint: c.Checkpoint})
+}
+
+func (i *Instance) writeMarker(m Marker) error {
+	b, err := json.Marshal(m)
 	if err != nil {
 		return err
 	}

@@ -134,6 +134,9 @@ func (i *Instance) BootstrapBy(ctx context.Context, o BootstrapOptions) (err err
 	if err := i.setRecovery(o); err != nil {
 		return err
 	}
+	if err := i.SetFounding(FoundingMade); err != nil {
+		return err
+	}
 	return i.finishFresh(ctx)
 }
 

@@ -67,8 +67,10 @@ func (i *Instance) Reclone(ctx context.Context, o RecloneOptions) (r LossReport,
 // replaceFolder moves the old folder aside or removes it.
 func (i *Instance) replaceFolder(ctx context.Context, o RecloneOptions) (r LossReport, err error) {
 	f := i.Inspect(ctx)
-	half := f.Marker != nil && (f.Marker.Operation == markClone || f.Marker.Operation == markInitdb)
-	if f.Empty || half {
+	if errors.Is(f.Err, ErrUsed) {
+		return r, f.Err
+	}
+	if f.Empty || f.Marker.emptiable() {
 		return r, nil
 	}
 	if f.Major == 0 {
