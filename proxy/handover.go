@@ -12,8 +12,8 @@ type ListenerFile struct {
 	File *os.File // a duplicate; the receiver's Options.Listen makes a listener of it with net.FileListener
 }
 
-// Files duplicates the listening sockets, for a new binary that takes the doors over: start it with them, and then Stop this router, whose
-// sessions run on until they end or Stop's context does. Clients that the kernel has queued are accepted by whichever process is
+// Files duplicates the listening sockets, for a new binary that takes the doors over: start it with them, and then Retire
+// and Stop this router, whose sessions run on until they end or Stop's context does. Clients that the kernel has queued are accepted by whichever process is
 // there, so none is refused. The caller closes the files.
 func (r *Router) Files() (files []ListenerFile, err error) {
 	defer func() {

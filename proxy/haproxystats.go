@@ -31,10 +31,11 @@ const (
 	statsServer   = "2"
 )
 
-// StatsHandler serves HAProxy's statistics CSV, for exporters and scripts that HAProxy's users have: at /stats;csv and /;csv.
+// StatsHandler serves HAProxy's statistics CSV, for exporters and scripts that HAProxy's users have: at /;csv, /stats;csv, and
+// /haproxy?stats;csv, where "stats uri" has a query.
 func (r *Router) StatsHandler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		if p := req.URL.Path; p != "/stats;csv" && p != "/;csv" && p != "/haproxy?stats;csv" {
+		if u := req.URL.RequestURI(); u != "/stats;csv" && u != "/;csv" && u != "/haproxy?stats;csv" {
 			http.NotFound(w, req)
 			return
 		}

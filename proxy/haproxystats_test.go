@@ -34,6 +34,26 @@ func stats(t *testing.T, r *Router) map[string]map[string]string {
 	return out
 }
 
+// Exporters have the address of the statistics in their configuration: each of the usual ones must lead here.
+func TestHAProxyStatsAddresses(t *testing.T) {
+	web := httptest.NewServer(newRouter(t, nil).StatsHandler())
+	defer web.Close()
+	for uri, want := range map[string]int{
+		"/stats;csv": http.StatusOK, "/;csv": http.StatusOK, "/haproxy?stats;csv": http.StatusOK,
+		"/haproxy": http.StatusNotFound, "/": http.StatusNotFound, "/stats": http.StatusNotFound,
+	} {
+		resp, err := http.Get(web.URL + uri)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("%s: status %d, want %d", uri, resp.StatusCode, want)
+		}
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
+
 func TestHAProxyStats(t *testing.T) {
 	a, b := newServer(t, "a"), newServer(t, "b")
 	r := newRouter(t, nil)

@@ -70,11 +70,15 @@ func (l *listener) acceptLoop() {
 			continue
 		}
 		pause = 5 * time.Millisecond
-		l.r.clients.Go(func() { l.serve(conn) })
+		l.r.openings.Add(1)
+		l.r.clients.Go(func() {
+			defer l.r.openings.Done()
+			l.serve(conn)
+		})
 	}
 }
 
-// serve carries one client from its first byte to its last.
+// serve carries one client from its first byte to its session, which goes on without it, or to its last.
 func (l *listener) serve(conn net.Conn) {
 	client, ok := conn.(duplex)
 	if !ok {

@@ -43,6 +43,7 @@ type Router struct {
 	cancel   context.CancelCauseFunc
 	accept   sync.WaitGroup // accept loops
 	clients  sync.WaitGroup // clients being served
+	openings sync.WaitGroup // those of them that have neither a session nor an answer yet
 	governor sync.WaitGroup
 	stopOnce sync.Once
 
@@ -182,6 +183,24 @@ func (r *Router) Revoke(ctx context.Context) error {
 	}
 	r.mu.Unlock()
 	return nil
+}
+
+// Retire closes the listeners and returns when each client that was accepted has its session or its answer: those that wait for a backend
+// go on waiting, as long as they would have, and Publish must go on meanwhile. It returns ctx's cause when ctx ends before. Another process
+// has the doors (see Files); Stop is what follows.
+func (r *Router) Retire(ctx context.Context) error {
+	r.closeListeners()
+	r.accept.Wait()
+	served := make(chan struct{})
+	go func() { r.openings.Wait(); close(served) }()
+	select {
+	case <-served:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("router: clients still wait: %w", context.Cause(ctx))
+	case <-r.ctx.Done():
+		return ErrStopped
+	}
 }
 
 // Stop closes the listeners, lets sessions run until ctx ends, then ends those that are left, and returns when all are gone.

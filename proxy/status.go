@@ -103,6 +103,16 @@ func (r *Router) Kill(id uint64) error {
 	return nil
 }
 
+// Waiting counts the clients that wait for a backend.
+func (r *Router) Waiting() (n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, l := range r.listeners {
+		n += len(l.queue.waiting)
+	}
+	return n
+}
+
 // Status is the router's present view.
 func (r *Router) Status() Status {
 	r.mu.Lock()

@@ -18,10 +18,17 @@ type proxyOptions struct {
 }
 
 func newProxyCmd(a *app) *cobra.Command {
+	c := newProxyStatusCmd(a)
+	c.Use, c.Short = "proxy", "Show this host's router, its sessions, and end one"
+	c.AddCommand(newProxyStatusCmd(a), newProxySessionsCmd(a), newProxyKillCmd(a))
+	return c
+}
+
+func newProxyStatusCmd(a *app) *cobra.Command {
 	var o proxyOptions
 	c := &cobra.Command{
-		Use:   "proxy",
-		Short: "Show this host's router, its sessions, and end one",
+		Use:   "status",
+		Short: "Show the router's listeners and the servers behind them",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.onRouter(c.Context(), o, func(ctx context.Context, s *session, url string, f ctl.Format) error {
@@ -37,7 +44,6 @@ func newProxyCmd(a *app) *cobra.Command {
 	}
 	o.flags(c)
 	a.globalFlags(c)
-	c.AddCommand(newProxySessionsCmd(a), newProxyKillCmd(a))
 	return c
 }
 

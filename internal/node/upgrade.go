@@ -172,23 +172,27 @@ func awaitReady(s Successor) error {
 	}
 }
 
-// runOut stops accepting, and lets the sessions end by themselves: for proxy.upgrade_timeout, and for no longer than
-// proxy.drain_timeout once this process is told to end. It is over early when the successor ends: whoever supervises both then starts anew.
+// runOut stops accepting, serves the clients that wait here, and lets the sessions end by themselves: for proxy.upgrade_timeout from then on,
+// and for no longer than proxy.drain_timeout once this process is told to end. It is over early when the successor ends: whoever supervises
+// both then starts anew.
 func (n *Node) runOut(ctx context.Context, next Successor) error {
 	if n.router == nil {
 		return nil
 	}
-	left := len(n.router.Sessions())
-	n.log.Info("upgraded: another process serves this host", "sessions_left_here", left)
 	end, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	if d := n.cfg.Proxy.UpgradeTimeout; d != 0 {
-		end, cancel = context.WithTimeout(end, max(0, d))
-		defer cancel()
-	}
-	context.AfterFunc(ctx, func() { time.AfterFunc(n.drainTimeout(), cancel) })
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(n.drainTimeout(), cancel) })()
 	if next != nil {
 		go func() { <-next.Done(); cancel() }()
+	}
+	n.log.Info("upgraded: another process serves this host", "sessions_left_here", len(n.router.Sessions()), "waiting_here", n.router.Waiting())
+	if err := n.router.Retire(end); err != nil {
+		n.log.Info("clients that wait are told to connect again", "why", err)
+	}
+	if d := n.cfg.Proxy.UpgradeTimeout; d != 0 {
+		var over context.CancelFunc
+		end, over = context.WithTimeout(end, max(0, d))
+		defer over()
 	}
 	if err := n.router.Stop(end); err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
 		return err
