@@ -4,6 +4,7 @@
 //
 //	bench failover   seconds without a commit after each fault
 //	bench idle       what one host takes while nothing happens
+//	bench store      three members of etcd and of the store, on loopback: rates, latencies, memory, starts; needs no root
 //
 // The method of failover: three hosts with default settings, and a fourth with nothing but a router and two clients, which commit every 10 ms: one keeps its
 // session, one opens a session for each commit. A run's figure is the longest time between two acknowledgements of either client, from the fault until the

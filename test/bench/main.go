@@ -26,13 +26,15 @@ func main() {
 // run prints tables to out, and what happens meanwhile to progress.
 func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	if len(args) == 0 {
-		return errors.New("what is to be measured? failover or idle")
+		return errors.New("what is to be measured? failover, idle or store")
 	}
 	switch args[0] {
 	case "failover":
 		return failover(ctx, args[1:], out, progress)
 	case "idle":
 		return idle(ctx, args[1:], out, progress)
+	case "store":
+		return store(ctx, args[1:], out, progress)
 	}
-	return fmt.Errorf("%q cannot be measured; failover and idle can", args[0])
+	return fmt.Errorf("%q cannot be measured; failover, idle and store can", args[0])
 }

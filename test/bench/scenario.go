@@ -40,7 +40,7 @@ const rejoinRow = "rejoin"
 
 var (
 	async    = kind{}
-	sync     = kind{synchronous: true}
+	synced   = kind{synchronous: true}
 	withDisk = kind{disk: true}
 	syncDisk = kind{synchronous: true, disk: true}
 )
@@ -68,8 +68,8 @@ func scenarios(current func() *cluster) ([]scenario, error) {
 		{name: "cut", title: "network cut", on: async, fault: named("primary cut off"), target: bound},
 		{name: "postmaster-frozen", title: "postmaster frozen", on: async, fault: named("postmaster frozen"), target: 10 * time.Second},
 		{name: "raft-leader", title: "store's leader lost, on another host", on: async, watch: true, apart: true, fault: storeLeaderLost(current)},
-		{name: "postmaster-sync", title: "postmaster killed, synchronous", on: sync, fault: named("postmaster killed"), target: 800 * time.Millisecond},
-		{name: "sync-standby", title: "synchronous standby lost", on: sync, fault: named("replica lost"), target: bound},
+		{name: "postmaster-sync", title: "postmaster killed, synchronous", on: synced, fault: named("postmaster killed"), target: 800 * time.Millisecond},
+		{name: "sync-standby", title: "synchronous standby lost", on: synced, fault: named("replica lost"), target: bound},
 		{name: "disk", title: "disk under the data folder hangs", on: withDisk, fault: rig.DiskHangs(), target: 10 * time.Second},
 		{name: "postmaster-wal-async", title: "postmaster killed with 1 GB of WAL since the checkpoint, asynchronous", on: withDisk, target: 2 * time.Second,
 			fault: withWAL(named("postmaster killed"), current, 1024)},
