@@ -45,12 +45,8 @@ func (s *state) apply(e entry) (outcome, error) {
 	return out, nil
 }
 
-// setApplied notes the position in the log. It is written with the entry's own changes or after them, never before: the
-// file is read back only from a copy that was taken between two entries.
-func (s *state) setApplied(index uint64) {
-	s.applied = index
-	s.putState(appliedKey, index)
-}
+// setApplied notes the position in the log. It goes into the file when a copy is taken, between two entries: nothing else is ever read back.
+func (s *state) setApplied(index uint64) { s.applied = index }
 
 func (s *state) dispatch(k kind, e entry, body []byte) (outcome, error) {
 	switch k {

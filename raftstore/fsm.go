@@ -80,6 +80,7 @@ func (s *state) snapshot() (backend.Snapshot, error) {
 	if err := s.saveV2(); err != nil {
 		return nil, err
 	}
+	s.putState(appliedKey, s.applied)
 	return s.be.Snapshot(), nil
 }
 

@@ -15,9 +15,12 @@ import (
 const (
 	// commitTimeout is the library's own pace of telling followers what is committed; announcer is quicker, so this is
 	// only the fallback.
-	commitTimeout    = 250 * time.Millisecond
-	maxAppendEntries = 64
-	logCacheSize     = 512
+	commitTimeout = 250 * time.Millisecond
+	// maxAppendEntries bounds what one write of the log, and one message to a follower, carries: with many clients the disk's syncs are what a
+	// proposal waits for. maxAppendBytes bounds the message too, as etcd's does.
+	maxAppendEntries = 512
+	maxAppendBytes   = 1 << 20
+	logCacheSize     = 1024
 	retainSnapshots  = 2
 	// snapshotEntries is after how many entries a snapshot is taken, snapshotInterval how often that is looked at.
 	// Housekeeping takes one earlier when the entries are large.

@@ -162,6 +162,7 @@ func (t *transport) AppendEntries(id raft.ServerID, addr raft.ServerAddress, req
 	if isHeartbeat(req) {
 		return t.heartbeat(id, addr, req, resp)
 	}
+	trim(req)
 	for {
 		alive := t.aliveChan(id)
 		var err error
@@ -180,6 +181,18 @@ func (t *transport) AppendEntries(id raft.ServerID, addr raft.ServerAddress, req
 		}
 		if err := t.await(raft.Server{ID: id, Address: addr}, req.Term, alive, err); err != nil {
 			return err
+		}
+	}
+}
+
+// trim leaves entries for a later message when they are too large together: one message must get through within the transport's timeout. Raft
+// takes what the request says, once it was answered, for what was sent.
+func trim(req *raft.AppendEntriesRequest) {
+	var size int64
+	for i, l := range req.Entries {
+		if size += logSize(l); size > maxAppendBytes && i > 0 {
+			req.Entries = req.Entries[:i]
+			return
 		}
 	}
 }

@@ -26,6 +26,8 @@ type Config struct {
 	ForceNewCluster bool
 	// V2 serves the v2 API too.
 	V2 bool
+	// Pprof serves runtime profiles below /debug/pprof/ of the client URLs.
+	Pprof bool
 
 	ElectionTimeout    time.Duration
 	SnapshotEntries    uint64
@@ -104,7 +106,7 @@ func (v *values) number(name string, to *int64) error {
 func (v *values) switches(c *Config) error {
 	debug := false
 	err := errors.Join(v.boolean("version", &c.Version), v.boolean("enable-v2", &c.V2), v.boolean("debug", &debug),
-		v.boolean("force-new-cluster", &c.ForceNewCluster))
+		v.boolean("enable-pprof", &c.Pprof), v.boolean("force-new-cluster", &c.ForceNewCluster))
 	if debug {
 		c.LogLevel = "debug"
 	}

@@ -82,7 +82,7 @@ var options = []option{
 	{name: "auth-token", def: "simple", note: "tokens are the store's own and good on every member"},
 	{name: "auth-token-ttl", def: "300", note: "tokens are the store's own"},
 	{name: "bcrypt-cost", def: "10", note: "it is 10"},
-	{name: "enable-pprof", boolean: true, note: "there is no profiling port"},
+	{name: "enable-pprof", boolean: true},
 	{name: "metrics", def: "basic", note: "all series are always shown"},
 	{name: "logger", def: "zap", note: "the log has one form"}, {name: "log-outputs", def: "default", note: "the log goes to standard error"},
 	{name: "log-output", def: "default", note: "the log goes to standard error"},

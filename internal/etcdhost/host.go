@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -153,6 +154,9 @@ func (h *host) serve() (err error) {
 	if h.c.V2 {
 		handlers["/v2/"] = h.v2
 	}
+	if h.c.Pprof {
+		handlers["/debug/pprof/"] = profiles()
+	}
 	h.front, err = etcd3.New(etcd3.Options{
 		Store: h.store, Logger: h.log, Registerer: h.reg, Gatherer: h.reg, Handlers: handlers, MaxTxnOps: h.c.MaxTxnOps,
 		MaxRequestBytes: h.c.MaxRequestBytes, ProgressInterval: h.c.ProgressInterval,
@@ -197,6 +201,17 @@ func (h *host) listen(u *url.URL, conf *tls.Config, serve func(net.Listener, *tl
 		}
 	}()
 	return nil
+}
+
+// profiles shows what etcd's --enable-pprof does. Importing net/http/pprof adds it to the default mux too, which nothing here serves.
+func profiles() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	return mux
 }
 
 // serveMetrics shows the metrics and the health on a port of their own.
