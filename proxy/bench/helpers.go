@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"runtime"
 	"strings"
 	"time"
 
@@ -13,14 +15,22 @@ import (
 	"quorate/proxy"
 )
 
-// routerProcess is the router with one backend, its primary.
-func routerProcess(ctx context.Context, listen, backend string) error {
+// routerProcess is the router with one backend, its primary. On the address inspect, unless that is empty, it tells what it holds.
+func routerProcess(ctx context.Context, listen, backend, inspect string) error {
 	r, err := proxy.New(proxy.Options{Listeners: []proxy.ListenerOptions{{Name: "primary", Listen: listen, Rule: proxy.Rule{Target: proxy.TargetPrimary}}}})
 	if err != nil {
 		return err
 	}
 	if err := r.Start(ctx); err != nil {
 		return err
+	}
+	if inspect != "" {
+		web := &http.Server{Addr: inspect, ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			runtime.GC() // what is left after it is held
+			_, _ = fmt.Fprintln(w, len(r.Sessions()), runtime.NumGoroutine())
+		})}
+		go func() { _ = web.ListenAndServe() }()
+		defer web.Close()
 	}
 	renew := time.NewTicker(500 * time.Millisecond) // as often as a node does
 	defer renew.Stop()

@@ -2,8 +2,11 @@
 // are measured too. Nothing else should run on the machine meanwhile.
 //
 //	go run ./proxy/bench [-for 10s] [-rounds 3] [-only REGEXP] [-idle 10000]
+//	go run ./proxy/bench soak [-for 10m] [-sessions 10000] [-rate 1000]
 //
-// It needs haproxy, pgbench and PostgreSQL's server programs, and prints a table: the median of the rounds.
+// It needs haproxy, pgbench and PostgreSQL's server programs, and prints a table: the median of the rounds, and whether the goals are reached.
+// The soak is the router alone before a bare backend, under sessions that stay and others that come and go: it ends with an error if one of
+// them fails or the router holds more at the end than after the first tenth. scripts/bench and scripts/soak-router call it.
 package main
 
 import (
@@ -32,8 +35,10 @@ func main() {
 // run dispatches: without a word it measures; with one it is one of its own helpers, in a process of its own.
 func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	switch {
-	case len(args) == 3 && args[0] == "router":
-		return routerProcess(ctx, args[1], args[2])
+	case len(args) == 4 && args[0] == "router":
+		return routerProcess(ctx, args[1], args[2], args[3])
+	case len(args) > 0 && args[0] == "soak":
+		return soak(ctx, args[1:], out, progress)
 	case len(args) == 2 && args[0] == "backend":
 		return backendProcess(ctx, args[1])
 	}

@@ -29,6 +29,7 @@ type stage struct {
 	started  []*process
 	procs    map[string]*process // by way, and with "bare " before it
 	addrs    map[string]string   // likewise
+	inspect  string              // where the router tells what it holds; empty: nowhere
 	room     int                 // sessions that there are descriptors for
 	cred     *syscall.Credential // PostgreSQL's user
 }
@@ -101,7 +102,7 @@ listen all
 	}
 	s.addrs[prefix+"haproxy"], s.procs[prefix+"haproxy"] = addr, p
 	addr = freeAddr()
-	if p, err = s.start(ctx, addr, exec.CommandContext(ctx, s.self, "router", addr, backend)); err != nil {
+	if p, err = s.start(ctx, addr, exec.CommandContext(ctx, s.self, "router", addr, backend, s.inspect)); err != nil {
 		return fmt.Errorf("the router: %w", err)
 	}
 	s.addrs[prefix+"router"], s.procs[prefix+"router"] = addr, p
