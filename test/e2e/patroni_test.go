@@ -4,6 +4,12 @@ package e2e
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -31,6 +37,75 @@ func TestPatroniHostLost(t *testing.T) {
 	must(t, primary.PowerOn(), s.StartHost(primary), s.AwaitHealthy(s.ctx))
 	v := judge(t, s.ctx, r)
 	must(t, v.Err(0))
+	t.Run("router", s.routerOnKeys)
+}
+
+// routerOnKeys puts the router in HAProxy's place, with nothing but the keys that Patroni's agents have in etcd to go by.
+func (p patroni) routerOnKeys(t *testing.T) {
+	must(t, p.client.Signal(unix.SIGKILL, lab.Program("haproxy")))
+	var etcd []string
+	for _, h := range p.hosts {
+		etcd = append(etcd, `"`+h.Addr(2379)+`"`)
+	}
+	path := filepath.Join(p.client.Dir(), "proxy.yml")
+	must(t, os.WriteFile(path, []byte("scope: bench\nname: app\nroles: [proxy]\netcd3: {hosts: ["+strings.Join(etcd, ", ")+"]}\n"+`proxy:
+  stale_reads: 4s
+  listeners:
+  - {name: primary, listen: '*:5000', target: primary, hold_timeout: 10s}
+  - {name: replica, listen: '*:5001', target: replica, hold_timeout: 1s}
+`), 0o644))
+	eventually(t, p.ctx, "HAProxy's ports become free", func() error {
+		c, err := p.client.Dial(p.ctx, "tcp", p.client.Addr(5000))
+		if err != nil {
+			return nil
+		}
+		return errors.Join(errors.New("5000 is open"), c.Close())
+	})
+	_, err := p.client.Start(lab.Spec{Name: "quorate", Args: []string{program(t), "run", path}})
+	must(t, err)
+	replicas := strings.Replace(p.Target(), "port=5000", "port=5001", 1)
+	leads := func(h *lab.Host) {
+		t.Helper()
+		for target, want := range map[string]bool{p.Target(): true, replicas: false} {
+			eventually(t, p.ctx, "the ports lead where they should", func() error {
+				got, err := query(p.ctx, p.client, target, "SELECT host(inet_server_addr())")
+				if err == nil && (got == h.IP()) != want {
+					err = fmt.Errorf("%s leads to %s, and %s is the primary", target, got, h.IP())
+				}
+				return err
+			})
+		}
+	}
+	from := p.Primary(p.ctx)
+	leads(from)
+	to := p.hosts[(slices.Index(p.hosts, from)+1)%len(p.hosts)]
+	must(t, p.Switchover(p.ctx, from, to))
+	leads(to)
+
+	// The store away: no writes once the lease must have ended, replicas for stale_reads more, and then nothing.
+	if os.Getenv("QUORATE_LONG") == "" { // half a minute
+		return
+	}
+	for _, h := range p.hosts {
+		must(t, h.Signal(unix.SIGKILL, lab.Program("etcd")))
+	}
+	gone := time.Now()
+	var writes, reads time.Duration // until they ended
+	eventually(t, p.ctx, "the table expires", func() error {
+		_, err := query(p.ctx, p.client, p.Target(), "CREATE TEMP TABLE t (a int)")
+		if err == nil {
+			writes = time.Since(gone)
+		}
+		if _, err := query(p.ctx, p.client, replicas, "SELECT 1"); err == nil {
+			reads = time.Since(gone)
+			return errors.New("replicas are still served")
+		}
+		return nil
+	})
+	t.Logf("without etcd: writes for %.1f s, reads for %.1f s", writes.Seconds(), reads.Seconds())
+	if writes > 21*time.Second || reads < writes {
+		t.Error("the lease had 20 s")
+	}
 }
 
 func TestPatroniAgentKilled(t *testing.T) {
