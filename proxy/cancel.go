@@ -20,7 +20,7 @@ const (
 // libpq's PQcancel may.
 func (r *Router) cancelQuery(l *listener, p start, greeting []byte) {
 	addrs := r.cancelTargets(l, p.key)
-	r.metrics.cancels.WithLabelValues(l.opts.Name).Inc()
+	r.metrics.cancels.WithLabelValues(l.opts().Name).Inc()
 	ctx, stop := context.WithTimeout(r.ctx, cancelWait)
 	defer stop()
 	slots := make(chan struct{}, cancelFanOut)
@@ -30,7 +30,7 @@ func (r *Router) cancelQuery(l *listener, p start, greeting []byte) {
 		sent.Go(func() {
 			defer func() { <-slots }()
 			if err := r.sendCancel(ctx, addr, slices.Concat(greeting, p.raw)); err != nil {
-				r.complain("cannot pass a cancel request on", "listener", l.opts.Name, "address", addr, "err", err)
+				r.complain("cannot pass a cancel request on", "listener", l.opts().Name, "address", addr, "err", err)
 			}
 		})
 	}
@@ -47,7 +47,7 @@ func (r *Router) cancelTargets(l *listener, key string) (addrs []string) {
 	if r.table == nil {
 		return nil
 	}
-	q := Query{Table: r.table, Now: boottime.Now(), Rule: l.opts.Rule}
+	q := Query{Table: r.table, Now: boottime.Now(), Rule: l.opts().Rule}
 	for _, b := range r.table.Backends {
 		if mayServe(q, b) { // lag and load say nothing about sessions that exist
 			addrs = append(addrs, b.Addr)

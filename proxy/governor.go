@@ -94,7 +94,7 @@ func (r *Router) install(t *Table, now boottime.Instant) {
 // follow applies the listener's lag limits, and lets its waiting clients look if that or anything else in the table is new.
 func (l *listener) follow(t *Table, now boottime.Instant, news bool) {
 	before := l.lagging
-	l.lagging = Laggards(t, l.opts.Rule, before)
+	l.lagging = Laggards(t, l.opts().Rule, before)
 	if news || !maps.Equal(before, l.lagging) {
 		l.refresh(t, now)
 		l.queue.wakeAll()

@@ -24,19 +24,24 @@ func (r *Router) Files() (files []ListenerFile, err error) {
 			files = nil
 		}
 	}()
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	for _, l := range r.listeners {
+		if l.ln == nil {
+			continue
+		}
 		filer, ok := l.ln.(interface{ File() (*os.File, error) })
 		if !ok {
-			return files, fmt.Errorf("router: listener %s of type %T cannot be handed over", l.opts.Name, l.ln)
+			return files, fmt.Errorf("router: listener %s of type %T cannot be handed over", l.opts().Name, l.ln)
 		}
 		f, err := filer.File()
 		if err != nil {
-			return files, fmt.Errorf("router: hand over listener %s: %w", l.opts.Name, err)
+			return files, fmt.Errorf("router: hand over listener %s: %w", l.opts().Name, err)
 		}
 		if u, ok := l.ln.(*net.UnixListener); ok {
 			u.SetUnlinkOnClose(false) // the path is the new process's now
 		}
-		files = append(files, ListenerFile{l.opts.Name, f})
+		files = append(files, ListenerFile{l.opts().Name, f})
 	}
 	return files, nil
 }

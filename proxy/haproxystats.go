@@ -69,6 +69,9 @@ func (r *Router) statsRows() (rows []map[string]string) {
 	defer r.mu.Unlock()
 	now, live := boottime.Now(), r.liveBytes()
 	for i, l := range r.listeners {
+		if l.over() {
+			continue
+		}
 		var whole place
 		var servers []map[string]string
 		for j, name := range slices.Sorted(maps.Keys(l.places)) {
@@ -78,7 +81,7 @@ func (r *Router) statsRows() (rows []map[string]string) {
 			row["sid"], row["status"], row["econ"], row["chkdown"] = strconv.Itoa(j+1), upOrDown(p.up), count(p.failed), count(p.downs)
 			row["lastchg"], row["addr"] = count(int64(now.Sub(p.changed).Seconds())), r.addrOf(name)
 			row["weight"], row["act"], row["bck"] = "1", "1", "0"
-			row["slim"] = limit(l.opts.MaxPerBackend)
+			row["slim"] = limit(l.opts().MaxPerBackend)
 			servers = append(servers, row)
 			whole.in, whole.out, whole.failed, whole.up = whole.in+p.in, whole.out+p.out, whole.failed+p.failed, whole.up || p.up
 		}
@@ -90,21 +93,21 @@ func (r *Router) statsRows() (rows []map[string]string) {
 
 func (l *listener) statsRow(name, kind string, i int, t *tally) map[string]string {
 	return map[string]string{
-		"# pxname": l.opts.Name, "svname": name, "type": kind, "iid": strconv.Itoa(i + 1), "sid": "0", "pid": "1", "mode": "tcp",
+		"# pxname": l.opts().Name, "svname": name, "type": kind, "iid": strconv.Itoa(i + 1), "sid": "0", "pid": "1", "mode": "tcp",
 		"scur": strconv.Itoa(t.now), "smax": strconv.Itoa(t.most), "stot": count(t.ever), "bin": count(t.in), "bout": count(t.out),
 	}
 }
 
 func (l *listener) frontendRow(i int, whole *place) map[string]string {
 	row := l.statsRow("FRONTEND", statsFrontend, i, &whole.tally)
-	row["status"], row["slim"], row["ereq"] = "OPEN", limit(l.opts.MaxSessions), "0"
+	row["status"], row["slim"], row["ereq"] = "OPEN", limit(l.opts().MaxSessions), "0"
 	return row
 }
 
 func (l *listener) backendRow(i int, whole *place) map[string]string {
 	row := l.statsRow("BACKEND", statsBackend, i, &whole.tally)
-	row["status"], row["econ"], row["algo"] = upOrDown(whole.up), count(whole.failed), string(cmp.Or(l.opts.Rule.Balance, BalanceLeast))
-	row["qcur"], row["qmax"], row["qlimit"] = strconv.Itoa(len(l.queue.waiting)), strconv.Itoa(l.mostHeld), strconv.Itoa(l.opts.Hold.MaxClients)
+	row["status"], row["econ"], row["algo"] = upOrDown(whole.up), count(whole.failed), string(cmp.Or(l.opts().Rule.Balance, BalanceLeast))
+	row["qcur"], row["qmax"], row["qlimit"] = strconv.Itoa(len(l.queue.waiting)), strconv.Itoa(l.mostHeld), strconv.Itoa(l.opts().Hold.MaxClients)
 	return row
 }
 

@@ -7,17 +7,18 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
 // listener is one door of the router.
 type listener struct {
-	r    *Router
-	opts ListenerOptions
-	ln   net.Listener
-	tls  *certificate // nil: TLS passes through
+	r   *Router
+	now atomic.Pointer[settings]
 
 	// Guarded by the router's mu.
+	ln       net.Listener // nil: not open
+	removed  bool         // by a new configuration; what runs goes on
 	queue    queue
 	lagging  map[string]bool   // kept out by this listener's lag limits
 	places   map[string]*place // by backend
@@ -26,43 +27,64 @@ type listener struct {
 	mostHeld int
 }
 
-func newListener(r *Router, o ListenerOptions) *listener {
-	return &listener{
-		r: r, opts: o, queue: queue{opts: o.Hold},
-		places: make(map[string]*place), clients: make(map[string]int),
-	}
+// settings are what a configuration says of a listener, as of one reading.
+type settings struct {
+	opts ListenerOptions
+	cert *certificate // nil: TLS passes through
 }
 
-func (l *listener) open(ctx context.Context) error {
-	if o := l.opts.TLS; o != nil {
-		complain := func(err error) { l.r.complain("the old certificate stays in use", "listener", l.opts.Name, "err", err) }
+func newListener(r *Router, o ListenerOptions) *listener {
+	l := &listener{
+		r: r, queue: queue{opts: o.Hold},
+		places: make(map[string]*place), clients: make(map[string]int),
+	}
+	l.now.Store(&settings{opts: o})
+	return l
+}
+
+// opts are the newest settings.
+func (l *listener) opts() *ListenerOptions { return &l.now.Load().opts }
+
+// prepare reads what the settings name; a certificate that is in use stays, for it follows its files by itself.
+func (l *listener) prepare(o ListenerOptions, was *settings) (*settings, error) {
+	s := &settings{opts: o}
+	if o.TLS != nil && was.cert != nil && was.cert.opts == *o.TLS {
+		s.cert = was.cert
+	} else if o.TLS != nil {
+		complain := func(err error) { l.r.complain("the old certificate stays in use", "listener", o.Name, "err", err) }
 		var err error
-		if l.tls, err = loadCertificate(*o, complain); err != nil {
-			return fmt.Errorf("listener %s: %w", l.opts.Name, err)
+		if s.cert, err = loadCertificate(*o.TLS, complain); err != nil {
+			return nil, fmt.Errorf("listener %s: %w", o.Name, err)
 		}
 	}
-	network, address, err := listenAddress(l.opts.Listen)
+	return s, nil
+}
+
+// listen opens the door of a listener.
+func (r *Router) listen(ctx context.Context, o *ListenerOptions) (net.Listener, error) {
+	network, address, err := listenAddress(o.Listen)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if l.ln, err = l.r.opts.Listen(ctx, network, address); err != nil {
-		return fmt.Errorf("listener %s: %w", l.opts.Name, err)
+	ln, err := r.opts.Listen(ctx, network, address)
+	if err != nil {
+		return nil, fmt.Errorf("listener %s: %w", o.Name, err)
 	}
-	return nil
+	return ln, nil
 }
 
 // acceptLoop runs until the listener is closed. Any other failure (too many open files, a client that reset before it was
 // accepted) passes: a router that stops to accept because of one is an outage.
-func (l *listener) acceptLoop() {
+func (l *listener) acceptLoop(ln net.Listener) {
 	pause := 5 * time.Millisecond
 	for {
-		conn, err := l.ln.Accept()
+		conn, err := ln.Accept()
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
 		if err != nil {
-			l.r.metrics.acceptErrors.WithLabelValues(l.opts.Name).Inc()
-			l.r.complain("cannot accept a client", "listener", l.opts.Name, "err", err)
+			l.r.metrics.acceptErrors.WithLabelValues(l.opts().Name).Inc()
+			l.r.complain("cannot accept a client", "listener", l.opts().Name, "err", err)
 			if !sleep(l.r.ctx, pause) {
 				return
 			}
@@ -83,7 +105,7 @@ func (l *listener) serve(conn net.Conn) {
 	client, ok := conn.(duplex)
 	if !ok {
 		_ = conn.Close()
-		l.r.complain("cannot serve a client: its connection has no halves to close", "listener", l.opts.Name, "type", fmt.Sprintf("%T", conn))
+		l.r.complain("cannot serve a client: its connection has no halves to close", "listener", l.opts().Name, "type", fmt.Sprintf("%T", conn))
 		return
 	}
 	o := &opening{r: l.r, l: l, client: client, in: startReader{conn: client}}
@@ -92,7 +114,7 @@ func (l *listener) serve(conn net.Conn) {
 		return
 	}
 	if err := s.relay(); err != nil {
-		l.r.complain("a session is lost", "listener", l.opts.Name, "client", o.host, "err", err)
+		l.r.complain("a session is lost", "listener", l.opts().Name, "client", o.host, "err", err)
 		close(s.silent)
 		l.r.forget(s, reasonClientLost)
 	}
@@ -100,7 +122,7 @@ func (l *listener) serve(conn net.Conn) {
 
 // trusts says whether a peer speaks for others.
 func (l *listener) trusts(peer netip.Addr) bool {
-	return slices.ContainsFunc(l.opts.ProxyFrom, func(p netip.Prefix) bool { return p.Contains(peer) })
+	return slices.ContainsFunc(l.opts().ProxyFrom, func(p netip.Prefix) bool { return p.Contains(peer) })
 }
 
 // complain logs at most once a second what strangers can cause.

@@ -76,7 +76,7 @@ func (m *metrics) connected(backend string, took time.Duration, err error) {
 }
 
 func (m *metrics) sessionOver(s *session, why reason) {
-	l, b := s.l.opts.Name, s.backend.Name
+	l, b := s.l.opts().Name, s.backend.Name
 	m.ended.WithLabelValues(l, b, string(why)).Inc()
 	in, out := s.flow.Counts()
 	m.doneBytes.WithLabelValues(l, b, "in").Add(float64(in))
@@ -93,8 +93,8 @@ func (r *Router) rejected(o *opening, err error) {
 			why = label
 		}
 	}
-	r.metrics.refused.WithLabelValues(o.l.opts.Name, why).Inc()
-	r.complain("a client got no session", "listener", o.l.opts.Name, "client", o.host, "reason", why, "err", err)
+	r.metrics.refused.WithLabelValues(o.l.opts().Name, why).Inc()
+	r.complain("a client got no session", "listener", o.l.opts().Name, "client", o.host, "reason", why, "err", err)
 }
 
 // Describe implements prometheus.Collector for what is read from the router's state.
@@ -113,12 +113,15 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	defer m.r.mu.Unlock()
 	live := m.r.liveBytes()
 	for _, l := range m.r.listeners {
-		gauge(m.live.held, float64(len(l.queue.waiting)), l.opts.Name)
+		if l.over() {
+			continue
+		}
+		gauge(m.live.held, float64(len(l.queue.waiting)), l.opts().Name)
 		for b, place := range l.places {
 			t := live[pair{l, b}]
-			gauge(m.live.sessions, float64(place.now), l.opts.Name, b)
-			gauge(m.live.bytes, float64(t.in), l.opts.Name, b, "in")
-			gauge(m.live.bytes, float64(t.out), l.opts.Name, b, "out")
+			gauge(m.live.sessions, float64(place.now), l.opts().Name, b)
+			gauge(m.live.bytes, float64(t.in), l.opts().Name, b, "in")
+			gauge(m.live.bytes, float64(t.out), l.opts().Name, b, "out")
 		}
 	}
 	if m.r.table != nil {

@@ -56,7 +56,7 @@ func (o *opening) run() *session {
 		return nil
 	}
 	o.packet = packet
-	o.deadline = time.Now().Add(o.l.opts.Hold.Timeout)
+	o.deadline = time.Now().Add(o.l.opts().Hold.Timeout)
 	if packet.kind == startCancel {
 		return o.cancel()
 	}
@@ -153,7 +153,7 @@ func (o *opening) noConnection(b Backend, err error) error {
 		o.r.suspect(o.l, b, err)
 		return nil
 	}
-	o.r.complain("this host has run out of what connections need", "listener", o.l.opts.Name, "backend", b.Name, "err", err)
+	o.r.complain("this host has run out of what connections need", "listener", o.l.opts().Name, "backend", b.Name, "err", err)
 	switch {
 	case time.Now().After(o.deadline):
 		return errHoldTimeout
@@ -165,7 +165,7 @@ func (o *opening) noConnection(b Backend, err error) error {
 
 // greeting is what a connection to a backend begins with.
 func (o *opening) greeting() []byte {
-	if !o.l.opts.SendProxy {
+	if !o.l.opts().SendProxy {
 		return nil
 	}
 	return proxyHeader(o.source, addrPortOf(o.client.LocalAddr()))
@@ -222,7 +222,7 @@ func (o *opening) tryAcquire() (Choice, Refusal, error) {
 	}
 	tune(o.client, r.opts.TCP)
 	l.mostHeld = max(l.mostHeld, len(l.queue.waiting))
-	r.metrics.holds.WithLabelValues(l.opts.Name, string(no)).Inc()
+	r.metrics.holds.WithLabelValues(l.opts().Name, string(no)).Inc()
 	return Choice{}, no, nil
 }
 
@@ -258,7 +258,7 @@ func (o *opening) stopWaiting() {
 	o.l.queue.leave(o.w)
 	o.r.mu.Unlock()
 	o.w = nil
-	o.r.metrics.holdSeconds.WithLabelValues(o.l.opts.Name).Observe(o.waited.Seconds())
+	o.r.metrics.holdSeconds.WithLabelValues(o.l.opts().Name).Observe(o.waited.Seconds())
 }
 
 // turnAway tells the client, in its protocol as far as that is possible, why it gets no session.
@@ -295,8 +295,8 @@ func (o *opening) decline() (start, error) {
 
 // explain finds the words for a client that is turned away.
 func (o *opening) explain(err error) (state, message, hint string) {
-	what := "no " + string(o.l.opts.Rule.Target) + " is available"
-	if o.l.opts.Rule.Target == TargetAny || o.l.opts.Rule.Target == TargetTag {
+	what := "no " + string(o.l.opts().Rule.Target) + " is available"
+	if o.l.opts().Rule.Target == TargetAny || o.l.opts().Rule.Target == TargetTag {
 		what = "no server is available"
 	}
 	switch {

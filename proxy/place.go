@@ -37,7 +37,7 @@ func (l *listener) place(backend string) *place {
 // refresh notes which backends serve the listener by table t; called with the router's mu held.
 func (l *listener) refresh(t *Table, now boottime.Instant) {
 	up := make(map[string]bool, len(t.Backends))
-	q := Query{Table: t, Now: now, Rule: l.opts.Rule}
+	q := Query{Table: t, Now: now, Rule: l.opts().Rule}
 	for _, b := range t.Backends {
 		l.place(b.Name)
 		up[b.Name] = mayServe(q, b) && !l.lagging[b.Name]

@@ -14,7 +14,7 @@ func (r *Router) choose(l *listener, host string) (Choice, Refusal) {
 		r.missed = true
 		return Choice{}, RefusalNoTable
 	}
-	if o := l.opts; o.MaxSessions > 0 && l.total.now >= o.MaxSessions || o.MaxPerClient > 0 && l.clients[host] >= o.MaxPerClient {
+	if o := l.opts(); o.MaxSessions > 0 && l.total.now >= o.MaxSessions || o.MaxPerClient > 0 && l.clients[host] >= o.MaxPerClient {
 		return Choice{}, RefusalLimit
 	}
 	if r.present() >= r.capacity {
@@ -22,7 +22,7 @@ func (r *Router) choose(l *listener, host string) (Choice, Refusal) {
 	}
 	r.turn++
 	turn := r.turn
-	switch l.opts.Rule.Balance {
+	switch l.opts().Rule.Balance {
 	case BalanceRandom:
 		turn = rand.Uint64()
 	case BalanceSource:
@@ -39,10 +39,12 @@ func (r *Router) choose(l *listener, host string) (Choice, Refusal) {
 	}
 	return Pick(Query{
 		Table: table, Now: now, StaleReads: r.opts.StaleReads,
-		Rule: l.opts.Rule, Zone: r.opts.Zone, Turn: turn, Lagging: l.lagging,
+		Rule: l.opts().Rule, Zone: r.opts.Zone, Turn: turn, Lagging: l.lagging,
 		Suspect: func(name string) bool { return now.Before(r.suspects[name]) },
-		Full:    func(name string) bool { return l.opts.MaxPerBackend > 0 && l.place(name).now >= l.opts.MaxPerBackend },
-		Load:    func(name string) int { return r.load(name) },
+		Full: func(name string) bool {
+			return l.opts().MaxPerBackend > 0 && l.place(name).now >= l.opts().MaxPerBackend
+		},
+		Load: func(name string) int { return r.load(name) },
 	})
 }
 
@@ -97,7 +99,7 @@ func (r *Router) suspect(l *listener, b Backend, err error) {
 	l.place(b.Name).failed++
 	r.mu.Unlock()
 	r.complain("a backend failed; no new sessions to it for a moment",
-		"listener", l.opts.Name, "backend", b.Name, "address", b.Addr, "err", err)
+		"listener", l.opts().Name, "backend", b.Name, "address", b.Addr, "err", err)
 }
 
 // register makes s known if the table in use still agrees with the choice that s was opened by.

@@ -47,16 +47,19 @@ type Router struct {
 	governor sync.WaitGroup
 	stopOnce sync.Once
 
-	mu        sync.Mutex // guards what follows, and the queues of the listeners
-	listeners []*listener
-	next      *Table // published, not in use yet
-	revoked   bool   // every session to a primary is to be ended, whatever next says
-	missed    bool   // a client had to wait for next to be used, and must be woken even if it says nothing new
-	nextNo    uint64 // counts the published tables
-	table     *Table // in use
-	tableNo   uint64 // its number
-	ranOut    bool   // it had expired when it was last looked at
-	draining  Term   // no session is started under it
+	doors  sync.Mutex // taken before mu by whoever opens and closes ports; guards closed
+	closed bool
+
+	mu        sync.Mutex  // guards what follows, and the queues of the listeners
+	listeners []*listener // those that a new configuration has removed too, while something of theirs runs
+	next      *Table      // published, not in use yet
+	revoked   bool        // every session to a primary is to be ended, whatever next says
+	missed    bool        // a client had to wait for next to be used, and must be woken even if it says nothing new
+	nextNo    uint64      // counts the published tables
+	table     *Table      // in use
+	tableNo   uint64      // its number
+	ranOut    bool        // it had expired when it was last looked at
+	draining  Term        // no session is started under it
 	tableAt   boottime.Instant
 	suspects  map[string]boottime.Instant // backends that failed since the table came, and until when they are left alone
 	sessions  map[uint64]*session
@@ -87,9 +90,6 @@ func New(opts Options) (*Router, error) {
 		suspects: make(map[string]boottime.Instant), sessions: make(map[uint64]*session), keys: make(map[string]*session),
 		applied: make(chan struct{}),
 	}
-	for _, o := range opts.Listeners {
-		r.listeners = append(r.listeners, newListener(r, o))
-	}
 	if r.metrics, err = newMetrics(r, opts.Registerer); err != nil {
 		return nil, fmt.Errorf("router: register metrics: %w", err)
 	}
@@ -106,24 +106,20 @@ func (r *Router) Start(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("router: %w", err), a.close())
 	}
-	for _, l := range r.listeners {
-		if err := l.open(ctx); err != nil {
-			r.closeListeners()
-			return errors.Join(fmt.Errorf("router: %w", err), a.close(), e.Close())
-		}
-	}
 	r.alarm, r.engine = a, e
-	r.governor.Go(r.govern)
-	for _, l := range r.listeners {
-		r.accept.Go(l.acceptLoop)
-		r.log.Info("listening", "listener", l.opts.Name, "address", l.ln.Addr().String(), "target", string(l.opts.Rule.Target))
+	if err := r.Reconfigure(ctx, r.opts.Listeners); err != nil {
+		r.alarm, r.engine = nil, nil
+		return errors.Join(err, a.close(), e.Close())
 	}
+	r.governor.Go(r.govern)
 	return nil
 }
 
 // Addr is the address that the named listener is bound to; nil when there is no such listener or it is not open.
 func (r *Router) Addr(name string) net.Addr {
-	i := slices.IndexFunc(r.listeners, func(l *listener) bool { return l.opts.Name == name })
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	i := slices.IndexFunc(r.listeners, func(l *listener) bool { return l.opts().Name == name })
 	if i < 0 || r.listeners[i].ln == nil {
 		return nil
 	}
@@ -238,6 +234,11 @@ func (r *Router) stop(ctx context.Context) error {
 }
 
 func (r *Router) closeListeners() {
+	r.doors.Lock()
+	defer r.doors.Unlock()
+	r.closed = true
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	for _, l := range r.listeners {
 		if l.ln != nil {
 			_ = l.ln.Close() // the descriptor is gone either way

@@ -81,7 +81,7 @@ func (r *Router) Sessions() []SessionInfo {
 func (s *session) info() SessionInfo {
 	up, down := s.flow.Counts()
 	i := SessionInfo{
-		ID: s.id, Listener: s.l.opts.Name, Client: s.peer, Backend: s.backend.Name, Address: s.backend.Addr,
+		ID: s.id, Listener: s.l.opts().Name, Client: s.peer, Backend: s.backend.Name, Address: s.backend.Addr,
 		Since: s.since, Seconds: time.Since(s.since).Seconds(), BytesIn: up, BytesOut: down,
 		Encrypted: s.encrypted.Load(),
 	}
@@ -119,7 +119,9 @@ func (r *Router) Status() Status {
 	defer r.mu.Unlock()
 	out := Status{Term: Term{}.String()}
 	for _, l := range r.listeners {
-		out.Listeners = append(out.Listeners, l.status())
+		if !l.over() {
+			out.Listeners = append(out.Listeners, l.status())
+		}
 	}
 	t := r.table
 	if t == nil {
@@ -136,7 +138,7 @@ func (r *Router) Status() Status {
 
 func (l *listener) status() ListenerStatus {
 	s := ListenerStatus{
-		Name: l.opts.Name, Target: l.opts.Rule.Target, Balance: cmp.Or(l.opts.Rule.Balance, BalanceLeast),
+		Name: l.opts().Name, Target: l.opts().Rule.Target, Balance: cmp.Or(l.opts().Rule.Balance, BalanceLeast),
 		Sessions: l.total.now, Held: len(l.queue.waiting),
 	}
 	if l.ln != nil {
@@ -152,7 +154,7 @@ func (r *Router) backendStatus(b Backend) BackendStatus {
 	}
 	for _, l := range r.listeners {
 		if l.lagging[b.Name] {
-			s.LaggedBy = append(s.LaggedBy, l.opts.Name)
+			s.LaggedBy = append(s.LaggedBy, l.opts().Name)
 		}
 	}
 	return s

@@ -20,7 +20,8 @@ var errPlain = errors.New("this port takes encrypted connections only")
 
 // secure ends TLS here, where the listener is to, and returns the client's first packet inside.
 func (o *opening) secure(p start) (start, error) {
-	if o.l.tls == nil {
+	cert := o.l.now.Load().cert
+	if cert == nil {
 		return p, nil
 	}
 	var err error
@@ -37,10 +38,10 @@ func (o *opening) secure(p start) (start, error) {
 		if _, err := o.client.Write([]byte{'S'}); err != nil {
 			return p, fmt.Errorf("accept TLS: %w", err)
 		}
-		return o.handshake(nil)
+		return o.handshake(cert, nil)
 	case p.kind == startDirectTLS:
-		return o.handshake(append(p.raw, o.in.rest()...))
-	case p.kind == startSession && o.l.opts.TLS.Require:
+		return o.handshake(cert, append(p.raw, o.in.rest()...))
+	case p.kind == startSession && cert.opts.Require:
 		o.packet = p
 		return p, errPlain
 	}
@@ -48,8 +49,8 @@ func (o *opening) secure(p start) (start, error) {
 }
 
 // handshake continues behind TLS; ahead is what has been read of the client's hello.
-func (o *opening) handshake(ahead []byte) (start, error) {
-	front := newTLSFront(o.r, o.client, ahead, o.l.tls.config())
+func (o *opening) handshake(cert *certificate, ahead []byte) (start, error) {
+	front := newTLSFront(o.r, o.client, ahead, cert.config())
 	o.client, o.in = front, startReader{conn: front}
 	ctx, cancel := context.WithTimeout(o.r.ctx, o.r.opts.StartTimeout)
 	defer cancel()

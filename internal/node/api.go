@@ -91,6 +91,12 @@ func (n *Node) reload(ctx context.Context) error {
 	if n.agent != nil {
 		n.agent.loop.post(reloadEvent{c})
 	}
+	if n.router != nil && c.Roles.Proxy {
+		if err := n.router.Reconfigure(ctx, routerOptions(c).Listeners); err != nil {
+			n.log.Error("the router's listeners stay as they were; the rest of the configuration was reloaded", "error", err)
+			return err
+		}
+	}
 	n.log.Info("configuration reloaded", "changed", changed.Settings)
 	if later := atNextStart(changed); len(later) > 0 {
 		n.log.Warn("settings that take effect at the next start of this process only", "settings", later)
@@ -119,7 +125,7 @@ func atNextStart(c config.Change) []string {
 	var out []string
 	for _, name := range c.Settings {
 		under := func(s string) bool { return name == s || strings.HasPrefix(name, s+".") }
-		if slices.Contains(c.Restart, name) || slices.ContainsFunc(kept, under) {
+		if slices.Contains(c.Restart, name) || slices.ContainsFunc(kept, under) && !under("proxy.listeners") {
 			out = append(out, name)
 		}
 	}

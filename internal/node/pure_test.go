@@ -240,7 +240,7 @@ func TestMayNotLead(t *testing.T) {
 
 func TestSettingsThatWait(t *testing.T) {
 	got := atNextStart(config.Change{
-		Settings: []string{"name", "postgresql.authentication.superuser.password", "postgresql.parameters.work_mem", "proxy.zone", "restapi.certfile", "tags.x"},
+		Settings: []string{"name", "postgresql.authentication.superuser.password", "postgresql.parameters.work_mem", "proxy.listeners", "proxy.zone", "restapi.certfile", "tags.x"},
 		Restart:  []string{"name"},
 	})
 	if want := []string{"name", "proxy.zone"}; !reflect.DeepEqual(got, want) {
