@@ -222,13 +222,15 @@ func TestCancelGoesToItsServer(t *testing.T) {
 	other.Publish(table)
 	login(t, r, "replica")
 	login(t, r, "replica")
-	send := func(t *testing.T, r *Router, key string) {
-		c := dialRouter(t, r, "replica")
+	login(t, r, "primary")
+	sendTo := func(t *testing.T, r *Router, listener, key string) {
+		c := dialRouter(t, r, listener)
 		write(t, c, packet(codeCancel, append([]byte{0, 0, 0, 7}, key...)))
 		expectEnd(t, c)
 	}
+	send := func(t *testing.T, r *Router, key string) { sendTo(t, r, "replica", key) }
 	t.Run("known key", func(t *testing.T) {
-		eventually(t, "both keys known", func() bool { r.mu.Lock(); defer r.mu.Unlock(); return len(r.keys) == 2 })
+		eventually(t, "all keys known", func() bool { r.mu.Lock(); defer r.mu.Unlock(); return len(r.keys) == 3 })
 		send(t, r, "bbbb")
 		if n := len(a.cancels); n != 0 || len(b.cancels) != 1 {
 			t.Fatalf("cancel requests: %d at a, %d at b; want 0 and 1", n, len(b.cancels))
@@ -239,6 +241,16 @@ func TestCancelGoesToItsServer(t *testing.T) {
 		send(t, other, "aaaa")
 		if len(a.cancels) != 1 || len(b.cancels) != 1 || len(p.cancels) != 0 {
 			t.Fatalf("cancel requests: %d at a, %d at b, %d at the primary; want one at each replica", len(a.cancels), len(b.cancels), len(p.cancels))
+		}
+	})
+	t.Run("at the primary", func(t *testing.T) {
+		<-a.cancels
+		<-b.cancels
+		sendTo(t, r, "primary", "p...")
+		sendTo(t, other, "primary", "p...")
+		sendTo(t, r, "replica", "p...") // a client's pool may have the wrong port: the key says whose it is
+		if len(a.cancels) != 0 || len(b.cancels) != 0 || len(p.cancels) != 3 {
+			t.Fatalf("cancel requests: %d at a, %d at b, %d at the primary; want three at the primary", len(a.cancels), len(b.cancels), len(p.cancels))
 		}
 	})
 }
