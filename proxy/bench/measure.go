@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -65,6 +66,7 @@ func measureAll(ctx context.Context, o options, out, progress io.Writer) error {
 	}
 	defer s.close()
 	var b strings.Builder
+	var failed []error
 	fmt.Fprintf(&b, "%d rounds of %s, %s\n\n", o.rounds, o.length, s.describe())
 	b.WriteString("| measure | direct | HAProxy | router | router to HAProxy | goal | |\n| --- | --- | --- | --- | --- | --- | --- |\n")
 	for _, m := range measures(o) {
@@ -72,21 +74,23 @@ func measureAll(ctx context.Context, o options, out, progress io.Writer) error {
 			continue
 		}
 		results, err := s.measure(ctx, m, o)
-		if err != nil {
-			return fmt.Errorf("%s: %w", m.name, err)
+		if err != nil { // what has been measured by then, and what comes, is worth showing
+			failed = append(failed, fmt.Errorf("%s: %w", m.name, err))
+			fmt.Fprintf(&b, "| %s | | | | | | not measured: %v |\n", m.name, err)
+			continue
 		}
 		writeLine(&b, m, results)
 	}
 	if name := "primary's change"; o.only.MatchString(name) {
 		middle, worst, err := s.measureChange(ctx)
 		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+			failed = append(failed, fmt.Errorf("%s: %w", name, err))
 		}
 		fmt.Fprintf(&b, "| %s to the first byte through the new one, worst of %d (median %s), ms | | | %.2f | | under %d | %s |\n",
-			name, changes, middle.Round(10*time.Microsecond), float64(worst.Microseconds())/1000, changeGoal.Milliseconds(), verdict(worst < changeGoal))
+			name, changes, middle.Round(10*time.Microsecond), float64(worst.Microseconds())/1000, changeGoal.Milliseconds(), verdict(err == nil && worst < changeGoal))
 	}
 	_, err = io.WriteString(out, b.String())
-	return err
+	return errors.Join(append(failed, err)...)
 }
 
 // ways are how a client may reach the backend.
