@@ -96,7 +96,7 @@ func (d *decider) keepFailsafeList() bool {
 		}
 		return d.commit("end failsafe mode", dcs.Txn{If: d.mine(dcs.Unchanged(k.Failsafe(), c.FailsafeRev)), Then: []dcs.Op{dcs.Delete(k.Failsafe())}})
 	}
-	want := map[string]string{}
+	want := map[string]string{d.s.Self.Name: d.s.Self.APIURL} // its own key may be missing after the store was away
 	for _, m := range c.Members {
 		want[m.Name] = m.APIURL
 	}

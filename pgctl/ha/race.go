@@ -161,11 +161,22 @@ func (d *decider) oldLeaderMayLive() bool {
 		if r := d.cluster.Released; r != nil && r.From == m.Name && (d.mem.Leader != m.Name || r.Term.Covers(d.mem.Term)) {
 			continue
 		}
+		if d.saysItIsOver(m.Name) {
+			continue
+		}
 		d.because(CodeWaiting, "waiting for %s, whose lease lives, to notice that its leader key is gone", m.Name)
 		d.within(askAgain)
+		d.ask()
 		return true
 	}
 	return false
+}
+
+// saysItIsOver says whether a member has answered, in this vacancy, that it runs as a standby and pledges nothing to any term before it: whatever its
+// last one was, no commit of it is acknowledged any more. Who has missed a term must not wait for a word that was given before it.
+func (d *decider) saysItIsOver(name string) bool {
+	a, ok := d.s.Race.Answers[name]
+	return ok && d.s.Race.Target == d.lastTerm() && a.Reachable && a.Running && !a.Primary && a.CanPledge && a.Pledged.Covers(d.lastTerm())
 }
 
 // owesWord says whether the last term was this process's, and nobody has been told that it is over: the others wait for that while this
@@ -280,7 +291,8 @@ func (d *decider) acquire() {
 		},
 	}
 	t.If = append(append(t.If, alone...), listed)
-	t.Then = append(t.Then, d.takeoverSync()...)
+	ops, names := d.takeoverSync()
+	t.Then = append(t.Then, ops...)
 	if ops := d.shortHistory(); ops != nil {
 		t.If = append(t.If, dcs.Unchanged(k.History(), c.HistRev))
 		t.Then = append(t.Then, ops...)
@@ -290,7 +302,9 @@ func (d *decider) acquire() {
 		t.Then = append(t.Then, dcs.Put(k.Failover(), "{}", 0))
 	}
 	d.because(CodeRacing, "acquiring the leader key")
-	d.commit(AcquireLead, t)
+	if d.commit(AcquireLead, t) {
+		d.mem.TakeoverNames = names
+	}
 }
 
 // noneUnfenced says whether no other node may take writes without a lease, with the compares that keep it so.

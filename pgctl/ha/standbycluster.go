@@ -185,10 +185,10 @@ func (d *decider) syncBeforeOpening() bool {
 		return false
 	}
 	d.because(CodePromoting, "synchronous replication: choosing whom the first commits wait for")
-	ops := d.takeoverSync()
+	ops, names := d.takeoverSync()
 	txn := dcs.Txn{If: d.mine(dcs.Unchanged(d.s.Keys.Sync(), d.cluster.Sync.Mod)), Then: ops}
 	if d.commit(SyncChange+"whom the first commits wait for", txn) {
-		d.mem.SyncTerm = t
+		d.mem.SyncTerm, d.mem.TakeoverNames = t, names
 	}
 	return true
 }

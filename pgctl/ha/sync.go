@@ -148,21 +148,21 @@ func (d *decider) synchronous() {
 const SyncChange = "synchronous replication: "
 
 // takeoverSync plans with whom a new primary begins to be synchronous: the names are in effect before it opens, and the key
-// goes into the transaction that takes the lead. Whose PostgreSQL is down now cannot confirm the first commits.
-func (d *decider) takeoverSync() []dcs.Op {
+// goes into the transaction that takes the lead. Whose PostgreSQL is down now cannot confirm the first commits. The names are remembered
+// only if that very transaction is sent: one that is under way may have been planned from another view.
+func (d *decider) takeoverSync() ([]dcs.Op, postgres.SyncNames) {
 	st := d.syncState()
 	for i := range st.Standbys {
 		m, _ := d.cluster.Member(st.Standbys[i].Name)
 		st.Standbys[i].Alive = m.State == "running" && m.Role == "replica"
 	}
 	plan, _ := syncset.InitialNames(st)
-	d.mem.TakeoverNames = plan.Names
 	switch key := d.s.Keys.Sync(); {
 	case plan.Key != nil:
 		v := dcs.Sync{Leader: plan.Key.Leader, Quorum: plan.Key.Quorum, Standbys: plan.Key.Voters}
-		return []dcs.Op{dcs.Put(key, v.Encode(), 0)}
+		return []dcs.Op{dcs.Put(key, v.Encode(), 0)}, plan.Names
 	case d.cluster.Sync.Mod != 0:
-		return []dcs.Op{dcs.Delete(key)}
+		return []dcs.Op{dcs.Delete(key)}, plan.Names
 	}
-	return nil
+	return nil, plan.Names
 }

@@ -212,26 +212,39 @@ func (r *race) failsafe() *Verdict {
 
 // sync: in synchronous mode only who has every acknowledged commit.
 func (r *race) sync() *Verdict {
-	e := syncset.Election{
-		Mode: r.Mode, Key: r.Key, KeyExists: r.KeyExists, Candidate: r.Self.Name, At: r.Self.position(),
-		Reached: map[string]syncset.Position{},
-	}
 	var late string
 	for _, m := range r.Others {
-		switch {
-		case !m.Reachable || !m.Running || !r.ours(m) || m.Primary || m.Timeline == 0: // where a stopped one ends is not known before it has recovered
-		case r.settled(m):
-			e.Reached[m.Name] = m.position()
-		case slices.Contains(r.Key.Voters, m.Name):
+		if r.stands(m) && !r.settled(m) && slices.Contains(r.Key.Voters, m.Name) {
 			late = m.Name
 		}
 	}
-	ok, why := syncset.CanPromote(e)
+	ok, why := r.election(r.Self)
 	if !ok {
 		return no(late, "i may lack acknowledged commits: %s", why)
 	}
 	r.proven = r.Mode != syncset.Off && r.KeyExists
 	return nil
+}
+
+// stands says whether the end of m's log is known: where a stopped one ends is not before it has recovered.
+func (r *race) stands(m Member) bool {
+	return m.Reachable && m.Running && r.ours(m) && !m.Primary && m.Timeline != 0
+}
+
+// election asks whether, by the sync key and by all that can be seen from here, a member has every acknowledged commit.
+func (r *race) election(m Member) (ok bool, why string) {
+	e := syncset.Election{
+		Mode: r.Mode, Key: r.Key, KeyExists: r.KeyExists, Candidate: m.Name, At: m.position(), Reached: map[string]syncset.Position{},
+	}
+	for _, o := range r.Others {
+		if o.Name != m.Name && r.stands(o) && r.settled(o) {
+			e.Reached[o.Name] = o.position()
+		}
+	}
+	if m.Name != r.Self.Name {
+		e.Reached[r.Self.Name] = r.Self.position()
+	}
+	return syncset.CanPromote(e)
 }
 
 // lag: without synchronous replication some loss is accepted, up to a limit.
@@ -311,8 +324,15 @@ func (r *race) peers() *Verdict {
 	return nil
 }
 
-// rival says whether m could lead in place of this member, as far as can be seen from here.
-func (r *race) rival(m Member) bool { return r.healthy(m) && r.fit(m) }
+// rival says whether m could lead in place of this member, as far as can be seen from here. Who is ahead by what was acknowledged to nobody, and may not
+// lead, is not waited for: nor would it ever go.
+func (r *race) rival(m Member) bool {
+	if !r.healthy(m) || !r.fit(m) || r.Failsafe != nil && !slices.Contains(r.Failsafe, m.Name) {
+		return false
+	}
+	ok, _ := r.election(m)
+	return ok
+}
 
 // healthy says whether a standby could be promoted, whatever data it has.
 func (r *race) healthy(m Member) bool {

@@ -53,6 +53,16 @@ var raceCases = []struct {
 	{"row 2: paused, another system", func(in *Input) { in.Settings.Paused, in.Self.Primary, in.Self.SystemID = true, true, "2" }, false, "", "my system identifier 2 is not the cluster's, 1"},
 	{"row 2: paused, named", func(in *Input) { in.Settings.Paused, in.Manual.Candidate = true, "b" }, true, "", "an operator asked for a failover to me"},
 
+	{"ahead, but not in the failsafe list: it may not lead", func(in *Input) {
+		in.Others[1].FlushLSN, in.Failsafe = 120, []string{"a", "b", "d"}
+	}, true, "", "no reachable member is ahead"},
+	{"ahead, and in the failsafe list", func(in *Input) {
+		in.Others[1].FlushLSN, in.Failsafe = 120, []string{"a", "b", "c"}
+	}, false, "c", "c is ahead: 2:0/78, i am at 2:0/64"},
+	{"quorum: ahead by what nobody was told is committed, and without a vote", func(in *Input) {
+		syncKey(in, syncset.Quorum, 0)
+		in.Key.Leader, in.Others[1].FlushLSN = "b", 120
+	}, true, "", "no reachable member is ahead"},
 	{"row 3: does not run", func(in *Input) { in.Self.Running = false }, false, "", "my PostgreSQL does not run"},
 
 	{"row 4, hole 3: primary beside a newer primary", func(in *Input) {
