@@ -42,8 +42,16 @@ func (s *state) apply(e entry) (outcome, error) {
 		return outcome{}, fmt.Errorf("apply entry %d: %w", e.Index, err)
 	}
 	s.setApplied(e.Index)
+	// The quota counts what is in the file, so a burst must not stay in memory for long.
+	if s.unwritten += len(e.Data); s.unwritten >= maxUnwritten {
+		s.unwritten = 0
+		s.be.ForceCommit()
+	}
 	return out, nil
 }
+
+// maxUnwritten is after how many bytes of log entries the backend's file is written, whatever backendPause says.
+const maxUnwritten = 1 << 20
 
 // setApplied notes the position in the log. It goes into the file when a copy is taken, between two entries: nothing else is ever read back.
 func (s *state) setApplied(index uint64) { s.applied = index }

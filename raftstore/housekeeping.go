@@ -3,6 +3,7 @@ package raftstore
 import (
 	"context"
 	"errors"
+	"runtime/debug"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -32,6 +33,7 @@ func (s *Store) sleep(d time.Duration) bool {
 // housekeeping does the chores that need no one to ask for them.
 func (s *Store) housekeeping() {
 	var history revisionHistory
+	var burst burst
 	orphans := map[uint64]time.Duration{}
 	for s.sleep(housekeepingPeriod) {
 		n := s.node.Load()
@@ -39,6 +41,9 @@ func (s *Store) housekeeping() {
 			continue
 		}
 		s.boundLog(n)
+		if burst.over(s.state.progress.current()) {
+			debug.FreeOSMemory()
+		}
 		s.metrics.observe(s, n)
 		s.tellAddress(n)
 		if s.removed(n) {
@@ -55,6 +60,37 @@ func (s *Store) housekeeping() {
 		s.compactHistory(&history)
 		s.clearSpaceAlarm()
 	}
+}
+
+// burst tells when many entries were applied and then hardly any: what they took of memory is given back then. The store shares its host with a database, whose
+// cache has better use for it; Go's runtime alone keeps it for minutes.
+type burst struct {
+	began, last uint64 // log indexes: of the last release, and of the last look
+	quiet       int    // looks in a row with hardly any entries
+}
+
+const (
+	burstEntries = 5000 // so many entries are a burst
+	calmEntries  = 50   // so many between two looks are hardly any
+	calmLooks    = 6    // so long it must be calm
+)
+
+// over is asked at each look.
+func (b *burst) over(index uint64) bool {
+	if b.began == 0 {
+		b.began = index
+	}
+	if index-b.last > calmEntries {
+		b.quiet = 0
+	} else {
+		b.quiet++
+	}
+	b.last = index
+	if b.quiet < calmLooks || index-b.began < burstEntries {
+		return false
+	}
+	b.began, b.quiet = index, 0
+	return true
 }
 
 // removed says whether this member was taken out of the configuration that it knows.

@@ -47,6 +47,8 @@ type state struct {
 	members map[uint64]Member
 	cluster uint64
 	applied uint64 // log index
+	// unwritten is the size of the entries since the backend's file was written.
+	unwritten int
 	// compacting is closed when the newest compaction has deleted; nil when there was none.
 	compacting <-chan struct{}
 	// progress lets others wait for applied.
