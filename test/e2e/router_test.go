@@ -166,7 +166,8 @@ func wasCut(err error) bool {
 		return pg.Code == "57P01"
 	}
 	text := err.Error()
-	return strings.Contains(text, "unexpected EOF") || strings.Contains(text, "failed to receive message")
+	return strings.Contains(text, "unexpected EOF") || strings.Contains(text, "failed to receive message") ||
+		strings.Contains(text, "SASL auth") && strings.Contains(text, "connection reset by peer")
 }
 
 // await waits for more connections that work.
