@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -93,7 +94,25 @@ func (a *app) runNode(ctx context.Context, path string, roles []string) error {
 		tellReady()
 		_, _ = daemon.SdNotify(false, daemon.SdNotifyReady)
 	})
-	return up.outlive(err)
+	return lastWords(ctx, up.outlive(err), cfg.Name, log)
+}
+
+// levelCritical is Python's level above ERROR.
+const levelCritical = slog.LevelError + 4
+
+// lastWords puts into the log why a host ends by itself: who looks for that next morning looks there, and not at the standard error. A name
+// that is taken has Patroni's words, which its tests look for (patroni/__main__.py, ensure_unique_name).
+func lastWords(ctx context.Context, err error, name string, log *slog.Logger) error {
+	var code exitError
+	if err == nil || errors.As(err, &code) {
+		return err
+	}
+	if errors.Is(err, node.ErrNameTaken) {
+		log.Log(ctx, levelCritical, "Can't start; there is already a node named '"+name+"' running", "why", err)
+	} else {
+		log.Log(ctx, levelCritical, "this host ends: "+err.Error())
+	}
+	return errFailed
 }
 
 // forgetEnvironment takes this program's variables out of the environment that its children inherit: there are passwords among them.

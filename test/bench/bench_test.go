@@ -3,7 +3,9 @@
 package main
 
 import (
+	"bufio"
 	"errors"
+	"io"
 	"os"
 	"strings"
 	"testing"
@@ -124,5 +126,38 @@ func TestRestInSum(t *testing.T) {
 	got := after.lines("peer", "pg1", before, 100*time.Second)
 	if want := "| peer | pg1 | etcd | 1.00 | 3.0 |\n| peer | pg1 | patroni | 1.00 | 4.0 |\n| peer | pg1 | **all** | **2.00** | **7.0** |\n"; got != want {
 		t.Errorf("%s\nwant\n%s", got, want)
+	}
+}
+
+func TestReadAnswer(t *testing.T) {
+	for _, tc := range []struct {
+		in   string
+		kept bool
+		rest string
+	}{
+		{"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}next", true, "next"},
+		{"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}", false, ""},
+		{"HTTP/1.0 503 Service Unavailable\r\nServer: x\r\n\r\n{\"state\": 1}", false, ""},
+	} {
+		in := bufio.NewReader(strings.NewReader(tc.in))
+		kept, err := readAnswer(in)
+		rest, _ := io.ReadAll(in)
+		if kept != tc.kept || err != nil || string(rest) != tc.rest {
+			t.Errorf("%q: kept %v, rest %q, %v", tc.in, kept, rest, err)
+		}
+	}
+	if _, err := readAnswer(bufio.NewReader(strings.NewReader("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}"))); err == nil {
+		t.Error("half an answer is taken for one")
+	}
+}
+
+func TestPercentileCountsTheUnanswered(t *testing.T) {
+	l := load{took: []time.Duration{4, 1, 3, 2}}
+	if got := l.percentile(50); got != 3 {
+		t.Errorf("the median of four is %d", got)
+	}
+	l.failed = 4
+	if got := l.percentile(50); got != -1 {
+		t.Errorf("half of the requests had no answer, and the median is %d", got)
 	}
 }

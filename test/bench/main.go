@@ -26,7 +26,7 @@ func main() {
 // run prints tables to out, and what happens meanwhile to progress.
 func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	if len(args) == 0 {
-		return errors.New("what is to be measured? failover, idle or store")
+		return errors.New("what is to be measured? failover, idle, store or api")
 	}
 	switch args[0] {
 	case "failover":
@@ -35,6 +35,8 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 		return idle(ctx, args[1:], out, progress)
 	case "store":
 		return store(ctx, args[1:], out, progress)
+	case "api":
+		return api(ctx, args[1:], out, progress)
 	}
-	return fmt.Errorf("%q cannot be measured; failover, idle and store can", args[0])
+	return fmt.Errorf("%q cannot be measured; failover, idle, store and api can", args[0])
 }
