@@ -39,8 +39,8 @@ type apiOptions struct {
 // apiFigures are what one product's cluster gave.
 type apiFigures struct {
 	name    string
-	health  load
-	frozen  load
+	health  replies
+	frozen  replies
 	changes []time.Duration
 }
 
@@ -104,16 +104,16 @@ func measureAPI(ctx context.Context, p product, o apiOptions, progress io.Writer
 }
 
 // askFrozen stops the primary's PostgreSQL whole under a steady load. The cluster is paused meanwhile: what is measured is the API, not a failover.
-func (c *cluster) askFrozen(ctx context.Context, primary *lab.Host, long time.Duration, make func() *asker) (load, error) {
+func (c *cluster) askFrozen(ctx context.Context, primary *lab.Host, long time.Duration, make func() *asker) (replies, error) {
 	a := haapi.API{Client: c.client, Hosts: c.hosts}
 	if code, body, err := a.Call(ctx, primary, http.MethodPatch, "/config", []byte(`{"pause": true}`)); err != nil || code != http.StatusOK {
-		return load{}, fmt.Errorf("pause: %d %s: %w", code, body, err)
+		return replies{}, fmt.Errorf("pause: %d %s: %w", code, body, err)
 	}
 	if err := pause(ctx, settle); err != nil {
-		return load{}, err
+		return replies{}, err
 	}
 	if err := primary.Signal(unix.SIGSTOP, lab.Postmaster, lab.Backend); err != nil {
-		return load{}, err
+		return replies{}, err
 	}
 	l := openLoop(ctx, connections, frozenRate, long, make)
 	return l, primary.Signal(unix.SIGCONT, lab.Postmaster, lab.Backend)
@@ -212,7 +212,7 @@ func apiTable(all []apiFigures, o apiOptions) string {
 }
 
 // unanswered says how many requests had no answer, if any.
-func unanswered(l load) string {
+func unanswered(l replies) string {
 	if l.failed == 0 {
 		return ""
 	}

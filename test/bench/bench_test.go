@@ -152,7 +152,7 @@ func TestReadAnswer(t *testing.T) {
 }
 
 func TestPercentileCountsTheUnanswered(t *testing.T) {
-	l := load{took: []time.Duration{4, 1, 3, 2}}
+	l := replies{took: []time.Duration{4, 1, 3, 2}}
 	if got := l.percentile(50); got != 3 {
 		t.Errorf("the median of four is %d", got)
 	}

@@ -100,18 +100,18 @@ func readAnswer(in *bufio.Reader) (kept bool, err error) {
 	return kept, err
 }
 
-// load is what askers saw.
-type load struct {
+// replies are what askers saw.
+type replies struct {
 	took   []time.Duration
 	failed int
 	long   time.Duration
 	why    error // of the first failure
 }
 
-func (l load) perSecond() float64 { return float64(len(l.took)) / l.long.Seconds() }
+func (l replies) perSecond() float64 { return float64(len(l.took)) / l.long.Seconds() }
 
 // percentile of the answers; requests without one count as slower than all of those. Negative: there is no such figure.
-func (l load) percentile(p float64) time.Duration {
+func (l replies) percentile(p float64) time.Duration {
 	sorted := slices.Sorted(slices.Values(l.took))
 	i := int(p / 100 * float64(len(sorted)+l.failed))
 	if i >= len(sorted) {
@@ -121,7 +121,7 @@ func (l load) percentile(p float64) time.Duration {
 }
 
 // closedLoop asks on so many connections at once, each again as soon as it has its answer.
-func closedLoop(ctx context.Context, connections int, long time.Duration, make func() *asker) load {
+func closedLoop(ctx context.Context, connections int, long time.Duration, make func() *asker) replies {
 	return drive(ctx, connections, long, make, func(ctx context.Context) (time.Time, bool) { return time.Now(), ctx.Err() == nil })
 }
 
@@ -130,7 +130,7 @@ const grace = 10 * time.Second
 
 // openLoop asks so many times a second, whether or not the answers come: the time of a request counts from when it was due, so that a server that
 // falls behind is not spared (coordinated omission).
-func openLoop(ctx context.Context, connections, perSecond int, long time.Duration, make func() *asker) load {
+func openLoop(ctx context.Context, connections, perSecond int, long time.Duration, make func() *asker) replies {
 	begin, pause := time.Now(), time.Second/time.Duration(perSecond)
 	var mu gosync.Mutex
 	next, due := 0, int(long/pause)
@@ -153,17 +153,17 @@ func openLoop(ctx context.Context, connections, perSecond int, long time.Duratio
 }
 
 // drive runs the askers until there is no next request or the time is over.
-func drive(ctx context.Context, connections int, long time.Duration, make func() *asker, next func(context.Context) (time.Time, bool)) load {
+func drive(ctx context.Context, connections int, long time.Duration, make func() *asker, next func(context.Context) (time.Time, bool)) replies {
 	ctx, cancel := context.WithTimeout(ctx, long)
 	defer cancel()
 	begin := time.Now()
-	parts := slices.Repeat([]load{{}}, connections)
+	parts := slices.Repeat([]replies{{}}, connections)
 	var running gosync.WaitGroup
 	for i := range parts {
 		running.Go(func() { parts[i].run(ctx, make(), next) })
 	}
 	running.Wait()
-	all := load{long: time.Since(begin)}
+	all := replies{long: time.Since(begin)}
 	for _, p := range parts {
 		all.took, all.failed = append(all.took, p.took...), all.failed+p.failed
 		if all.why == nil {
@@ -173,7 +173,7 @@ func drive(ctx context.Context, connections int, long time.Duration, make func()
 	return all
 }
 
-func (l *load) run(ctx context.Context, a *asker, next func(context.Context) (time.Time, bool)) {
+func (l *replies) run(ctx context.Context, a *asker, next func(context.Context) (time.Time, bool)) {
 	defer a.close()
 	for {
 		at, more := next(ctx)
