@@ -129,6 +129,9 @@ func (a *agent) operation(act ha.Action, ctlTimeout time.Duration) (func(*ha.PG)
 	case ha.Clone:
 		return a.clone(act)
 	case ha.Restart:
+		if act.Stopped {
+			return a.startStandby(act.Upstream)
+		}
 		a.beforeStop()
 		ctx, cancel := context.WithTimeout(a.ctx, max(ctlTimeout, stopTimeout)+startTimeout)
 		defer cancel()

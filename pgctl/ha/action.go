@@ -113,8 +113,13 @@ type Clone struct {
 	Aside bool
 }
 
-// Restart stops and starts PostgreSQL in the role that it has.
-type Restart struct{ ID uint64 }
+// Restart stops and starts PostgreSQL in the role that it has. One that does not run (Stopped: in a pause) starts as a standby of Upstream, whatever
+// it was before.
+type Restart struct {
+	ID       uint64
+	Stopped  bool
+	Upstream Upstream
+}
 
 // SetNames changes synchronous_standby_names.
 type SetNames struct{ Names postgres.SyncNames }
@@ -189,7 +194,6 @@ func (a Pledge) String() string       { return fmt.Sprintf("pledge: nothing from
 func (a CheckWAL) String() string     { return "compare the WAL with " + a.Leader.Name }
 func (a Rewind) String() string       { return fmt.Sprintf("rewind to %s at %s", a.Leader.Name, a.Fork) }
 func (a Clone) String() string        { return "clone from " + orNobody(a.From.Name) }
-func (a Restart) String() string      { return "restart" }
 func (a SetNames) String() string     { return fmt.Sprintf("synchronous_standby_names = %q", a.Names) }
 func (a AskPeers) String() string {
 	if a.Target.IsZero() {
@@ -250,4 +254,11 @@ type Decision struct {
 	Mem    Memory
 	// Hold says that clients are to be held rather than sent to the primary: it is about to go.
 	Hold bool
+}
+
+func (a Restart) String() string {
+	if a.Stopped {
+		return StartStandby{Upstream: a.Upstream}.String()
+	}
+	return "restart"
 }

@@ -172,7 +172,7 @@ func wrongInPause(s *Snapshot, a Action) string {
 	if !s.Set.Pause {
 		return ""
 	}
-	asked := s.Mem.Handover.Term != dcs.Term{} || s.Asked.Reinit != nil // by an operator
+	asked := s.Mem.Handover.Term != dcs.Term{} || s.Asked.Reinit != nil || s.Mem.StartCopy // by an operator
 	if c := s.Store.Cluster; c != nil && c.Leader != nil && s.holdsKey() {
 		asked = asked || s.Mem.Acquired == c.Leader.Term // the one who was handed the lead finishes
 	}

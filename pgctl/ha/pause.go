@@ -48,17 +48,28 @@ func (d *decider) handingOver() bool {
 
 // pausedStandby does what an operator asked for, and nothing else.
 func (d *decider) pausedStandby() {
-	p, r, h := &d.s.PG, d.cluster.Released, d.mem.Handover
+	p, h := &d.s.PG, d.mem.Handover
 	switch {
 	case p.standby() && d.s.Asked.Restart != nil:
 		d.because(CodePaused, "PAUSE: restarting PostgreSQL on request")
 		d.do(Restart{ID: d.s.Asked.Restart.ID})
+	case p.Phase == Stopped && p.Folder == FolderData && d.s.Asked.Restart != nil:
+		d.because(CodePaused, "PAUSE: starting PostgreSQL on request, as a standby")
+		r := Restart{ID: d.s.Asked.Restart.ID, Stopped: true}
+		if d.cluster.Leader != nil {
+			r.Upstream = d.source()
+		}
+		d.do(r)
 	case d.cluster.Leader == nil || p.writable():
 	case d.s.Asked.Reinit != nil:
 		d.reinit()
+		d.mem.StartCopy = true
 	case p.Phase == Running:
-		d.mem.Handover = Handover{}
-	case p.Phase == Stopped && r != nil && !h.Term.IsZero() && r.Term == h.Term && r.To == d.cluster.Leader.Name:
+		d.mem.Handover, d.mem.StartCopy = Handover{}, false
+	case p.Phase == Stopped && d.mem.StartCopy && p.Folder == FolderData:
+		d.because(CodePaused, "PAUSE: starting the new copy as a secondary of %s", d.cluster.LeaderName())
+		d.tryPG(StartStandby{Upstream: d.source()})
+	case p.Phase == Stopped && !h.Term.IsZero() && h.Stage == stageStop && h.To == d.cluster.Leader.Name && d.cluster.Leader.Term != h.Term:
 		d.rejoin() // the end of the switchover that this process carried out: the old primary follows the new one
 	}
 }

@@ -198,6 +198,7 @@ func (w *world) memory() {
 		m.GoneRev, m.GoneAt, m.RaceSince = pick[int64](w.r, 99, 99, 60), min(w.when(), w.s.Now), min(w.when(), w.s.Now)
 	}
 	if w.chance(0.2) {
+		m.StartCopy = w.chance(0.5)
 		m.Handover = Handover{Term: w.term(), To: pick(w.r, "", "b"), Reason: "switchover", Since: min(w.when(), w.s.Now), Stage: w.r.IntN(4)}
 	}
 	w.s.Race = Race{Target: pick(w.r, term(m.GoneRev), term(m.GoneRev), term(m.GoneRev), dcs.Term{}), AskedAt: min(w.when(), w.s.Now), Done: w.chance(0.8), Answers: map[string]candidate.Member{}}

@@ -163,6 +163,8 @@ func memLine(s *script, l line) {
 			s.Mem = Memory{}
 		case "acquired":
 			s.Mem.Acquired = term(l.num(v))
+		case "start_copy":
+			s.Mem.StartCopy = true
 		case "start_limit":
 			s.Mem.StartLimit = l.span(v)
 		case "promoted":

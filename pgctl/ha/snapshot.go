@@ -256,6 +256,8 @@ type Memory struct {
 	MemberAt      boottime.Instant // when the member key was last written
 	StatusAt      boottime.Instant
 	SeenMember    bool // our own member key has been seen
+	// StartCopy says that a copy was asked for in a pause: it is started once it is there.
+	StartCopy bool
 	// StartLimit takes the place of primary_start_timeout for the start of the restart that was asked for with it; zero: none was.
 	StartLimit time.Duration
 	// SyncInDoubt says that a write of the sync key was sent whose outcome is not known: it may still arrive.

@@ -136,6 +136,8 @@ func StateText(s *Snapshot) string {
 		return "creating replica"
 	case s.PG.Folder == FolderEmpty && s.Busy[LanePG]:
 		return "initializing new cluster"
+	case s.Set.Pause && s.PG.Folder == FolderData:
+		return "stopped" // by whoever works on it; nothing is started here
 	case s.PG.Failed.Count > 0 && s.PG.Failed.Action == "start":
 		return "start failed"
 	case s.PG.Crashes > 0 && !s.PG.Clean:

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"golang.org/x/sys/unix"
 
 	"quorate/test/lab"
 )
@@ -27,7 +28,9 @@ func TestForeignPatronictl(t *testing.T) {
 	}
 	c := newCluster(t, t, false)
 	c.start(t, append([]*lab.Host{c.client}, c.hosts...)...)
-	p := &patronictl{t: t, cluster: c, program: program, ctx: patience(t)}
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	p := &patronictl{t: t, cluster: c, program: program, ctx: ctx}
 	p.write()
 
 	leader, other, third := p.roles()
@@ -37,6 +40,7 @@ func TestForeignPatronictl(t *testing.T) {
 	p.says("Configuration changed", "edit-config", "--force", "-s", "loop_wait=2", "-p", "work_mem=5MB")
 	p.everywhere("SHOW work_mem", "5MB", time.Second)
 	p.says("Success: cluster management is paused", "pause", "--wait")
+	p.worksInAPause(leader, other, third)
 	p.says("Success: cluster management is resumed", "resume", "--wait")
 	p.says(`Successfully switched over to "`+other+`"`, "switchover", "--force", "--master", leader, "--candidate", other)
 	must(t, c.AwaitHealthy(p.ctx))
@@ -49,6 +53,45 @@ func TestForeignPatronictl(t *testing.T) {
 	p.says("Switchover scheduled at: 2099-01-01", "list")
 	p.says("Success: scheduled switchover deleted", "flush", "lab", "switchover", "--force")
 	p.says(`Successfully failed over to "`+third+`"`, `Successfully switched over to "`+third+`"`, "failover", "--force", "--candidate", third)
+}
+
+// worksInAPause asks in a pause for what an operator may ask for: each ends with a cluster that is whole again, though nothing is started unasked.
+func (p *patronictl) worksInAPause(leader, other, third string) {
+	p.t.Helper()
+	down := p.host(third)
+	must(p.t, down.Signal(unix.SIGINT, lab.Postmaster))
+	p.until("a stopped PostgreSQL is called stopped", func() bool { return strings.Contains(p.run("list"), "stopped") })
+	p.says("Success: restart on member "+third, "restart", "lab", third, "--force")
+	must(p.t, p.AwaitHealthy(p.ctx))
+	p.says("Success: reinitialize for member "+third, "reinit", "lab", third, "--force")
+	must(p.t, p.AwaitHealthy(p.ctx))
+	p.says(`Successfully switched over to "`+other+`"`, "switchover", "--force", "--master", leader, "--candidate", other)
+	must(p.t, p.AwaitHealthy(p.ctx)) // the old primary follows
+	p.says(`Successfully switched over to "`+leader+`"`, "switchover", "--force", "--master", other, "--candidate", leader)
+	must(p.t, p.AwaitHealthy(p.ctx))
+}
+
+func (p *patronictl) host(name string) *lab.Host {
+	p.t.Helper()
+	for _, h := range p.hosts {
+		if h.Name == name {
+			return h
+		}
+	}
+	p.t.Fatalf("no host is named %s", name)
+	return nil
+}
+
+// until waits for something that comes.
+func (p *patronictl) until(what string, cond func() bool) {
+	p.t.Helper()
+	for !cond() {
+		select {
+		case <-p.ctx.Done():
+			p.t.Fatalf("waited in vain: %s", what)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
 }
 
 // patronictl is the program on the host app, with a configuration that names the store as an etcd.
