@@ -30,11 +30,7 @@ func (r *Router) Files() (files []ListenerFile, err error) {
 		if l.ln == nil {
 			continue
 		}
-		filer, ok := l.ln.(interface{ File() (*os.File, error) })
-		if !ok {
-			return files, fmt.Errorf("router: listener %s of type %T cannot be handed over", l.opts().Name, l.ln)
-		}
-		f, err := filer.File()
+		f, err := socketOf(l.ln)
 		if err != nil {
 			return files, fmt.Errorf("router: hand over listener %s: %w", l.opts().Name, err)
 		}

@@ -8,6 +8,9 @@ import (
 	"os"
 	"reflect"
 	"slices"
+	"syscall"
+
+	"golang.org/x/sys/unix"
 
 	"quorate/internal/boottime"
 )
@@ -102,16 +105,32 @@ func (r *Router) leaver(address string, all []ListenerOptions) *listener {
 
 // duplicate makes another listener of a socket.
 func duplicate(ln net.Listener) (net.Listener, error) {
-	filer, ok := ln.(interface{ File() (*os.File, error) })
-	if !ok {
-		return nil, fmt.Errorf("a listener of type %T cannot be renamed", ln)
-	}
-	f, err := filer.File()
+	f, err := socketOf(ln)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
 	return net.FileListener(f)
+}
+
+// socketOf is another descriptor of a listener's socket. The one that net's File gives makes the socket block as soon as somebody asks for its
+// number, as net.FileListener and exec do: for every process that has it, so that whoever accepts just then waits in the kernel for the next
+// client, and whoever closes the listener waits for him.
+func socketOf(ln net.Listener) (*os.File, error) {
+	conn, ok := ln.(syscall.Conn)
+	if !ok {
+		return nil, fmt.Errorf("a listener of type %T has no socket that could be passed on", ln)
+	}
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	var fd int
+	var dup error
+	if err := errors.Join(raw.Control(func(old uintptr) { fd, dup = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0) }), dup); err != nil {
+		return nil, fmt.Errorf("another descriptor of %s: %w", ln.Addr(), err)
+	}
+	return os.NewFile(uintptr(fd), ln.Addr().String()), nil
 }
 
 // discard gives up a socket that does not come into use.

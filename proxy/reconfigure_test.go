@@ -2,11 +2,15 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // A new configuration adds, removes, renames and changes listeners. No session and no client that waits ends by it, and a port that stays
@@ -138,5 +142,47 @@ func TestReconfigureFails(t *testing.T) {
 	_ = r.Retire(now)
 	if err := r.Reconfigure(t.Context(), []ListenerOptions{good}); err != ErrStopped {
 		t.Errorf("after the end: %v", err)
+	}
+}
+
+// A socket that is passed on to another listener, or to a new process, must not begin to block: whoever accepts just then would wait in the kernel, and
+// whoever closes the listener would wait for him with the router's lock held.
+func TestPassedSocketDoesNotBlock(t *testing.T) {
+	r := newRouter(t, func(o *Options) {
+		o.Listeners = []ListenerOptions{
+			{Name: "tcp", Listen: "127.0.0.1:0", Rule: Rule{Target: TargetPrimary}},
+			{Name: "unix", Listen: filepath.Join(t.TempDir(), "s"), Rule: Rule{Target: TargetPrimary}},
+		}
+	})
+	files, err := r.Files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		fd := f.File.Fd() // as exec asks for it
+		if flags, err := unix.FcntlInt(fd, unix.F_GETFL, 0); err != nil || flags&unix.O_NONBLOCK == 0 {
+			t.Errorf("the socket of %s blocks (flags %#x, %v)", f.Name, flags, err)
+		}
+		if err := f.File.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, l := range r.listeners {
+		twin, err := duplicate(l.ln)
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := l.ln.(syscall.Conn).SyscallConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = raw.Control(func(fd uintptr) {
+			if flags, err := unix.FcntlInt(fd, unix.F_GETFL, 0); err != nil || flags&unix.O_NONBLOCK == 0 {
+				t.Errorf("the socket of %s blocks (flags %#x, %v)", l.opts().Name, flags, err)
+			}
+		})
+		if err := errors.Join(err, twin.Close()); err != nil {
+			t.Error(err)
+		}
 	}
 }
