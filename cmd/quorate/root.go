@@ -157,7 +157,7 @@ type noGroup struct{}
 func (noGroup) String() string { return "" }
 func (noGroup) Type() string   { return "int" }
 func (noGroup) Set(string) error {
-	return errors.New("Citus is not supported, so that there are no groups: leave --group out, and name the cluster by its scope")
+	return errors.New("there are no Citus groups here: leave --group out, and name the cluster by its scope")
 }
 
 // multicall turns the command line of another program into ours.

@@ -66,12 +66,24 @@ func (d *decider) pausedStandby() {
 		d.mem.StartCopy = true
 	case p.Phase == Running:
 		d.mem.Handover, d.mem.StartCopy = Handover{}, false
+		d.followPaused()
 	case p.Phase == Stopped && d.mem.StartCopy && p.Folder == FolderData:
 		d.because(CodePaused, "PAUSE: starting the new copy as a secondary of %s", d.cluster.LeaderName())
 		d.tryPG(StartStandby{Upstream: d.source()})
 	case p.Phase == Stopped && !h.Term.IsZero() && h.Stage == stageStop && h.To == d.cluster.Leader.Name && d.cluster.Leader.Term != h.Term:
 		d.rejoin() // the end of the switchover that this process carried out: the old primary follows the new one
 	}
+}
+
+// followPaused turns a running standby to the leader that an operator's switchover has made: by its configuration alone, without a stop.
+func (d *decider) followPaused() {
+	p, l := &d.s.PG, d.cluster.Leader
+	up, src := d.upstream(), d.source()
+	if !d.knownStandby() || up.Conn == "" || p.Pledged.Covers(l.Term) || p.Following == src {
+		return
+	}
+	d.because(CodePaused, "PAUSE: following new leader %s", l.Name)
+	d.tryPG(Follow{Upstream: src})
 }
 
 func (d *decider) pausedPrimary() {
