@@ -87,6 +87,7 @@ func (c *configCache) replaced() {
 
 // run writes what is new while nobody else changes the folder; who does tells when he has done.
 func (c *configCache) run(ctx context.Context, folder *sync.Mutex) {
+	told := ""
 	for {
 		select {
 		case <-ctx.Done():
@@ -98,7 +99,11 @@ func (c *configCache) run(ctx context.Context, folder *sync.Mutex) {
 		}
 		err := c.save()
 		folder.Unlock()
-		if err != nil {
+		was := told
+		if told = ""; err != nil {
+			told = err.Error()
+		}
+		if told != "" && told != was { // a full disk is told once, and tried again at every decision
 			c.log.Warn("the copy of the shared configuration was not written", "file", c.path(), "error", err)
 		}
 	}

@@ -36,12 +36,16 @@ func (i *Instance) walkWAL(ctx context.Context, r walRange, each func(postgres.W
 	if r.manager != "" {
 		args = append(args, "-r", r.manager)
 	}
+	// It takes the size of the segments from the file that is named; else from any one that it meets, which may be one that was made in advance
+	// and is full of zeros.
+	first, last := postgres.WALFileAt(r.Timeline, r.Begin, r.segSize), postgres.WALFileAt(r.Timeline, r.End-1, r.segSize)
+	args = append(args, first.Name(r.segSize), last.Name(r.segSize))
 	_, err = i.run(ctx, command{path: program, args: args, env: []string{"LC_ALL=C"}, out: func(l string) {
 		if r, err := postgres.ParseWALRecord(l); err == nil {
 			each(r)
 		}
 	}})
-	if said(err, "error in WAL record at", "could not find a valid record after") {
+	if said(err, "error in WAL record at", "could not find a valid record after", "header specifies 0 bytes") {
 		return nil
 	}
 	return err
