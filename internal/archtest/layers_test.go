@@ -22,6 +22,7 @@ var layers = []layer{
 	{"internal/demo", []string{"api/client", "internal"}},
 	{"internal/ctl", append([]string{"api/client", "internal/config", "internal/dcsclient", "raftstore/dcs", "pgctl/postgres"}, tools...)},
 	{"internal/config", tools},
+	{"internal/gameday", []string{"api/client"}},
 	{"internal/etcdhost", append([]string{"api/etcd2", "api/etcd3", "raftstore"}, tools...)},
 	{"internal/dcsclient", append([]string{"raftstore/dcs"}, tools...)},
 	{"internal/fence", tools},

@@ -4,10 +4,13 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"quorate/internal/boottime"
 	"quorate/test/lab"
@@ -89,4 +92,67 @@ func TestQuorumOfTwo(t *testing.T) {
 			t.Errorf("%d members came back, over %d terms: all hosts' and one handover are expected", n, len(v.Terms))
 		}
 	})
+	t.Run("game day", func(t *testing.T) {
+		if os.Getenv("QUORATE_LONG") == "" {
+			t.Skip("a minute long: set QUORATE_LONG=1")
+		}
+		c.gameDay(t)
+	})
+}
+
+// gameDay has the command strike the cluster, and reads its report: on one that is whole all drills pass, on one that is not nothing is done.
+func (c *cluster) gameDay(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	c.awaitQuorum(t, ctx)
+	drills := "switchover,restart-replica,crash,restart-primary,freeze"
+	home := c.Primary(ctx)
+	var out string
+	eventually(t, ctx, "a cluster that it takes for whole", func() (err error) { // positions are shown once a loop
+		if out, err = c.Run(ctx, c.hosts[0], "game-day", "--force", "--format", "json", "--planned", "20s", "--crash", "30s", "--drills", drills); err != nil &&
+			!strings.Contains(err.Error(), "is not broken on purpose") {
+			t.Fatal(out, err)
+		}
+		return err
+	})
+	t.Log(out)
+	var report []struct {
+		Drill         string
+		Member        string
+		Leader        string
+		Passed        bool
+		Commits, Lost int
+		Outage        int64 `json:"outage_ms"`
+	}
+	must(t, json.Unmarshal([]byte(out), &report))
+	for i, name := range strings.Split(drills, ",") {
+		r := report[i]
+		if r.Drill != name || !r.Passed || r.Lost != 0 || r.Commits == 0 || r.Outage == 0 {
+			t.Errorf("%s: %+v", name, r)
+		}
+		if name == "crash" && r.Member != c.hosts[0].Name {
+			t.Errorf("%s was struck, not the host that the command ran on", r.Member)
+		}
+	}
+	if c.Primary(ctx) != home {
+		t.Errorf("the lead was not given back to %s", home.Name)
+	}
+	if got, err := query(ctx, c.client, c.Direct(home), "SELECT count(*) FROM pg_tables WHERE tablename LIKE 'quorate_game_day%'"); err != nil || got != "0" {
+		t.Errorf("%s tables were left behind (%v)", got, err)
+	}
+	var replica *lab.Host
+	for _, h := range c.hosts {
+		if h != home {
+			replica = h
+		}
+	}
+	must(t, replica.PowerOff())
+	eventually(t, ctx, "a refusal while a host is away", func() error {
+		out, err := c.Run(ctx, home, "game-day", "--force", "--patience", "5s")
+		if err == nil || !strings.Contains(out+err.Error(), "is not whole") {
+			return fmt.Errorf("%s (%w)", out, err)
+		}
+		return nil
+	})
+	must(t, replica.PowerOn(), c.StartHost(replica), c.AwaitHealthy(ctx))
 }
