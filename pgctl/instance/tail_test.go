@@ -24,10 +24,12 @@ func TestReadTail(t *testing.T) {
 	committed := lsn("SELECT pg_current_wal_insert_lsn()")
 	a.sql("BEGIN; INSERT INTO t SELECT generate_series(1, 1000); ROLLBACK; CHECKPOINT")
 	a.crash()
-	// Segments that were made in advance and never written, as a full disk and a crash leave them: pg_waldump may meet one of them first.
-	for n := range 8 {
-		name := filepath.Join(a.dir, "pg_wal", postgres.WALFile{Timeline: 1, Segment: uint64(0x50 + n)}.Name(16<<20))
-		a.ok(os.WriteFile(name, make([]byte, 16<<20), 0o600))
+	// Segments that were made in advance and never written, as a full disk and a crash leave them: pg_waldump may meet one of them first,
+	// and of so many it does.
+	for n := range 300 {
+		name := filepath.Join(a.dir, "pg_wal", postgres.WALFile{Timeline: 1, Segment: uint64(0x400 + n)}.Name(16<<20))
+		a.ok(os.WriteFile(name, nil, 0o600))
+		a.ok(os.Truncate(name, 16<<20))
 		owner, err := os.Stat(filepath.Join(a.dir, "PG_VERSION"))
 		a.ok(err)
 		st, _ := owner.Sys().(*syscall.Stat_t)
