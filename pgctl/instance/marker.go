@@ -32,7 +32,10 @@ func (m *Marker) emptiable() bool {
 func (i *Instance) used(ctx context.Context, m *Marker) bool {
 	if m.System != "" {
 		c, err := i.ControlData(ctx)
-		return err == nil && (c.SystemID != m.System || c.Checkpoint != m.Checkpoint)
+		if err != nil { // it cannot be told: only a folder without the file is surely no database
+			return exists(i.dataPath("global", "pg_control"))
+		}
+		return c.SystemID != m.System || c.Checkpoint != m.Checkpoint
 	}
 	fi, err := os.Stat(i.dataPath(optsFile))
 	return err == nil && fi.ModTime().After(m.Since) && exists(i.dataPath("global", "pg_control"))
