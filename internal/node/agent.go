@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/url"
 	"os"
@@ -71,6 +72,7 @@ type agent struct {
 	late     atomic.Bool                    // the store could not say at the start whether the name is taken
 	copied   *configCache
 	unread   *unreadKeys
+	carried  copies
 }
 
 // exitOrder is the loop's word that the agent is to end.
@@ -452,6 +454,14 @@ func (a *agent) instanceConfig(set dynamic.Config) instance.Config {
 	out := instance.Config{
 		Accounts: &instance.Accounts{Superuser: account(own.Superuser), Replication: account(own.Replication), Rewind: account(own.Rewind)},
 		Params:   postgres.Params(p.Parameters), Recovery: postgres.Params(p.RecoveryConf), HBA: p.PgHBA, Ident: p.PgIdent, CustomConf: p.CustomConf,
+	}
+	if set.HasLogicalSlots() && out.Params["hot_standby_feedback"] != "on" {
+		// The primary must keep the catalog rows that the standbys' copies of the slots need.
+		out.Params = maps.Clone(out.Params)
+		if out.Params == nil {
+			out.Params = postgres.Params{}
+		}
+		out.Params["hot_standby_feedback"] = "on"
 	}
 	for _, o := range p.Basebackup {
 		out.BaseBackup = append(out.BaseBackup, o.Arg())

@@ -137,6 +137,8 @@ func (a *agent) operation(act ha.Action, ctlTimeout time.Duration) (func(*ha.PG)
 		defer cancel()
 		defer a.stopHook.Store(false)
 		return nil, a.inst.Restart(ctx, instance.StopOptions{Mode: instance.StopFast, Checkpoint: true, Timeout: max(ctlTimeout, stopTimeout)})
+	case ha.CopySlots:
+		return a.copySlots(act)
 	case ha.SetNames:
 		ctx, cancel := context.WithTimeout(a.ctx, shortTimeout)
 		defer cancel()
@@ -216,6 +218,7 @@ func (a *agent) promote(act ha.Promote) (func(*ha.PG), error) {
 	if err != nil {
 		return nil, err
 	}
+	a.tellUnsafe()
 	a.log.Info("promoted", "timeline", done.History.Timeline, "fork", done.History.Begin().String(), "took", done.Took.Round(time.Millisecond).String())
 	return func(p *ha.PG) {
 		// What was opened is open, even if it does not answer any more.

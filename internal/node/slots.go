@@ -6,6 +6,7 @@ import (
 
 	"quorate/internal/boottime"
 	"quorate/pgctl/ha"
+	"quorate/pgctl/instance"
 	"quorate/pgctl/postgres"
 )
 
@@ -14,11 +15,22 @@ func (a *agent) setSlots(act ha.SetSlots) {
 	ctx, cancel := context.WithTimeout(a.ctx, shortTimeout)
 	defer cancel()
 	errs := []error{a.inst.SyncSlots(ctx, act.Want, act.Drop)}
+	sample, _ := a.seen.get()
 	for name, s := range act.Logical {
-		errs = append(errs, a.inst.EnsureLogicalSlot(ctx, name, s.Database, s.Plugin))
+		errs = append(errs, a.inst.EnsureLogicalSlot(ctx, name, s.Database, s.Plugin, sample.Status.SlotSync))
 	}
+	rows := slotRows(sample.Status)
 	for name, to := range act.Advance {
-		errs = append(errs, a.inst.AdvanceSlot(ctx, name, to))
+		err := a.advance(ctx, rows[name], name, to)
+		if err != nil && rows[name].Logical && instance.SlotLost(err) {
+			// The copy can never be moved again: another one is made.
+			a.log.Warn("the copy of a logical slot has lost what it needs and is made anew", "slot", name, "error", err)
+			err = a.inst.DropSlot(ctx, name)
+		}
+		errs = append(errs, err)
+	}
+	if len(act.Advance) > 0 {
+		a.lookAtCopies(ctx)
 	}
 	err := errors.Join(errs...)
 	if err != nil && a.ctx.Err() == nil {
@@ -27,6 +39,16 @@ func (a *agent) setSlots(act ha.SetSlots) {
 	s := a.fresh(a.ctx)
 	phase := a.phase(s)
 	a.loop.post(slotsEvent{err: err, at: boottime.Now(), change: func(p *ha.PG) { foldSample(p, s, phase) }})
+}
+
+// advance moves a slot. That of a logical one decodes the log in between, which takes its time.
+func (a *agent) advance(ctx context.Context, row postgres.Slot, name string, to postgres.LSN) error {
+	if row.Logical {
+		long, cancel := context.WithTimeout(a.ctx, advanceTimeout)
+		defer cancel()
+		ctx = long
+	}
+	return a.inst.AdvanceSlot(ctx, name, row.Database, to)
 }
 
 // slotsEvent ends a SetSlots, with a sample from after it.

@@ -121,6 +121,14 @@ type Restart struct {
 	Upstream Upstream
 }
 
+// CopySlots makes copies of the leader's logical slots. PostgreSQL reads such at its start only: where there is something to copy it is stopped, and
+// started again as a standby of Upstream.
+type CopySlots struct {
+	Names    []string
+	Leader   Upstream
+	Upstream Upstream
+}
+
 // SetNames changes synchronous_standby_names.
 type SetNames struct{ Names postgres.SyncNames }
 
@@ -165,6 +173,7 @@ func (CheckWAL) Lane() Lane     { return LanePG }
 func (Rewind) Lane() Lane       { return LanePG }
 func (Clone) Lane() Lane        { return LanePG }
 func (Restart) Lane() Lane      { return LanePG }
+func (CopySlots) Lane() Lane    { return LanePG }
 func (SetNames) Lane() Lane     { return LanePG }
 func (AskPeers) Lane() Lane     { return LanePeers }
 func (AskFailsafe) Lane() Lane  { return LaneSafe }
@@ -194,7 +203,10 @@ func (a Pledge) String() string       { return fmt.Sprintf("pledge: nothing from
 func (a CheckWAL) String() string     { return "compare the WAL with " + a.Leader.Name }
 func (a Rewind) String() string       { return fmt.Sprintf("rewind to %s at %s", a.Leader.Name, a.Fork) }
 func (a Clone) String() string        { return "clone from " + orNobody(a.From.Name) }
-func (a SetNames) String() string     { return fmt.Sprintf("synchronous_standby_names = %q", a.Names) }
+func (a CopySlots) String() string {
+	return fmt.Sprintf("copy the logical slots %v of %s", a.Names, orNobody(a.Leader.Name))
+}
+func (a SetNames) String() string { return fmt.Sprintf("synchronous_standby_names = %q", a.Names) }
 func (a AskPeers) String() string {
 	if a.Target.IsZero() {
 		return fmt.Sprintf("ask %d members for their positions", len(a.From))

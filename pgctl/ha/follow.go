@@ -100,6 +100,10 @@ func (d *decider) stream() {
 		d.do(Stop{Mode: "fast", Why: "rewind"})
 	case !p.Streaming:
 		d.checkWAL(up)
+	case len(d.missingLogical()) > 0 && !d.leftSync():
+	case len(d.missingLogical()) > 0:
+		d.because(CodeFollowing, "stopping for a moment to copy the logical slots %v of %s", d.missingLogical(), l.Name)
+		d.tryPG(CopySlots{Names: d.missingLogical(), Leader: up, Upstream: src})
 	default:
 		d.slots()
 	}

@@ -38,7 +38,7 @@ func (d *decider) tags() map[string]any {
 	return t
 }
 
-// stopAsked says whether anybody has asked for PostgreSQL to stop.
+// stopAsked says whether anybody has asked for PostgreSQL to stop, or the copying of slots does.
 func (d *decider) stopAsked() bool {
-	return d.s.Asked.Stop || d.s.Asked.Restart != nil || d.s.Asked.Reinit != nil
+	return d.s.Asked.Stop || d.s.Asked.Restart != nil || d.s.Asked.Reinit != nil || len(d.missingLogical()) > 0
 }

@@ -77,6 +77,26 @@ func (w *world) more(seed uint64) {
 	own.r = rand.New(rand.NewPCG(seed, 11))
 	w.hooks(&own)
 	w.slots(&own)
+	own.r = rand.New(rand.NewPCG(seed, 12))
+	w.logicalSlots(&own)
+}
+
+func (w *world) logicalSlots(own *world) {
+	s := &w.s
+	s.PG.SlotSync = own.chance(0.1)
+	if own.chance(0.2) {
+		s.PG.SlotsCopied = min(own.when(), s.Now)
+	}
+	if w.kvs != nil && s.Set.Slots != nil && own.chance(0.5) {
+		s.Set.PostgreSQL.UseSlots = true
+		delete(s.PG.SlotRows, "l")
+		s.PG.Streaming, s.PG.Following, s.PG.Pledged, s.PG.SampleAt = true, Upstream{Name: "b", Conn: "postgres://b", Term: term(scriptTerm)}, dcs.Term{}, s.Now
+		w.put(s.Keys.Status(), `{"optime":1000,"slots":{"a":1000,"b":900,"p":900,"l":800}}`, 90, 90, 0)
+	}
+	for n, row := range s.PG.SlotRows {
+		row.HoldsXmin = n == "b"
+		s.PG.SlotRows[n] = row
+	}
 }
 
 func (w *world) slots(own *world) {

@@ -238,6 +238,10 @@ func slotLine(p *PG, l line, v string) {
 			row.Active = true
 		case "logical":
 			row.Logical, row.Plugin, row.Database, row.Confirmed = true, "p", "d", row.Restart
+		case "xmin":
+			row.HoldsXmin = true
+		case "synced":
+			row.Synced = true
 		default:
 			l.fail("what is %s?", flag)
 		}
@@ -299,6 +303,10 @@ func pgValue(s *script, l line, k, v string) bool {
 		for _, row := range list(v) {
 			slotLine(p, l, row)
 		}
+	case "slotsync":
+		p.SlotSync = true
+	case "copied":
+		p.SlotsCopied = s.Now.Add(-l.span(v))
 	case "hook": // TERM:ok|failed:HOW LONG AGO
 		f := strings.Split(v, ":")
 		p.Hook = Hook{Term: term(l.num(f[0])), OK: f[1] == "ok", Text: "exit status 1", At: s.Now.Add(-l.span(f[2]))}

@@ -51,6 +51,7 @@ func keyLine(s *script, l line) {
 			}
 			c.Status.Slots[n] = l.num(pos)
 		}
+		c.Status.RetainSlots = list(get("retain"))
 		if get("mod") != "" {
 			c.Status.Mod = num("mod")
 		}

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"quorate/internal/boottime"
 	"quorate/internal/config/dynamic"
@@ -131,13 +132,22 @@ func (d *decider) standbySlots() SetSlots {
 		row, there := d.s.PG.SlotRows[n]
 		logical := row.Logical || d.s.Set.Slots[n].Type == dynamic.LogicalSlot
 		switch {
+		case there && row.Logical && d.s.PG.SlotSync && !row.Synced && !row.Active && !d.ignored(n):
+			a.Drop = append(a.Drop, n) // in the way of PostgreSQL's own copy
+			continue
+		case there && !logical && row.HoldsXmin && !row.Active && !slices.Contains(d.cluster.Status.RetainSlots, n) && !d.ignored(n):
+			// Left from when this node led: nobody moves its xmin any more, and it would hold back vacuum in the whole cluster.
+			a.Drop, a.Want = append(a.Drop, n), append(a.Want, n)
 		case n == own || d.ignored(n) || !postgres.ValidSlotName(n):
 			continue
 		case !there && !logical:
 			a.Want = append(a.Want, n)
 		case there && row.WALStatus == "lost" && !row.Active && !logical:
 			a.Drop, a.Want = append(a.Drop, n), append(a.Want, n)
-		case there && !row.Active && !row.Synced && postgres.LSN(pos) > max(row.Restart, row.Confirmed) && d.s.PG.ReplayLSN > max(row.Restart, row.Confirmed):
+		case there && row.Logical && row.WALStatus == "lost" && !row.Active && !row.Synced:
+			a.Drop = append(a.Drop, n) // and another one is copied
+			continue
+		case there && !row.Active && !row.Synced && !(logical && !d.carriesLogical()) && postgres.LSN(pos) > max(row.Restart, row.Confirmed) && d.s.PG.ReplayLSN > max(row.Restart, row.Confirmed):
 			if a.Advance == nil {
 				a.Advance = map[string]postgres.LSN{}
 			}
@@ -148,6 +158,32 @@ func (d *decider) standbySlots() SetSlots {
 	a.Want = sorted(a.Want)
 	a.Drop = sorted(append(a.Drop, d.unwanted(want)...))
 	return a
+}
+
+// carriesLogical says whether this standby keeps copies of logical slots. One that may not lead has no use for them, and one that streams from nobody
+// has no catalog rows held back for it.
+func (d *decider) carriesLogical() bool { return !d.s.Self.NoFailover && !d.s.Self.NoStream }
+
+// copyPause is the time between two attempts to copy logical slots: each may stop PostgreSQL.
+const copyPause = 30 * time.Second
+
+// missingLogical are the permanent logical slots that the leader has and this standby has not.
+func (d *decider) missingLogical() []string {
+	p := &d.s.PG
+	switch {
+	case d.cluster == nil || d.s.Set.Pause || !d.s.Set.PostgreSQL.UseSlots || p.SlotSync || !d.carriesLogical():
+		return nil
+	case !p.standby() || !p.Streaming || d.s.Now.Sub(p.SampleAt) >= sampleTrust || !p.SlotsCopied.IsZero() && d.s.Now.Sub(p.SlotsCopied) < copyPause:
+		return nil
+	}
+	var out []string
+	for n := range d.permanent(dynamic.LogicalSlot) {
+		_, there := p.SlotRows[n]
+		if pos := d.cluster.Status.Slots[n]; !there && pos != 0 {
+			out = append(out, n)
+		}
+	}
+	return sorted(out)
 }
 
 // keptSlots are the physical slots of a leader.
@@ -171,6 +207,9 @@ func (d *decider) permanent(kind dynamic.SlotType) map[string]dynamic.Slot {
 	here := "primary"
 	if d.s.Set.StandbyCluster != nil {
 		here = "standby"
+		if kind == dynamic.LogicalSlot {
+			return out // a standby cluster has no server on which one could be made
+		}
 	}
 	for n, s := range d.s.Set.Slots {
 		if s.Type == kind && (s.ClusterType == "" || s.ClusterType == here) && n != postgres.SlotName(d.s.Self.Name) && postgres.ValidSlotName(n) {

@@ -123,6 +123,8 @@ type PG struct {
 	Slots       []string                 // physical slots by name
 	SlotRows    map[string]postgres.Slot // all of them
 	SlotsFailed boottime.Instant         // when a change of them last failed
+	SlotsCopied boottime.Instant         // when logical ones were last copied from the leader, or that was tried
+	SlotSync    bool                     // PostgreSQL itself copies the leader's failover slots (version 17)
 	Switches    []postgres.Switch        // the timelines before this one
 
 	Following  Upstream

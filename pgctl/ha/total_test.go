@@ -59,7 +59,7 @@ func everything(t *testing.T, codes map[Code]int, acts map[string]int) {
 		}
 	}
 	for _, a := range []Action{GrantLease{}, RenewLease{}, AdoptLease{}, Commit{}, ArmFence{}, Unfence{}, FenceNow{}, Initdb{}, StartPrimary{}, StartStandby{}, Promote{}, ReadTail{},
-		Checkpoint{}, Stop{}, Follow{}, Pledge{}, CheckWAL{}, Rewind{}, Clone{}, Restart{}, SetNames{}, SetSlots{}, PrePromote{}, Discard{}, AskPeers{}, AskFailsafe{}, Exit{}} {
+		Checkpoint{}, Stop{}, Follow{}, Pledge{}, CheckWAL{}, Rewind{}, Clone{}, Restart{}, SetNames{}, CopySlots{}, SetSlots{}, PrePromote{}, Discard{}, AskPeers{}, AskFailsafe{}, Exit{}} {
 		if acts[fmt.Sprintf("%T", a)] == 0 {
 			t.Errorf("no snapshot leads to %T", a)
 		}

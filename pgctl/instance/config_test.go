@@ -151,12 +151,12 @@ func TestSlots(t *testing.T) {
 	before := a.sql("SELECT restart_lsn FROM pg_replication_slots WHERE slot_name = 'b'")
 	to, err := postgres.ParseLSN(a.sql("CREATE TABLE t(i int); SELECT pg_current_wal_flush_lsn()"))
 	a.ok(err)
-	a.ok(a.AdvanceSlot(ctx, "b", to))
+	a.ok(a.AdvanceSlot(ctx, "b", "", to))
 	if got := a.sql("SELECT restart_lsn FROM pg_replication_slots WHERE slot_name = 'b'"); got != to.String() {
 		t.Errorf("advanced from %s to %s, want %s", before, got, to)
 	}
-	a.ok(a.AdvanceSlot(ctx, "b", to-100)) // never back
-	a.ok(a.AdvanceSlot(ctx, "b", postgres.MaxLSN-1))
+	a.ok(a.AdvanceSlot(ctx, "b", "", to-100)) // never back
+	a.ok(a.AdvanceSlot(ctx, "b", "", postgres.MaxLSN-1))
 	if got := a.sql("SELECT restart_lsn <= pg_current_wal_flush_lsn() AND restart_lsn >= '" + to.String() + "' FROM pg_replication_slots WHERE slot_name = 'b'"); got != "t" {
 		t.Error("moved back, or behind what is there")
 	}

@@ -53,6 +53,9 @@ type Options struct {
 	// RestoreLimit ends a restore_command that hangs, so that a promotion does not wait for it for ever; 0: five minutes for each file,
 	// negative: no limit. It needs the program timeout.
 	RestoreLimit time.Duration
+	// FetchLimit is how much log, in bytes, may be fetched along with logical slots; 0: 256 MiB. A standby that is busy with it cannot be promoted
+	// meanwhile.
+	FetchLimit int64
 
 	// UID and GID run PostgreSQL when the agent is root; ignored otherwise. 0: the data folder's owner, else the user postgres.
 	UID, GID int
@@ -90,6 +93,9 @@ func (o *Options) setDefaults() error {
 	setIfEmpty(&o.Listen, "*")
 	setIfEmpty(&o.ConnectHost, "127.0.0.1")
 	setIfEmpty(&o.Database, "postgres")
+	if o.FetchLimit == 0 {
+		o.FetchLimit = 256 << 20
+	}
 	if o.RestoreLimit == 0 {
 		o.RestoreLimit = 5 * time.Minute
 	}

@@ -33,7 +33,7 @@ SELECT json_build_object(
  'received', pg_last_wal_receive_lsn(), 'replayed', pg_last_wal_replay_lsn(),
  'xact_at', extract(epoch FROM pg_last_xact_replay_timestamp())::float8,
  'paused', CASE WHEN r.in_recovery THEN pg_is_wal_replay_paused() ELSE false END,
- 'names', current_setting('synchronous_standby_names'),
+ 'names', current_setting('synchronous_standby_names'), 'slot_sync', coalesce(current_setting('sync_replication_slots', true), 'off') = 'on',
  'started', extract(epoch FROM pg_postmaster_start_time())::float8, 'loaded', extract(epoch FROM pg_conf_load_time())::float8,
  'receiver', (SELECT json_build_object('pid', pid, 'status', status, 'host', sender_host, 'port', sender_port, 'slot', slot_name, 'timeline', received_tli)
    FROM pg_stat_get_wal_receiver() WHERE pid IS NOT NULL),
@@ -41,7 +41,7 @@ SELECT json_build_object(
    'state', state, 'sync_state', sync_state, 'priority', sync_priority, 'sent', sent_lsn, 'write', write_lsn, 'flush', flush_lsn,
    'replay', replay_lsn) ORDER BY pid) FROM pg_stat_replication),
  'slots', (SELECT json_agg(json_build_object('name', slot_name, 'logical', slot_type = 'logical', 'plugin', plugin, 'database', database,
-   'active', active, 'temporary', temporary, 'xmin', coalesce(xmin, catalog_xmin) IS NOT NULL, 'restart', restart_lsn,
+   'active', active, 'temporary', temporary, 'xmin', coalesce(xmin, catalog_xmin) IS NOT NULL, 'catalog_xmin', catalog_xmin::text::bigint, 'restart', restart_lsn,
    'confirmed', confirmed_flush_lsn, 'wal_status', wal_status, 'failover', failover, 'synced', synced) ORDER BY slot_name)
    FROM (SELECT slot_name, slot_type, plugin, database, active, temporary, xmin, catalog_xmin, restart_lsn, confirmed_flush_lsn, {more}
      FROM pg_replication_slots) AS s))
@@ -59,6 +59,7 @@ type answer struct {
 	XactAt     float64           `json:"xact_at"`
 	Paused     bool              `json:"paused"`
 	Names      string            `json:"names"`
+	SlotSync   bool              `json:"slot_sync"`
 	Started    float64           `json:"started"`
 	Loaded     float64           `json:"loaded"`
 	Receiver   *struct {
@@ -83,18 +84,19 @@ type answer struct {
 		Replay    postgres.LSN `json:"replay"`
 	} `json:"standbys"`
 	Slots []struct {
-		Name      string       `json:"name"`
-		Logical   bool         `json:"logical"`
-		Plugin    string       `json:"plugin"`
-		Database  string       `json:"database"`
-		Active    bool         `json:"active"`
-		Temporary bool         `json:"temporary"`
-		Xmin      bool         `json:"xmin"`
-		Restart   postgres.LSN `json:"restart"`
-		Confirmed postgres.LSN `json:"confirmed"`
-		WALStatus string       `json:"wal_status"`
-		Failover  bool         `json:"failover"`
-		Synced    bool         `json:"synced"`
+		Name        string       `json:"name"`
+		Logical     bool         `json:"logical"`
+		Plugin      string       `json:"plugin"`
+		Database    string       `json:"database"`
+		Active      bool         `json:"active"`
+		Temporary   bool         `json:"temporary"`
+		Xmin        bool         `json:"xmin"`
+		CatalogXmin uint32       `json:"catalog_xmin"`
+		Restart     postgres.LSN `json:"restart"`
+		Confirmed   postgres.LSN `json:"confirmed"`
+		WALStatus   string       `json:"wal_status"`
+		Failover    bool         `json:"failover"`
+		Synced      bool         `json:"synced"`
 	} `json:"slots"`
 }
 
@@ -118,7 +120,7 @@ func (l *link) status(ctx context.Context) (postgres.Status, error) {
 func (a *answer) status() postgres.Status {
 	st := postgres.Status{
 		InRecovery: a.InRecovery, Timeline: a.Timeline, CheckpointTimeline: a.PointTL, Current: a.Current, Received: a.Received, Replayed: a.Replayed,
-		ReplayedXactAt: epoch(a.XactAt), ReplayPaused: a.Paused, SyncNames: a.Names, StartedAt: epoch(a.Started), ConfLoadedAt: epoch(a.Loaded),
+		ReplayedXactAt: epoch(a.XactAt), ReplayPaused: a.Paused, SyncNames: a.Names, SlotSync: a.SlotSync, StartedAt: epoch(a.Started), ConfLoadedAt: epoch(a.Loaded),
 	}
 	if !a.InRecovery {
 		st.Received, st.Replayed = 0, 0 // a promoted server still tells the last ones it had
@@ -133,7 +135,7 @@ func (a *answer) status() postgres.Status {
 	}
 	for _, s := range a.Slots {
 		st.Slots = append(st.Slots, postgres.Slot{Name: s.Name, Logical: s.Logical, Plugin: s.Plugin, Database: s.Database, Active: s.Active,
-			Temporary: s.Temporary, HoldsXmin: s.Xmin, Restart: s.Restart, Confirmed: s.Confirmed, WALStatus: s.WALStatus, Failover: s.Failover, Synced: s.Synced})
+			Temporary: s.Temporary, HoldsXmin: s.Xmin, CatalogXmin: s.CatalogXmin, Restart: s.Restart, Confirmed: s.Confirmed, WALStatus: s.WALStatus, Failover: s.Failover, Synced: s.Synced})
 	}
 	return st
 }

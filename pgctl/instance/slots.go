@@ -8,11 +8,17 @@ import (
 	"quorate/pgctl/postgres"
 )
 
-// Codes of errors that say that a slot is already as it was to be.
+// Codes of errors that say that a slot is already as it was to be, or of no use any more.
 const (
 	codeDuplicateObject = "42710"
 	codeUndefinedObject = "42704"
+	codeUndefinedFile   = "58P01" // the log that it needs has been removed
 )
+
+// SlotLost says whether an error of AdvanceSlot means that the slot can never be moved again.
+func SlotLost(err error) bool {
+	return sqlState(err) == codeUndefinedFile
+}
 
 // EnsureSlot makes a physical slot that keeps the log from now on. One of that name that is there is left as it is.
 func (i *Instance) EnsureSlot(ctx context.Context, name string) error {
@@ -32,13 +38,16 @@ func (i *Instance) DropSlot(ctx context.Context, name string) error {
 	return err
 }
 
-// AdvanceSlot moves a slot forward, so that the log before to may go: on a standby, as far as the slot of the same name on the primary
+// AdvanceSlot moves a slot, a logical one in its database, forward, so that the log before to may go: on a standby, as far as the slot of the same name on the primary
 // is. It never moves one back, and not behind what this server has replayed.
-func (i *Instance) AdvanceSlot(ctx context.Context, name string, to postgres.LSN) error {
+func (i *Instance) AdvanceSlot(ctx context.Context, name, database string, to postgres.LSN) error {
+	if database == "" {
+		database = i.opt.Database
+	}
 	sql := fmt.Sprintf(`SELECT pg_catalog.pg_replication_slot_advance(slot_name, least(%[2]s::pg_lsn, CASE WHEN pg_catalog.pg_is_in_recovery()
  THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_flush_lsn() END))
  FROM pg_catalog.pg_replication_slots WHERE slot_name = %[1]s AND NOT active AND coalesce(confirmed_flush_lsn, restart_lsn) < %[2]s::pg_lsn`, literal(name), literal(to.String()))
-	return i.slotSQL(ctx, name, sql)
+	return i.slotSQLIn(ctx, database, name, sql)
 }
 
 func (i *Instance) slotSQL(ctx context.Context, name, sql string) error {
@@ -60,9 +69,14 @@ func (i *Instance) slotSQLIn(ctx context.Context, database, name, sql string) er
 	return nil
 }
 
-// EnsureLogicalSlot makes a logical slot in a database. One of that name that is there is left as it is.
-func (i *Instance) EnsureLogicalSlot(ctx context.Context, name, database, plugin string) error {
-	sql := "SELECT pg_catalog.pg_create_logical_replication_slot(" + literal(name) + ", " + literal(plugin) + ")"
+// EnsureLogicalSlot makes a logical slot in a database. One of that name that is there is left as it is. Failover (version 17) has standbys take it over
+// by themselves.
+func (i *Instance) EnsureLogicalSlot(ctx context.Context, name, database, plugin string, failover bool) error {
+	more := ""
+	if failover {
+		more = ", failover => true"
+	}
+	sql := "SELECT pg_catalog.pg_create_logical_replication_slot(" + literal(name) + ", " + literal(plugin) + more + ")"
 	err := i.slotSQLIn(ctx, database, name, sql)
 	if sqlState(err) == codeDuplicateObject {
 		return nil

@@ -19,6 +19,7 @@ type Status struct {
 	ReplayedXactAt time.Time
 	ReplayPaused   bool
 	SyncNames      string // synchronous_standby_names in effect
+	SlotSync       bool   // version 17: sync_replication_slots, this server takes its primary's failover slots over by itself
 	StartedAt      time.Time
 	ConfLoadedAt   time.Time
 	Receiver       *Receiver // nil when the WAL receiver does not run
@@ -62,16 +63,17 @@ type Standby struct {
 
 // Slot is a row of pg_replication_slots.
 type Slot struct {
-	Name      string
-	Logical   bool
-	Plugin    string
-	Database  string
-	Active    bool
-	Temporary bool
-	HoldsXmin bool   // xmin or catalog_xmin holds vacuum back
-	Restart   LSN    // the oldest log it keeps, 0 when it keeps none
-	Confirmed LSN    // of a logical slot
-	WALStatus string // reserved, extended, unreserved, lost; "" when the slot keeps nothing
-	Failover  bool   // version 17: the slot is to be synchronised to standbys
-	Synced    bool   // version 17: it is such a copy
+	Name        string
+	Logical     bool
+	Plugin      string
+	Database    string
+	Active      bool
+	Temporary   bool
+	HoldsXmin   bool   // xmin or catalog_xmin holds vacuum back
+	CatalogXmin uint32 // the oldest transaction whose catalog rows it needs, 0: none
+	Restart     LSN    // the oldest log it keeps, 0 when it keeps none
+	Confirmed   LSN    // of a logical slot
+	WALStatus   string // reserved, extended, unreserved, lost; "" when the slot keeps nothing
+	Failover    bool   // version 17: the slot is to be synchronised to standbys
+	Synced      bool   // version 17: it is such a copy
 }

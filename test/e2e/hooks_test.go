@@ -16,7 +16,7 @@ import (
 )
 
 // TestHooksAndSlots loses a primary while one of the standbys refuses to lead by its pre_promote: the other one does, calls on_role_change, and has
-// the slots of everybody, the lost host's too, whose log it kept.
+// the slots of everybody, the lost host's too, whose log it kept. The consumer of the logical slot goes on where it was.
 func TestHooksAndSlots(t *testing.T) {
 	if err := lab.Available(); err != nil {
 		t.Skip(err)
@@ -26,7 +26,7 @@ func TestHooksAndSlots(t *testing.T) {
 	hosts, client := []*lab.Host{l.Host(t, "pg1"), l.Host(t, "pg2"), l.Host(t, "pg3")}, l.Host(t, "app")
 	ctx := patience(t)
 	s, err := quoratestack.New(quoratestack.Options{
-		Binary: path, Hosts: hosts, Router: client, DCS: map[string]string{"slots": "{backup: {type: physical}, cdc: {type: logical, database: postgres, plugin: pgoutput}}"},
+		Binary: path, Hosts: hosts, Router: client, DCS: map[string]string{"slots": "{backup: {type: physical}, cdc: {type: logical, database: postgres, plugin: test_decoding}}"},
 		Parameters: map[string]string{"wal_level": "logical"},
 	})
 	must(t, err)
@@ -50,14 +50,27 @@ func TestHooksAndSlots(t *testing.T) {
 	awaitSQL(t, ctx, s, primary, fmt.Sprintf(count, "backup,cdc,"+refuses.Name+","+leads.Name), "4")
 	for _, h := range standbys {
 		others := "backup," + primary.Name + "," + refuses.Name + "," + leads.Name
-		awaitSQL(t, ctx, s, h, fmt.Sprintf(count, strings.Replace(others, ","+h.Name, "", 1)), "3")
+		awaitSQL(t, ctx, s, h, fmt.Sprintf(count, strings.Replace(others, ","+h.Name, "", 1)+",cdc"), "4")
 	}
 	must(t, runSQL(ctx, s, primary, "CREATE TABLE filler AS SELECT repeat('x', 1000) FROM generate_series(1, 30000)"))
 	awaitSQL(t, ctx, s, leads, fmt.Sprintf("SELECT restart_lsn > pg_last_wal_replay_lsn() - 8000000::numeric FROM pg_replication_slots WHERE slot_name = '%s'", refuses.Name), "t")
 
+	const where = "SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = 'cdc'"
+	must(t, runSQL(ctx, s, primary, "CREATE TABLE changes AS SELECT 'taken' AS what"), runSQL(ctx, s, primary, "SELECT count(*) FROM pg_logical_slot_get_changes('cdc', NULL, NULL)"),
+		runSQL(ctx, s, primary, "INSERT INTO changes VALUES ('left over')"))
+	taken, err := askSQL(ctx, s, primary, where)
+	must(t, err)
+	for _, h := range standbys {
+		awaitSQL(t, ctx, s, h, where, taken)
+		eventuallyE2E(t, ctx, "the copy of "+h.Name+" is known to be safe", func() bool { return strings.Contains(agentLog(l, h), "Logical slot cdc is safe to be used after a failover") })
+	}
+	awaitSQL(t, ctx, s, leads, "SELECT count(*) FROM changes", "2")
+
 	must(t, primary.PowerOff())
 	eventuallyE2E(t, ctx, leads.Name+" leads", func() bool { return s.Primary(ctx) == leads })
 	awaitSQL(t, ctx, s, leads, fmt.Sprintf(count, "backup,cdc,"+refuses.Name+","+primary.Name), "4")
+	awaitSQL(t, ctx, s, leads, "SELECT string_agg(data, '; ') FROM pg_logical_slot_get_changes('cdc', NULL, NULL) WHERE data LIKE 'table public.changes%'",
+		"table public.changes: INSERT: what[text]:'left over'")
 	eventuallyE2E(t, ctx, "on_role_change of "+leads.Name, func() bool { return strings.Contains(calls(leads), "on_role_change primary lab") })
 	if strings.Contains(calls(refuses), "on_role_change primary") {
 		t.Errorf("%s has led although its pre_promote refuses:\n%s", refuses.Name, calls(refuses))
@@ -87,6 +100,11 @@ func addHooks(h *lab.Host) error {
 		}
 	}
 	return nil
+}
+
+func agentLog(l *lab.Lab, h *lab.Host) string {
+	b, _ := os.ReadFile(filepath.Join(l.Logs(), h.Name, "quorate.log"))
+	return string(b)
 }
 
 func calls(h *lab.Host) string {

@@ -67,6 +67,16 @@ type Slot struct {
 	ClusterType string // "primary", "standby", or "" for both
 }
 
+// HasLogicalSlots says whether the cluster keeps permanent logical slots, which its standbys carry copies of.
+func (c Config) HasLogicalSlots() bool {
+	for _, s := range c.Slots {
+		if s.Type == LogicalSlot && s.ClusterType != "standby" && c.StandbyCluster == nil && c.PostgreSQL.UseSlots {
+			return true
+		}
+	}
+	return false
+}
+
 // SlotType is the kind of a replication slot.
 type SlotType string
 
