@@ -20,6 +20,7 @@ type conf struct {
 	format     logline.Format
 	fields     []jsonField // nil: plain
 	static     []jsonField
+	etcd       bool
 }
 
 // jsonField is a field and the name that it is shown under; of a static field, its value.
@@ -33,7 +34,7 @@ func newConf(o Options) (*conf, error) {
 	if err != nil {
 		return nil, fmt.Errorf("log.format: %w", err)
 	}
-	c := &conf{levels: newLevels(o), dateFormat: o.DateFormat, format: f}
+	c := &conf{levels: newLevels(o), dateFormat: o.DateFormat, format: f, etcd: o.Etcd}
 	if !o.JSON {
 		return c, nil
 	}
@@ -56,6 +57,9 @@ func newConf(o Options) (*conf, error) {
 
 // render is a record as a line, with its end.
 func (c *conf) render(r *record) []byte {
+	if c.etcd {
+		return renderEtcd(r)
+	}
 	if c.fields != nil {
 		return c.renderJSON(r)
 	}
@@ -93,19 +97,54 @@ func (c *conf) renderJSON(r *record) []byte {
 	return append(o.b, '}', '\n')
 }
 
+// etcdTime is the layout of etcd's times (client/pkg/logutil).
+const etcdTime = "2006-01-02T15:04:05.000000Z0700"
+
+// renderEtcd writes a line as etcd's logger does.
+func renderEtcd(r *record) []byte {
+	level := strings.ToLower(levelName(r.Level))
+	switch level {
+	case "warning":
+		level = "warn"
+	case "critical":
+		level = "fatal"
+	}
+	o := object{b: append(make([]byte, 0, 256), '{'), tight: true}
+	o.add("level", level)
+	o.add("ts", r.Time.Format(etcdTime))
+	o.add("caller", r.caller())
+	o.add("msg", r.Message)
+	for _, a := range r.attrs {
+		name := a.Key
+		switch name {
+		case "level", "ts", "caller", "msg":
+			name += "_"
+		}
+		o.add(name, attrValue(a.Value))
+	}
+	return append(o.b, '}', '\n')
+}
+
 func (c *conf) named(key string) bool {
 	return slices.ContainsFunc(c.fields, func(f jsonField) bool { return f.field == key || f.shown == key }) ||
 		slices.ContainsFunc(c.static, func(f jsonField) bool { return f.shown == key })
 }
 
 // object is a JSON object in the making; its members stay in order.
-type object struct{ b []byte }
+type object struct {
+	b     []byte
+	tight bool // no blanks between the parts
+}
 
 func (o *object) add(name string, v any) {
-	if len(o.b) > 1 {
-		o.b = append(o.b, ", "...)
+	comma, colon := ", ", ": "
+	if o.tight {
+		comma, colon = ",", ":"
 	}
-	o.b = append(append(append(o.b, encode(name)...), ": "...), encode(v)...)
+	if len(o.b) > 1 {
+		o.b = append(o.b, comma...)
+	}
+	o.b = append(append(append(o.b, encode(name)...), colon...), encode(v)...)
 }
 
 func encode(v any) []byte {

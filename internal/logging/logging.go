@@ -18,6 +18,8 @@ type Options struct {
 	Level   string            // DEBUG, INFO, WARNING, ERROR, CRITICAL, as Python's logging has them; empty: INFO
 	Loggers map[string]string // levels of parts, by component or component.part; Patroni's modules are understood
 
+	// Etcd writes the lines that etcd does: JSON with level, ts, caller and msg, then the attributes. The other options of form do not count.
+	Etcd         bool
 	JSON         bool
 	Format       string            // logline's notation; of JSON lines it names the fields; empty: Patroni's
 	Fields       []string          // of JSON lines, in place of Format; shown under another name as field=shown

@@ -80,6 +80,27 @@ func TestJSON(t *testing.T) {
 	}
 }
 
+// The lines of etcd 3.5 and later, by which log shippers know an etcd.
+func TestEtcdLayout(t *testing.T) {
+	var b strings.Builder
+	l, err := New(&b, Options{Etcd: true, Level: "DEBUG"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.With("component", "store").Warn("rejected connection", "remote-addr", "1.2.3.4:5", "error", errors.New("EOF"), "level", 3)
+	l.Debug("d")
+	want := []string{
+		`^{"level":"warn","ts":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}(Z|[+-]\d{4})","caller":"logging/logging_test\.go:\d+",` +
+			`"msg":"rejected connection","remote-addr":"1\.2\.3\.4:5","error":"EOF","level_":3,"component":"store"}$`,
+		`^{"level":"debug",.*"msg":"d"}$`,
+	}
+	for i, line := range lines(b.String()) {
+		if !regexp.MustCompile(want[i]).MatchString(line) || !json.Valid([]byte(line)) {
+			t.Errorf("line %d is %s", i, line)
+		}
+	}
+}
+
 func TestLevels(t *testing.T) {
 	for name, want := range map[string]slog.Level{"debug": slog.LevelDebug, "WARNING": slog.LevelWarn, "CRITICAL": levelCritical, "?": slog.LevelInfo} {
 		if got := ParseLevel(name); got != want {

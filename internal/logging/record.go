@@ -77,6 +77,16 @@ func (r *record) place(field string) any {
 	return ""
 }
 
+// caller is the place in the code as etcd writes it: folder/file.go:line.
+func (r *record) caller() string {
+	frame, _ := runtime.CallersFrames([]uintptr{r.PC}).Next()
+	if frame.File == "" {
+		return "undefined"
+	}
+	dir, file := path.Split(frame.File)
+	return path.Base(dir) + "/" + file + ":" + strconv.Itoa(frame.Line)
+}
+
 // withAttrs is the message of a plain line: in one line, with the attributes behind it.
 func (r *record) withAttrs() string {
 	if len(r.attrs) == 0 {
