@@ -20,12 +20,26 @@ func (s *Store) authInfo(ctx context.Context, r *pb.InternalRaftRequest) (*pb.Re
 	if r.Authenticate != nil {
 		return h, nil
 	}
-	who, err := s.state.auth.AuthInfoFromCtx(ctx)
+	who, err := s.who(ctx)
 	if err != nil || who == nil {
 		return h, err
 	}
 	h.Username, h.AuthRevision = who.Username, who.Revision
 	return h, nil
+}
+
+// who asks in ctx: by its token, else by its certificate where that counts. It is nil while users are not checked, and for
+// somebody without either.
+func (s *Store) who(ctx context.Context) (*auth.AuthInfo, error) {
+	who, err := s.state.auth.AuthInfoFromCtx(ctx)
+	if who != nil || err != nil || s.opts.Auth.CertUser == nil || !s.state.auth.IsAuthEnabled() {
+		return who, err
+	}
+	name := s.opts.Auth.CertUser(ctx)
+	if name == "" {
+		return nil, nil
+	}
+	return &auth.AuthInfo{Username: name, Revision: s.state.auth.Revision()}, nil
 }
 
 // guarded runs a read with its permission checked before, and checked again to be of the same state of users and roles
@@ -34,7 +48,7 @@ func (s *Store) guarded(ctx context.Context, permit func(*auth.AuthInfo) error, 
 	if !s.state.auth.IsAuthEnabled() {
 		return s.state.kv.reading(read)
 	}
-	who, err := s.state.auth.AuthInfoFromCtx(ctx)
+	who, err := s.who(ctx)
 	if err != nil {
 		return err
 	}
@@ -63,6 +77,40 @@ func (s *Store) RangePermitted(ctx context.Context, key, end []byte) error {
 // AdminPermitted is nil when whoever asks in ctx may administer the cluster.
 func (s *Store) AdminPermitted(ctx context.Context) error {
 	return s.guarded(ctx, s.state.auth.IsAdminPermitted, func() error { return nil })
+}
+
+// UserKnown is nil when users are not checked, or somebody is who asks in ctx.
+func (s *Store) UserKnown(ctx context.Context) error {
+	if !s.state.auth.IsAuthEnabled() {
+		return nil
+	}
+	who, err := s.who(ctx)
+	if err == nil && who == nil {
+		return auth.ErrUserEmpty
+	}
+	return err
+}
+
+// LeasePermitted is nil when whoever asks in ctx may read, or change, every key on a lease, and so learn of the lease, or renew it.
+func (s *Store) LeasePermitted(ctx context.Context, id int64, change bool) error {
+	return s.guarded(ctx, func(who *auth.AuthInfo) error {
+		if s.state.auth.IsAdminPermitted(who) == nil {
+			return nil
+		}
+		if who.Username == "" {
+			return auth.ErrUserEmpty
+		}
+		for _, key := range s.state.lessor.keysOf(id) {
+			err := s.state.auth.IsRangePermitted(who, []byte(key), nil)
+			if change {
+				err = s.state.auth.IsPutPermitted(who, []byte(key))
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}, func() error { return nil })
 }
 
 // WithRoot gives ctx the rights of root, for calls of this process on its own behalf.

@@ -14,18 +14,37 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// tokenTTL is how long a simple token lives without being used, as in etcd.
-const tokenTTL = 300 * time.Second
+// defaultTokenTTL is how long a simple token lives without being used, as in etcd.
+const defaultTokenTTL = 300 * time.Second
 
-func newAuthStore(lg *zap.Logger, be backend.Backend, applied func(uint64) <-chan struct{}, cost int) (auth.AuthStore, error) {
-	if cost == 0 {
-		cost = bcrypt.DefaultCost
+// withDefaults is also the check of the token's kind.
+func (o AuthOptions) withDefaults() (AuthOptions, error) {
+	orDuration(&o.TokenTTL, defaultTokenTTL)
+	if o.BcryptCost == 0 {
+		o.BcryptCost = bcrypt.DefaultCost
 	}
-	tokens, err := auth.NewTokenProvider(zap.NewNop(), "simple", applied, tokenTTL)
+	if o.Token == "" {
+		o.Token = "simple"
+	}
+	if o.BcryptCost < bcrypt.MinCost || o.BcryptCost > bcrypt.MaxCost {
+		return o, fmt.Errorf("raftstore: AuthOptions.BcryptCost is %d, want %d to %d", o.BcryptCost, bcrypt.MinCost, bcrypt.MaxCost)
+	}
+	if _, err := auth.NewTokenProvider(zap.NewNop(), o.Token, nil, o.TokenTTL); err != nil {
+		return o, fmt.Errorf("raftstore: AuthOptions.Token is %q: %w", o.Token, err)
+	}
+	return o, nil
+}
+
+func newAuthStore(lg *zap.Logger, be backend.Backend, applied func(uint64) <-chan struct{}, o AuthOptions) (auth.AuthStore, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := auth.NewTokenProvider(zap.NewNop(), o.Token, applied, o.TokenTTL)
 	if err != nil {
 		return nil, fmt.Errorf("make the token provider: %w", err)
 	}
-	return auth.NewAuthStore(lg, schema.NewAuthBackend(lg, be), tokens, cost), nil
+	return auth.NewAuthStore(lg, schema.NewAuthBackend(lg, be), tokens, o.BcryptCost), nil
 }
 
 // permit checks what the user may do, at the time of apply: permissions may have changed since the request came in.

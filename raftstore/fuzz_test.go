@@ -72,7 +72,7 @@ func FuzzApply(f *testing.F) {
 	f.Add(empty)
 	f.Add([]byte{99})
 	f.Add([]byte{})
-	s, err := newState(f.TempDir(), newZap(testLogger(f), func(string) {}), func() time.Duration { return 0 }, hooks{})
+	s, err := newState(f.TempDir(), newZap(testLogger(f), func(string) {}), func() time.Duration { return 0 }, AuthOptions{}, hooks{})
 	if err != nil {
 		f.Fatal(err)
 	}

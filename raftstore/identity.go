@@ -110,13 +110,14 @@ func machineID(o Options) (string, error) {
 }
 
 // newID draws a random id that is positive as an int64 too, because etcd's clients show some ids as such.
+// It has sixteen digits as text, for etcdctl pads shorter ones.
 func newID() (uint64, error) {
 	var b [8]byte
 	for {
 		if _, err := rand.Read(b[:]); err != nil {
 			return 0, fmt.Errorf("draw an id: %w", err)
 		}
-		if n := binary.BigEndian.Uint64(b[:]) >> 1; n != 0 {
+		if n := binary.BigEndian.Uint64(b[:]) >> 1; n>>60 != 0 {
 			return n, nil
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"crypto/x509/pkix"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/big"
 	"net"
 	"strings"
@@ -147,7 +148,7 @@ func tokenCtx(ctx context.Context, token string) context.Context {
 }
 
 func TestUsers(t *testing.T) {
-	c := started(t, 3, func(_ int, o *Options) { o.hooks.bcryptCost = bcrypt.MinCost })
+	c := started(t, 3, func(_ int, o *Options) { o.Auth.BcryptCost = bcrypt.MinCost })
 	lead := c.leader()
 	a, b, ctx := c.store(lead), c.store(c.others(lead)[0]), t.Context()
 	try := func(f func() (any, error)) error {
@@ -248,9 +249,32 @@ func testTLS(t *testing.T) *PeerTLS {
 	}
 }
 
+// tellingLogger hands the texts of lines to a channel too.
+func tellingLogger(l *slog.Logger, to chan<- string) *slog.Logger {
+	return slog.New(teller{l.Handler(), to})
+}
+
+type teller struct {
+	slog.Handler
+	to chan<- string
+}
+
+func (teller) Enabled(context.Context, slog.Level) bool { return true }
+
+func (h teller) Handle(ctx context.Context, r slog.Record) error {
+	select {
+	case h.to <- r.Message:
+	default:
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+func (h teller) WithAttrs(a []slog.Attr) slog.Handler { return teller{h.Handler.WithAttrs(a), h.to} }
+
 func TestPeersOverTLS(t *testing.T) {
 	pair := testTLS(t)
-	c := started(t, 3, func(_ int, o *Options) { o.TLS = pair })
+	told := make(chan string, 100)
+	c := started(t, 3, func(_ int, o *Options) { o.TLS, o.Logger = pair, tellingLogger(o.Logger, told) })
 	c.put(c.others(c.leader())[0], "k", "v")
 	stranger := &dialer{dial: c.members[0].opts.Dial, tls: testTLS(t).Client, timeout: time.Second}
 	conn, err := stranger.open(t.Context(), c.store(0).PeerAddr(), greeting{Proto: protoRPC})
@@ -261,5 +285,15 @@ func TestPeersOverTLS(t *testing.T) {
 	}
 	if err == nil {
 		t.Error("a stranger with another authority's certificate was answered")
+	}
+	for {
+		select {
+		case line := <-told:
+			if line == "rejected connection on peer endpoint" {
+				return
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatal("nothing in the log about the stranger")
+		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // Version is the version of etcd whose behaviour the store has.
-const Version = "3.5.21"
+const Version = "3.5.33"
 
 // Alarm lists, raises or clears alarms.
 func (s *Store) Alarm(ctx context.Context, r *pb.AlarmRequest) (*pb.AlarmResponse, error) {
@@ -50,6 +50,15 @@ func (s *Store) Status(context.Context) (*pb.StatusResponse, error) {
 		resp.Errors = append(resp.Errors, "no leader")
 	}
 	return resp, nil
+}
+
+// Joining says that this member has no vote yet and will be given one when it keeps up. A learner that an operator wants to stay one is not joining.
+func (s *Store) Joining() bool {
+	if !s.IsLearner() {
+		return false
+	}
+	m, ok := s.state.member(s.ID())
+	return ok && m.WantVote
 }
 
 // IsLearner says whether this member has no vote, as far as it knows.

@@ -64,6 +64,9 @@ func peerURLAddr(urls []string) (string, error) {
 		return "", ErrBadPeerURL
 	}
 	u, err := url.Parse(urls[0])
+	if err == nil && (u.Scheme == "unix" || u.Scheme == "unixs") && u.Host+u.Path != "" {
+		return u.Host + u.Path, nil
+	}
 	if err != nil || u.Path != "" && u.Path != "/" || (u.Scheme != "http" && u.Scheme != "https") {
 		return "", ErrBadPeerURL
 	}

@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
+	"os"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -66,6 +69,8 @@ type peerPort struct {
 	admit func(greeting) error
 	raft  chan net.Conn
 	serve func(net.Conn, greeting)
+	log   *slog.Logger
+	said  *repeats
 
 	done chan struct{}
 	wg   sync.WaitGroup
@@ -75,9 +80,9 @@ type peerPort struct {
 	closed bool
 }
 
-func newPeerPort(ln net.Listener) *peerPort {
+func newPeerPort(ln net.Listener, log *slog.Logger) *peerPort {
 	return &peerPort{
-		ln: ln, raft: make(chan net.Conn), done: make(chan struct{}), conns: map[net.Conn]struct{}{},
+		ln: ln, log: log, said: &repeats{}, raft: make(chan net.Conn), done: make(chan struct{}), conns: map[net.Conn]struct{}{},
 	}
 }
 
@@ -132,6 +137,7 @@ func (p *peerPort) handle(raw net.Conn) {
 		defer raw.Close()
 	}
 	if err != nil {
+		p.rejected(raw, err)
 		return
 	}
 	if g.Proto == protoRPC {
@@ -145,6 +151,23 @@ func (p *peerPort) handle(raw net.Conn) {
 		raw.Close()
 	}
 }
+
+// rejected tells, in etcd's words, of a peer that could not show that it is one: a certificate that is not good, or another protocol. Each cause
+// is told once in a while. Whoever came and went without a word was a probe of the port.
+func (p *peerPort) rejected(c net.Conn, err error) {
+	for _, quiet := range []error{io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, syscall.ECONNRESET, os.ErrDeadlineExceeded, errNotMeant} {
+		if errors.Is(err, quiet) {
+			return
+		}
+	}
+	host, _, _ := net.SplitHostPort(c.RemoteAddr().String())
+	if p.said.due("rejected "+err.Error(), []any{host}, time.Now()) {
+		p.log.Warn("rejected connection on peer endpoint", "remote-addr", c.RemoteAddr().String(), "error", err)
+	}
+}
+
+// errNotMeant is a greeting for somebody else, of which its sender tells.
+var errNotMeant = errors.New("meant for somebody else")
 
 // raftConn is a connection in the hands of Raft's transport.
 type raftConn struct {
@@ -174,7 +197,7 @@ func (p *peerPort) greet(raw net.Conn) (net.Conn, greeting, error) {
 		return nil, greeting{}, fmt.Errorf("unknown protocol %#x", g.Proto)
 	}
 	if err := p.admit(g); err != nil {
-		return nil, greeting{}, err
+		return nil, greeting{}, fmt.Errorf("%w: %w", errNotMeant, err)
 	}
 	return conn, g, conn.SetDeadline(time.Time{})
 }

@@ -73,6 +73,8 @@ type Options struct {
 	ElectionTimeout time.Duration
 	// RequestTimeout bounds a request without a deadline of its own; twice ElectionTimeout comes on top, as in etcd.
 	RequestTimeout time.Duration
+	// Auth is how users are known where they are checked.
+	Auth AuthOptions
 	// QuotaBytes bounds the live data; negative means no bound.
 	QuotaBytes int64
 	// TrailingBytes is how much of the log stays behind a snapshot for followers that lag.
@@ -94,6 +96,20 @@ type Options struct {
 	hooks hooks
 }
 
+// AuthOptions are the part of Options that concerns users. The zero value is etcd's defaults.
+type AuthOptions struct {
+	// Token is etcd's --auth-token: "simple" (the default), or "jwt,sign-method=...,priv-key=FILE[,pub-key=FILE][,ttl=10m]". Give all members
+	// keys of one pair.
+	Token string
+	// TokenTTL is how long a simple token lives without being used (5 minutes).
+	TokenTTL time.Duration
+	// BcryptCost is that of hashing passwords (10).
+	BcryptCost int
+	// CertUser tells whose certificate a request in ctx came under, empty for nobody's. It counts for requests without a token, as under
+	// etcd's --client-cert-auth. Nil: certificates are no users.
+	CertUser func(ctx context.Context) string
+}
+
 // hooks let a test stand between the store and its disk. The zero value does nothing.
 type hooks struct {
 	// beforeWrite runs before each write to the log file and may block or fail.
@@ -102,8 +118,6 @@ type hooks struct {
 	snapshotBytes int64
 	// compareEvery replaces how often members are compared.
 	compareEvery time.Duration
-	// bcryptCost replaces the cost of hashing passwords.
-	bcryptCost int
 	// commitTimeout replaces the pace at which Raft itself tells followers of commits.
 	commitTimeout time.Duration
 }
@@ -129,6 +143,10 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.ElectionTimeout < 20*time.Millisecond {
 		return o, fmt.Errorf("raftstore: Options.ElectionTimeout is %s, want 20ms or more", o.ElectionTimeout)
+	}
+	var err error
+	if o.Auth, err = o.Auth.withDefaults(); err != nil {
+		return o, err
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

@@ -79,7 +79,7 @@ func recoverRaft(o Options, id identity, survivors []Member) (err error) {
 	}
 	defer func() { err = errors.Join(err, logs.close()) }()
 	st, err := newState(filepath.Join(o.Dir, cacheDir), newZap(log, func(msg string) { fail(errors.New(msg)) }),
-		func() time.Duration { return 0 }, hooks{})
+		func() time.Duration { return 0 }, o.Auth, hooks{})
 	if err != nil {
 		return err
 	}

@@ -30,6 +30,8 @@ type state struct {
 	lg  *zap.Logger
 	dir string
 	now func() time.Duration
+	// users is how tokens are made.
+	users AuthOptions
 	hooks
 	// onTermStart is told of each start of a term as it is applied; nil for nobody.
 	onTermStart func(t termStart, entryTerm uint64)
@@ -56,14 +58,14 @@ type state struct {
 }
 
 // newState makes an empty state in dir, removing what an earlier run left there.
-func newState(dir string, lg *zap.Logger, now func() time.Duration, h hooks) (*state, error) {
+func newState(dir string, lg *zap.Logger, now func() time.Duration, users AuthOptions, h hooks) (*state, error) {
 	if err := os.RemoveAll(dir); err != nil {
 		return nil, fmt.Errorf("clear the backend: %w", err)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the backend: %w", err)
 	}
-	s := &state{lg: lg, dir: dir, now: now, hooks: h, members: map[uint64]Member{}, progress: newProgress(), v2: v2keys.New()}
+	s := &state{lg: lg, dir: dir, now: now, users: users, hooks: h, members: map[uint64]Member{}, progress: newProgress(), v2: v2keys.New()}
 	be, err := s.open(s.path(0))
 	if err != nil {
 		return nil, err
@@ -109,7 +111,7 @@ func (s *state) load() error {
 	}
 	s.alarms = alarms
 	if s.auth == nil {
-		s.auth, err = newAuthStore(s.lg, s.be, s.progress.reached, s.bcryptCost)
+		s.auth, err = newAuthStore(s.lg, s.be, s.progress.reached, s.users)
 		if err != nil {
 			return err
 		}

@@ -93,7 +93,7 @@ func newStore(o Options, ln net.Listener) *Store {
 	}
 	s.zap = newZap(s.log, func(msg string) { s.fail(fmt.Errorf("%w: %s", ErrDisk, msg)) })
 	s.dialer = &dialer{dial: o.Dial, timeout: dialTimeout(o.ElectionTimeout)}
-	s.port = newPeerPort(ln)
+	s.port = newPeerPort(ln, s.log)
 	if o.TLS != nil {
 		s.port.tls, s.dialer.tls = o.TLS.Server, o.TLS.Client
 	}
@@ -120,7 +120,7 @@ func (s *Store) open() (err error) {
 		return err
 	}
 	s.disk = newDiskGuard(s)
-	if s.state, err = newState(filepath.Join(s.opts.Dir, cacheDir), s.zap, s.mono, s.opts.hooks); err != nil {
+	if s.state, err = newState(filepath.Join(s.opts.Dir, cacheDir), s.zap, s.mono, s.opts.Auth, s.opts.hooks); err != nil {
 		return err
 	}
 	s.state.onTermStart = s.lead.started(s.id.ID)
