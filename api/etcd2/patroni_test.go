@@ -26,7 +26,7 @@ func TestPatroniDriver(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.Handle("/v2/", f.handler)
 	mux.HandleFunc("/version", func(w http.ResponseWriter, _ *http.Request) {
-		_ = json.NewEncoder(w).Encode(map[string]string{"etcdserver": "3.5.21", "etcdcluster": "3.5.0"})
+		_ = json.NewEncoder(w).Encode(map[string]string{"etcdserver": "3.5.33", "etcdcluster": "3.5.0"})
 	})
 	server := httptest.NewServer(mux)
 	t.Cleanup(func() { f.handler.Stop(); server.Close() })

@@ -9,8 +9,8 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 )
 
-// clusterServer is etcdserverpb.Cluster. Changing the membership is kept for root; the list is open, as in etcd, because
-// clients discover their endpoints by it.
+// clusterServer is etcdserverpb.Cluster. Changing the membership is kept for root. The list is open: clients discover
+// their endpoints by it, and Patroni up to 4.1.3 does so before it logs in (etcd 3.5.28 and later ask for a user).
 type clusterServer struct {
 	pb.UnimplementedClusterServer
 	store  Store
@@ -84,10 +84,13 @@ func (s *clusterServer) check(ctx context.Context, peerURLs []string) error {
 	return nil
 }
 
-// peerURLsValid is etcd's rule for peer URLs: at least one, each http or https with host and port and without a path.
+// peerURLsValid is etcd's rule for peer URLs: at least one, each http or https with host and port and without a path, or a unix socket.
 func peerURLsValid(urls []string) bool {
 	for _, text := range urls {
 		u, err := url.Parse(text)
+		if err == nil && (u.Scheme == "unix" || u.Scheme == "unixs") && u.Host+u.Path != "" {
+			continue
+		}
 		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Path != "" {
 			return false
 		}

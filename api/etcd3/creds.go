@@ -29,6 +29,25 @@ func isTrusted(ctx context.Context) bool {
 	return ok
 }
 
+// CertUser is the common name of the certificate that the caller of a gRPC method has shown and that was verified; empty without one,
+// and for calls by the JSON gateway, whose clients etcd does not know by certificates either.
+func CertUser(ctx context.Context) string {
+	p, ok := peer.FromContext(ctx)
+	if !ok {
+		return ""
+	}
+	info, ok := p.AuthInfo.(credentials.TLSInfo)
+	if !ok {
+		return ""
+	}
+	for _, chain := range info.State.VerifiedChains {
+		if len(chain) > 0 {
+			return chain[0].Subject.CommonName
+		}
+	}
+	return ""
+}
+
 func (connCreds) ServerHandshake(conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	inner := conn
 	if p, ok := conn.(*peekedConn); ok {

@@ -11,6 +11,25 @@ import (
 // etcdctl runs the real one and returns what it prints.
 func (f *frontEnd) etcdctl(args ...string) string {
 	f.Helper()
+	out, err := f.runEtcdctl(args...)
+	if err != nil {
+		f.Errorf("etcdctl %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return out
+}
+
+// etcdctlFails is etcdctl for a command that must fail.
+func (f *frontEnd) etcdctlFails(args ...string) string {
+	f.Helper()
+	out, err := f.runEtcdctl(args...)
+	if err == nil {
+		f.Errorf("etcdctl %s succeeds\n%s", strings.Join(args, " "), out)
+	}
+	return out
+}
+
+func (f *frontEnd) runEtcdctl(args ...string) (string, error) {
+	f.Helper()
 	path, err := exec.LookPath("etcdctl")
 	if err != nil {
 		f.Skip("etcdctl is not installed")
@@ -18,10 +37,7 @@ func (f *frontEnd) etcdctl(args ...string) string {
 	cmd := exec.CommandContext(f.ctx(), path, append([]string{"--endpoints", f.addr, "--command-timeout", patience.String(), "--dial-timeout", patience.String()}, args...)...)
 	cmd.Env = append(os.Environ(), "ETCDCTL_API=3")
 	out, err := cmd.CombinedOutput()
-	if err != nil {
-		f.Errorf("etcdctl %s: %v\n%s", strings.Join(args, " "), err, out)
-	}
-	return strings.TrimSpace(string(out))
+	return strings.TrimSpace(string(out)), err
 }
 
 func TestEtcdctl(t *testing.T) {
@@ -31,7 +47,7 @@ func TestEtcdctl(t *testing.T) {
 		want string // a part of the output
 	}{
 		{"endpoint health", "is healthy: successfully committed proposal"},
-		{"endpoint status -w fields", `"Version" : "3.5.21"`},
+		{"endpoint status -w fields", `"Version" : "3.5.33"`},
 		{"put test-key hello", "OK"},
 		{"get test-key", "test-key\nhello"},
 		{"get --prefix --keys-only test", "test-key"},

@@ -95,13 +95,13 @@ func TestGatewayErrors(t *testing.T) {
 		want             string
 	}{
 		{"no key", "/v3/kv/range", `{}`, nil, 400,
-			`{"error":"etcdserver: key is not provided","message":"etcdserver: key is not provided","code":3,"details":[]}`},
+			`{"error":"etcdserver: key is not provided","code":3,"message":"etcdserver: key is not provided"}`},
 		{"no lease", "/v3/lease/revoke", `{"ID":"9"}`, nil, 404,
-			`{"error":"etcdserver: requested lease not found","message":"etcdserver: requested lease not found","code":5,"details":[]}`},
+			`{"error":"etcdserver: requested lease not found","code":5,"message":"etcdserver: requested lease not found"}`},
 		{"no leader", "/v3/kv/put", `{"key":"aw=="}`, etcderrors.ErrNoLeader, 503,
-			`{"error":"etcdserver: no leader","message":"etcdserver: no leader","code":14,"details":[]}`},
+			`{"error":"etcdserver: no leader","code":14,"message":"etcdserver: no leader"}`},
 		{"unknown outcome", "/v3/kv/put", `{"key":"aw=="}`, etcderrors.ErrTimeout, 503,
-			`{"error":"etcdserver: request timed out","message":"etcdserver: request timed out","code":14,"details":[]}`},
+			`{"error":"etcdserver: request timed out","code":14,"message":"etcdserver: request timed out"}`},
 		{"stream", "/v3/lease/keepalive", `{"ID":"9"}`, etcderrors.ErrNoLeader, 503,
 			`{"error":{"grpc_code":14,"http_code":503,"http_status":"Service Unavailable","code":14,"message":"etcdserver: no leader","details":[]}}`},
 		{"authentication", "/v3/auth/authenticate", `{"name":"a","password":"b"}`, nil, 501, ""},

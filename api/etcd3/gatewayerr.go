@@ -10,16 +10,16 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// callError is the body of a failed call. error is where clients of etcd up to 3.5 look, message where those of 3.6 do.
+// callError is the body of a failed call, in 3.5's order: some clients compare the text. error is where clients of etcd up to 3.5 look, message
+// where those of 3.6 do.
 type callError struct {
 	Error   string     `json:"error"`
-	Message string     `json:"message"`
 	Code    codes.Code `json:"code"`
-	Details []any      `json:"details"`
+	Message string     `json:"message"`
 }
 
 func newCallError(s *status.Status) callError {
-	return callError{Error: s.Message(), Message: s.Message(), Code: s.Code(), Details: []any{}}
+	return callError{Error: s.Message(), Code: s.Code(), Message: s.Message()}
 }
 
 // streamError is the last chunk of a stream that failed; again the fields of both generations.

@@ -13,10 +13,14 @@ import (
 type leaseServer struct {
 	pb.UnimplementedLeaseServer
 	store   Store
+	permit  permit
 	metrics *metrics
 }
 
 func (s *leaseServer) LeaseGrant(ctx context.Context, r *pb.LeaseGrantRequest) (*pb.LeaseGrantResponse, error) {
+	if err := s.permit.user(ctx); err != nil {
+		return nil, err
+	}
 	resp, err := s.store.LeaseGrant(ctx, r)
 	if err != nil {
 		return nil, toStatus(err)
@@ -26,6 +30,9 @@ func (s *leaseServer) LeaseGrant(ctx context.Context, r *pb.LeaseGrantRequest) (
 }
 
 func (s *leaseServer) LeaseRevoke(ctx context.Context, r *pb.LeaseRevokeRequest) (*pb.LeaseRevokeResponse, error) {
+	if err := s.permit.user(ctx); err != nil {
+		return nil, err
+	}
 	resp, err := s.store.LeaseRevoke(ctx, r)
 	if err != nil {
 		return nil, toStatus(err)
@@ -36,6 +43,14 @@ func (s *leaseServer) LeaseRevoke(ctx context.Context, r *pb.LeaseRevokeRequest)
 
 // LeaseTimeToLive answers a lease that is gone with TTL -1 and no error, as etcd does.
 func (s *leaseServer) LeaseTimeToLive(ctx context.Context, r *pb.LeaseTimeToLiveRequest) (*pb.LeaseTimeToLiveResponse, error) {
+	if err := s.permit.user(ctx); err != nil {
+		return nil, err
+	}
+	if r.Keys {
+		if err := s.permit.lease(ctx, r.ID, false); err != nil {
+			return nil, err
+		}
+	}
 	resp, err := s.store.LeaseTimeToLive(ctx, r)
 	if errors.Is(err, lease.ErrLeaseNotFound) {
 		resp, err = &pb.LeaseTimeToLiveResponse{ID: r.ID, TTL: -1}, nil
@@ -48,9 +63,17 @@ func (s *leaseServer) LeaseTimeToLive(ctx context.Context, r *pb.LeaseTimeToLive
 }
 
 func (s *leaseServer) LeaseLeases(ctx context.Context, r *pb.LeaseLeasesRequest) (*pb.LeaseLeasesResponse, error) {
+	if err := s.permit.user(ctx); err != nil {
+		return nil, err
+	}
 	resp, err := s.store.LeaseLeases(ctx, r)
 	if err != nil {
 		return nil, toStatus(err)
+	}
+	for _, l := range resp.Leases {
+		if err := s.permit.lease(ctx, l.ID, false); err != nil {
+			return nil, err
+		}
 	}
 	fill(s.store, &resp.Header)
 	return resp, nil
@@ -94,6 +117,9 @@ func (s *leaseServer) keepAlives(stream pb.Lease_LeaseKeepAliveServer) error {
 // taken after, the answer could carry the revision at which the lease had already been revoked again.
 func (s *leaseServer) renew(ctx context.Context, id int64) (*pb.LeaseKeepAliveResponse, error) {
 	resp := &pb.LeaseKeepAliveResponse{ID: id, Header: s.store.Header()}
+	if err := s.permit.lease(ctx, id, true); err != nil {
+		return nil, err
+	}
 	ttl, err := s.store.LeaseRenew(ctx, id)
 	if errors.Is(err, lease.ErrLeaseNotFound) {
 		ttl, err = 0, nil

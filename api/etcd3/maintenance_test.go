@@ -79,7 +79,7 @@ func TestDowngradeRefused(t *testing.T) {
 func TestMemberURLs(t *testing.T) {
 	f := start(t)
 	members := pb.NewClusterClient(f.conn)
-	for _, urls := range [][]string{nil, {"10.0.0.1:2380"}, {"http://10.0.0.1"}, {"http://10.0.0.1:2380/path"}, {"unix:///x"}} {
+	for _, urls := range [][]string{nil, {"10.0.0.1:2380"}, {"http://10.0.0.1"}, {"http://10.0.0.1:2380/path"}, {"unix://"}, {"ftp://10.0.0.1:2380"}} {
 		_, err := members.MemberAdd(f.ctx(), &pb.MemberAddRequest{PeerURLs: urls})
 		wantStatus(t, err, codes.InvalidArgument, "etcdserver: given member URLs are invalid")
 	}

@@ -3,6 +3,8 @@ package etcd3
 import (
 	"context"
 	"fmt"
+	"runtime"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc/codes"
@@ -20,10 +22,11 @@ type metrics struct {
 	healthSuccess, healthBad prometheus.Counter
 	healthCheck              *prometheus.GaugeVec
 	healthChecks             *prometheus.CounterVec
+	versions                 []prometheus.Collector
 }
 
 // newMetrics registers the series; an error means that the registry has one of them already.
-func newMetrics(reg prometheus.Registerer) (*metrics, error) {
+func newMetrics(o Options) (*metrics, error) {
 	counter := func(subsystem, name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: "etcd", Subsystem: subsystem, Name: name, Help: help})
 	}
@@ -49,15 +52,36 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		}, []string{"type", "name"}),
 		healthChecks: vec("etcd", "server", "healthchecks_total", "Health checks by result.", "type", "name", "status"),
 	}
-	for _, c := range []prometheus.Collector{
+	m.tellVersions(o)
+	for _, c := range append(m.versions,
 		m.sentBytes, m.receivedBytes, m.streamFailures, m.clientRequests, m.rpcStarted, m.rpcHandled, m.msgReceived,
 		m.msgSent, m.healthSuccess, m.healthBad, m.healthCheck, m.healthChecks,
-	} {
-		if err := reg.Register(c); err != nil {
+	) {
+		if err := o.Registerer.Register(c); err != nil {
 			return nil, fmt.Errorf("etcd3: registering metrics: %w", err)
 		}
 	}
 	return m, nil
+}
+
+// tellVersions are the series that are 1 for what this server says it is.
+func (m *metrics) tellVersions(o Options) {
+	cluster := o.ClusterVersion
+	if major, rest, ok := strings.Cut(cluster, "."); ok { // of the cluster the first two numbers, as etcd has it
+		minor, _, _ := strings.Cut(rest, ".")
+		cluster = major + "." + minor
+	}
+	for _, v := range []struct{ name, label, value string }{
+		{"etcd_server_version", "server_version", o.Version},
+		{"etcd_cluster_version", "cluster_version", cluster},
+		{"etcd_server_go_version", "server_go_version", runtime.Version()},
+	} {
+		g := prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: v.name, Help: "Which version is running. 1 for the one in the label.", ConstLabels: prometheus.Labels{v.label: v.value},
+		})
+		g.Set(1)
+		m.versions = append(m.versions, g)
+	}
 }
 
 // streamFailed counts a stream that broke, unless it was the client that went away.

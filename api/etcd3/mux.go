@@ -5,9 +5,12 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
+	"log/slog"
 	"net"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -23,17 +26,20 @@ const h2Preface = "PRI * HTTP/2.0"
 type protocolMux struct {
 	listener net.Listener
 	tls      *tls.Config
-	grpc     *handoff
-	http     *handoff
+	// mixed serves clients without TLS too: the first byte tells.
+	mixed bool
+	log   *slog.Logger
+	grpc  *handoff
+	http  *handoff
 
 	mu      sync.Mutex            // guards the fields below
 	unknown map[net.Conn]struct{} // connections that have not shown their protocol
 	closed  bool
 }
 
-func newProtocolMux(l net.Listener, conf *tls.Config) *protocolMux {
+func newProtocolMux(l net.Listener, conf *tls.Config, log *slog.Logger) *protocolMux {
 	return &protocolMux{
-		listener: l, tls: withALPN(conf), grpc: newHandoff(l.Addr()), http: newHandoff(l.Addr()),
+		listener: l, tls: withALPN(conf), log: log, grpc: newHandoff(l.Addr()), http: newHandoff(l.Addr()),
 		unknown: map[net.Conn]struct{}{},
 	}
 }
@@ -115,10 +121,19 @@ func (m *protocolMux) dispatch(conn net.Conn) {
 	defer cancel()
 	side, ready, err := m.classify(ctx, conn)
 	if err != nil {
+		m.rejected(conn, err)
 		conn.Close()
 		return
 	}
 	side.give(ready)
+}
+
+// rejected tells of a client whose handshake failed, in etcd's words. One that came and went without a word was a probe of the port.
+func (m *protocolMux) rejected(conn net.Conn, err error) {
+	if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.ECONNRESET) {
+		return
+	}
+	m.log.Warn("rejected connection on client endpoint", "remote-addr", conn.RemoteAddr().String(), "error", err)
 }
 
 func (m *protocolMux) track(conn net.Conn) bool {
@@ -139,6 +154,16 @@ func (m *protocolMux) classify(ctx context.Context, conn net.Conn) (*handoff, ne
 	if m.tls == nil {
 		return m.sniff(ctx, conn)
 	}
+	if m.mixed {
+		p, isTLS, err := peekTLS(ctx, conn)
+		if err != nil {
+			return nil, nil, err
+		}
+		if !isTLS {
+			return m.sniff(ctx, p)
+		}
+		conn = p
+	}
 	secure := tls.Server(conn, m.tls)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		return nil, nil, err
@@ -150,6 +175,23 @@ func (m *protocolMux) classify(ctx context.Context, conn net.Conn) (*handoff, ne
 		return m.http, secure, nil
 	}
 	return m.sniff(ctx, secure) // a client without ALPN
+}
+
+// recordHandshake is the first byte that a TLS client sends (RFC 8446, section 5.1).
+const recordHandshake = 0x16
+
+// peekTLS says whether the client begins a TLS handshake.
+func peekTLS(ctx context.Context, conn net.Conn) (*peekedConn, bool, error) {
+	deadline, _ := ctx.Deadline()
+	if err := conn.SetReadDeadline(deadline); err != nil {
+		return nil, false, err
+	}
+	p := &peekedConn{Conn: conn, r: bufio.NewReaderSize(conn, 512)}
+	first, err := p.r.Peek(1)
+	if err != nil {
+		return nil, false, err
+	}
+	return p, first[0] == recordHandshake, conn.SetReadDeadline(time.Time{})
 }
 
 // sniff looks at the first bytes.

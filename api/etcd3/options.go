@@ -3,6 +3,7 @@ package etcd3
 import (
 	"errors"
 	"log/slog"
+	"math"
 	"net/http"
 	"time"
 
@@ -27,7 +28,7 @@ const (
 // Versions that the front end presents. Patroni splits them at the dots and calls int() on each part, so they carry no
 // suffix. 3.5 is the newest line whose clients expect both the v2 and the v3 API.
 const (
-	DefaultVersion        = "3.5.21"
+	DefaultVersion        = "3.5.33"
 	DefaultClusterVersion = "3.5.0"
 )
 
@@ -51,6 +52,9 @@ type Options struct {
 	MaxTxnOps int
 	// ProgressInterval is the silence before a progress notice (DefaultProgressInterval), at least 100 ms.
 	ProgressInterval time.Duration
+	// MaxConcurrentStreams bounds the calls at a time of one client, and of all clients of the JSON gateway together, as in
+	// etcd; 0: no bound.
+	MaxConcurrentStreams uint32
 }
 
 // ErrNoStore says that Options.Store was left out.
@@ -81,6 +85,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.ProgressInterval <= 0 {
 		o.ProgressInterval = DefaultProgressInterval
+	}
+	if o.MaxConcurrentStreams == 0 {
+		o.MaxConcurrentStreams = math.MaxUint32
 	}
 	o.ProgressInterval = max(o.ProgressInterval, minProgressInterval)
 	return o, nil

@@ -42,7 +42,7 @@ func TestPages(t *testing.T) {
 			t.Errorf("%s: %d %q, want %d %q", path, gotCode, got, code, want)
 		}
 	}
-	check("/version", 200, `{"etcdserver":"3.5.21","etcdcluster":"3.5.0"}`)
+	check("/version", 200, `{"etcdserver":"3.5.33","etcdcluster":"3.5.0"}`)
 	check("/health", 200, `{"health":"true","reason":""}`)
 	check("/livez", 200, "ok")
 	check("/readyz", 200, "ok")
@@ -84,6 +84,9 @@ func TestMetricsPage(t *testing.T) {
 		`grpc_server_handled_total{grpc_code="OK",grpc_method="Put",grpc_service="etcdserverpb.KV",grpc_type="unary"} 1`,
 		`grpc_server_started_total{grpc_method="Watch",grpc_service="etcdserverpb.Watch",grpc_type="bidi_stream"} 1`,
 		"etcd_network_client_grpc_received_bytes_total",
+		`etcd_server_version{server_version="3.5.33"} 1`,
+		`etcd_cluster_version{cluster_version="3.5"} 1`,
+		`etcd_server_go_version{server_go_version="go1`,
 	} {
 		eventually(t, want, func() bool {
 			_, page := f.get("/metrics")

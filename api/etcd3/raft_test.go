@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -133,7 +134,7 @@ func TestClusterServesEverywhere(t *testing.T) {
 	for args, want := range map[string]string{
 		"endpoint health --cluster": "is healthy",
 		"member list":               "started, n1, http://",
-		"endpoint status":           "3.5.21",
+		"endpoint status":           "3.5.33",
 		"endpoint hashkv":           members[2].addr,
 	} {
 		if got := f.etcdctl(strings.Fields(args)...); !strings.Contains(got, want) {
@@ -240,6 +241,7 @@ func TestClusterAuth(t *testing.T) {
 	}
 	_, err = other.maintenance().Defragment(other.ctx(), &pb.DefragmentRequest{})
 	wantStatus(t, err, 3, "etcdserver: user name is empty")
+	testNobodyAndApp(t, f, other)
 	code, body := other.post("/v3/auth/authenticate", `{"name":"app","password":"wrong"}`)
 	if code != 400 || !strings.Contains(body, "etcdserver: authentication failed, invalid user ID or password") {
 		t.Errorf("a wrong password: %d %s", code, body)
@@ -254,4 +256,45 @@ func TestClusterAuth(t *testing.T) {
 	}
 	f.addr = members[2].addr
 	f.etcdctl("--user", "root:secret", "auth", "disable")
+}
+
+// testNobodyAndApp asks for what no key guards: nobody gets it but the list of members, and a user learns of, and renews, no lease with keys of others.
+func testNobodyAndApp(t *testing.T, f, other *frontEnd) {
+	t.Helper()
+	const nobody = "etcdserver: user name is empty"
+	held := strings.Fields(f.etcdctl("--user", "root:secret", "lease", "grant", "100"))[1]
+	f.etcdctl("--user", "root:secret", "put", "--lease="+held, "/root/k", "v")
+	id, err := strconv.ParseInt(held, 16, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := other.ctx()
+	_, err = other.leases().LeaseGrant(ctx, &pb.LeaseGrantRequest{TTL: 10})
+	wantStatus(t, err, 3, nobody)
+	_, err = other.leases().LeaseRevoke(ctx, &pb.LeaseRevokeRequest{ID: id})
+	wantStatus(t, err, 3, nobody)
+	_, err = other.leases().LeaseTimeToLive(ctx, &pb.LeaseTimeToLiveRequest{ID: id})
+	wantStatus(t, err, 3, nobody)
+	_, err = other.leases().LeaseLeases(ctx, &pb.LeaseLeasesRequest{})
+	wantStatus(t, err, 3, nobody)
+	_, err = other.maintenance().Status(ctx, &pb.StatusRequest{})
+	wantStatus(t, err, 3, nobody)
+	_, err = other.maintenance().Alarm(ctx, &pb.AlarmRequest{})
+	wantStatus(t, err, 3, nobody)
+	if r, err := pb.NewClusterClient(other.conn).MemberList(ctx, &pb.MemberListRequest{}); err != nil || len(r.Members) != 3 {
+		t.Errorf("the list of members: %v, %v", r, err)
+	}
+
+	for _, line := range []string{"lease timetolive --keys " + held, "lease list", "lease keep-alive --once " + held, "lease revoke " + held, "compaction 2"} {
+		out := f.etcdctlFails(append([]string{"--user", "app:secret"}, strings.Fields(line)...)...)
+		if !strings.Contains(out, "permission denied") {
+			t.Errorf("%s as app: %s", line, out)
+		}
+	}
+	own := strings.Fields(f.etcdctl("--user", "app:secret", "lease", "grant", "100"))[1]
+	f.etcdctl("--user", "app:secret", "put", "--lease="+own, "/app/held", "v")
+	f.etcdctl("--user", "app:secret", "lease", "keep-alive", "--once", own)
+	f.etcdctl("--user", "app:secret", "lease", "timetolive", "--keys", own)
+	f.etcdctl("--user", "app:secret", "endpoint", "status")
+	f.etcdctl("--user", "root:secret", "lease", "revoke", held)
 }

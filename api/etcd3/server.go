@@ -74,7 +74,7 @@ func New(opts Options) (*Server, error) {
 	}
 	s := &Server{opts: opts, log: opts.Logger, permit: newPermit(opts.Store), health: health.NewServer()}
 	s.guard = newGuard(opts.Store)
-	if s.metrics, err = newMetrics(opts.Registerer); err != nil {
+	if s.metrics, err = newMetrics(opts); err != nil {
 		return nil, err
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
@@ -129,7 +129,7 @@ func (s *Server) grpcOptions() []grpc.ServerOption {
 		grpc.ChainStreamInterceptor(i.stream),
 		grpc.MaxRecvMsgSize(s.opts.MaxRequestBytes + requestOverhead),
 		grpc.MaxSendMsgSize(maxSendBytes),
-		grpc.MaxConcurrentStreams(math.MaxUint32),
+		grpc.MaxConcurrentStreams(s.opts.MaxConcurrentStreams),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: keepaliveMinTime}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: keepaliveInterval, Timeout: keepaliveTimeout}),
 	}
@@ -146,7 +146,7 @@ func (s *Server) Register(r grpc.ServiceRegistrar) {
 		store: o.Store, permit: s.permit, metrics: s.metrics,
 		interval: o.ProgressInterval, maxBytes: o.MaxRequestBytes + requestOverhead,
 	})
-	pb.RegisterLeaseServer(r, &leaseServer{store: o.Store, metrics: s.metrics})
+	pb.RegisterLeaseServer(r, &leaseServer{store: o.Store, permit: s.permit, metrics: s.metrics})
 	pb.RegisterClusterServer(r, &clusterServer{store: o.Store, permit: s.permit})
 	pb.RegisterMaintenanceServer(r, &maintenanceServer{store: o.Store, permit: s.permit, version: o.Version, log: s.log})
 	if a, ok := o.Store.(AuthStore); ok {
@@ -166,11 +166,23 @@ func (s *Server) Conn() *grpc.ClientConn { return s.node }
 
 // Serve serves gRPC and HTTP on a listener, by TLS unless conf is nil, until Stop; then it returns nil. It owns l.
 func (s *Server) Serve(l net.Listener, conf *tls.Config) error {
-	mux := newProtocolMux(l, conf)
+	return s.serve(newProtocolMux(l, conf, s.log))
+}
+
+// ServeMixed is Serve for a listener that takes clients with and without TLS, as etcd does on an address of which it is given
+// an http and an https URL.
+func (s *Server) ServeMixed(l net.Listener, conf *tls.Config) error {
+	mux := newProtocolMux(l, conf, s.log)
+	mux.mixed = true
+	return s.serve(mux)
+}
+
+func (s *Server) serve(mux *protocolMux) error {
+	l := mux.listener
 	if !s.attach(mux) {
 		return errors.Join(http.ErrServerClosed, l.Close())
 	}
-	s.log.Info("serving etcd clients", "address", l.Addr().String(), "tls", conf != nil)
+	s.log.Info("serving etcd clients", "address", l.Addr().String(), "tls", mux.tls != nil)
 	return mux.serve()
 }
 

@@ -85,6 +85,10 @@ type Authorizer interface {
 	RangePermitted(ctx context.Context, key, end []byte) error
 	// AdminPermitted is nil when the caller in ctx may administer the cluster.
 	AdminPermitted(ctx context.Context) error
+	// UserKnown is nil when the caller in ctx is a user, whichever; else auth.ErrUserEmpty or what is wrong with the token.
+	UserKnown(ctx context.Context) error
+	// LeasePermitted is nil when the caller in ctx may read, or change, all keys on a lease.
+	LeasePermitted(ctx context.Context, id int64, change bool) error
 	// WithRoot gives ctx the rights of root, for calls of this process on its own behalf.
 	WithRoot(ctx context.Context) context.Context
 }
