@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
 	"quorate/internal/etcdhost"
@@ -40,9 +41,17 @@ func newEtcdCmd(a *app) *cobra.Command {
 }
 
 func (a *app) runEtcd(ctx context.Context, cfg *etcdhost.Config) error {
-	log, err := logging.New(a.err, logging.Options{Level: cfg.LogLevel, JSON: cfg.LogJSON})
+	to := a.err
+	if cfg.Log.Stdout {
+		to = a.out
+	}
+	log, err := logging.Open(to, logging.Options{
+		Level: cfg.Log.Level, Etcd: !cfg.Log.Console, File: cfg.Log.File,
+		Rotation: logging.Rotation{Size: cfg.Log.MaxSize, Keep: cfg.Log.Keep},
+	})
 	if err != nil {
 		return err
 	}
-	return etcdhost.Run(ctx, cfg, log, func() { _, _ = daemon.SdNotify(false, daemon.SdNotifyReady) })
+	defer func() { _ = log.Close() }()
+	return etcdhost.Run(ctx, cfg, log.Logger(), prometheus.DefaultGatherer, func() { _, _ = daemon.SdNotify(false, daemon.SdNotifyReady) })
 }

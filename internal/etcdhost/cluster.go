@@ -30,10 +30,12 @@ func (v *values) listen(c *Config) (err error) {
 	if len(c.ListenClient) == 0 || len(peers) == 0 {
 		return errors.New("--listen-client-urls and --listen-peer-urls must not be empty")
 	}
-	if len(peers) > 1 {
-		v.warn("--listen-peer-urls: only the first is used, %s", peers[0])
+	for _, u := range peers {
+		if secure(u) != secure(peers[0]) {
+			return fmt.Errorf("--listen-peer-urls: %s and %s: all have TLS or none", peers[0], u)
+		}
 	}
-	c.ListenPeer, c.peerSecure = peers[0].Host, peers[0].Scheme == "https"
+	c.ListenPeer, c.peerSecure = peers, secure(peers[0])
 	if v.has("listen-client-urls") && !v.has("advertise-client-urls") {
 		return errors.New("--advertise-client-urls is required when --listen-client-urls is set explicitly")
 	}
@@ -48,9 +50,11 @@ func (v *values) listen(c *Config) (err error) {
 func (c *Config) checkTLS(v *values) error {
 	for _, u := range append(slices.Clone(c.ListenClient), c.ListenMetrics...) {
 		switch {
-		case u.Scheme == "https" && !c.ClientTLS.given():
+		case secure(u) && !c.ClientTLS.given() && slices.Contains(c.ListenMetrics, u):
+			return fmt.Errorf("client TLS key/cert (--cert-file, --key-file) must be provided for metrics secure url %s", u)
+		case secure(u) && !c.ClientTLS.given():
 			return fmt.Errorf("TLS key/cert (--cert-file, --key-file) must be provided for client url %s with HTTPS scheme", u)
-		case u.Scheme == "http" && c.ClientTLS.given() && slices.Contains(c.ListenClient, u):
+		case !secure(u) && c.ClientTLS.given() && slices.Contains(c.ListenClient, u):
 			v.warn("the scheme of client url %s is http although certificates are given: it is served without TLS", u)
 		}
 	}
@@ -74,7 +78,7 @@ func (v *values) cluster(c *Config) error {
 	if len(own) == 0 {
 		return errors.New("--initial-advertise-peer-urls must not be empty")
 	}
-	c.Advertise = own[0].Host
+	c.Advertise, c.peerUnix = address(own[0]), unixSocket(own[0])
 	initial := v.get("initial-cluster")
 	if initial == "" {
 		initial = c.Name + "=" + own[0].String()
@@ -113,7 +117,7 @@ func members(s string) (list []raftstore.Peer, err error) {
 			return nil, errors.Join(fmt.Errorf("--initial-cluster: %q is not name=url", part), err)
 		}
 		if !seen[name] {
-			list = append(list, raftstore.Peer{Name: name, PeerAddr: u.Host})
+			list = append(list, raftstore.Peer{Name: name, PeerAddr: address(u)})
 		}
 		seen[name] = true
 	}

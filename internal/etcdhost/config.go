@@ -3,12 +3,14 @@ package etcdhost
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
 
+	"quorate/api/etcd3"
 	"quorate/raftstore"
 )
 
@@ -17,8 +19,8 @@ type Config struct {
 	Name, DataDir string
 	ListenClient  []*url.URL
 	ListenMetrics []*url.URL
-	ListenPeer    string   // host:port
-	Advertise     string   // host:port of the peer port, as the others dial it
+	ListenPeer    []*url.URL
+	Advertise     string   // host:port of the peer port, as the others dial it; a path when peers meet at unix sockets
 	ClientURLs    []string // advertised
 	Peers         []raftstore.Peer
 	// Expect is how many members found the cluster; 0 with --initial-cluster-state existing.
@@ -38,10 +40,13 @@ type Config struct {
 	RetainPeriod       time.Duration
 	RetainRevisions    int64
 	PeriodOnly         bool
-	LogLevel           string
-	LogJSON            bool
+	MaxStreams         uint32
+	ReadyTimeout       time.Duration // how long clients wait for the first leader before they are told that there is none
+	Auth               raftstore.AuthOptions
+	Log                Log
 	ClientTLS, PeerTLS TLS
 	peerSecure         bool
+	peerUnix           bool
 
 	// Warnings are to be said once.
 	Warnings []string
@@ -68,12 +73,12 @@ func Parse(args []string, env map[string]string) (*Config, error) {
 
 func (v *values) config() (*Config, error) {
 	c := &Config{
-		Name: v.get("name"), DataDir: v.get("data-dir"), LogLevel: v.get("log-level"), LogJSON: v.get("log-format") == "json",
+		Name: v.get("name"), DataDir: v.get("data-dir"),
 	}
 	if c.DataDir == "" {
 		c.DataDir = c.Name + ".etcd"
 	}
-	for _, step := range []func(*Config) error{v.switches, v.timers, v.limits, v.compaction, v.secure, v.listen, v.cluster} {
+	for _, step := range []func(*Config) error{v.switches, v.logs, v.users, v.timers, v.limits, v.compaction, v.secure, v.listen, v.cluster} {
 		if err := step(c); err != nil {
 			return nil, err
 		}
@@ -104,20 +109,26 @@ func (v *values) number(name string, to *int64) error {
 }
 
 func (v *values) switches(c *Config) error {
-	debug := false
-	err := errors.Join(v.boolean("version", &c.Version), v.boolean("enable-v2", &c.V2), v.boolean("debug", &debug),
+	return errors.Join(v.boolean("version", &c.Version), v.boolean("enable-v2", &c.V2),
 		v.boolean("enable-pprof", &c.Pprof), v.boolean("force-new-cluster", &c.ForceNewCluster))
-	if debug {
-		c.LogLevel = "debug"
+}
+
+// users reads how users are known. Certificates are users where they are asked for.
+func (v *values) users(c *Config) error {
+	var ttl, cost int64
+	var certs bool
+	err := errors.Join(v.number("auth-token-ttl", &ttl), v.number("bcrypt-cost", &cost), v.boolean("client-cert-auth", &certs))
+	if err != nil {
+		return err
 	}
-	level, ok := map[string]string{
-		"debug": "DEBUG", "info": "INFO", "warn": "WARNING", "error": "ERROR", "dpanic": "CRITICAL", "panic": "CRITICAL", "fatal": "CRITICAL",
-	}[strings.ToLower(c.LogLevel)]
-	if !ok {
-		return fmt.Errorf("--log-level is %q, expected debug, info, warn, error, panic or fatal", c.LogLevel)
+	if ttl <= 0 {
+		return errors.New("--auth-token-ttl must be positive")
 	}
-	c.LogLevel = level
-	return err
+	c.Auth = raftstore.AuthOptions{Token: v.get("auth-token"), TokenTTL: time.Duration(ttl) * time.Second, BcryptCost: int(cost)}
+	if certs {
+		c.Auth.CertUser = etcd3.CertUser
+	}
+	return nil
 }
 
 // timers maps etcd's to ours: --election-timeout is Raft's, of which heartbeats are a tenth.
@@ -171,9 +182,19 @@ func (v *values) limits(c *Config) error {
 	if v.has("snapshot-count") {
 		c.SnapshotEntries = uint64(entries)
 	}
-	if s := v.get("experimental-watch-progress-notify-interval"); s != "" {
-		if c.ProgressInterval, err = time.ParseDuration(s); err != nil {
-			return fmt.Errorf("--experimental-watch-progress-notify-interval: %w", err)
+	var streams int64
+	if err := v.number("max-concurrent-streams", &streams); err != nil || streams < 0 || streams > math.MaxUint32 {
+		return errors.Join(errors.New("--max-concurrent-streams must be a number of at most 32 bits"), err)
+	}
+	c.MaxStreams = uint32(streams)
+	return errors.Join(v.duration("experimental-watch-progress-notify-interval", &c.ProgressInterval),
+		v.duration("experimental-wait-cluster-ready-timeout", &c.ReadyTimeout))
+}
+
+func (v *values) duration(name string, to *time.Duration) (err error) {
+	if s := v.get(name); s != "" {
+		if *to, err = time.ParseDuration(s); err != nil {
+			return fmt.Errorf("--%s: %w", name, err)
 		}
 	}
 	return nil
@@ -230,8 +251,15 @@ func hostURL(s string) (*url.URL, error) {
 	if err != nil {
 		return nil, err
 	}
-	if u.Scheme != "http" && u.Scheme != "https" {
-		return nil, fmt.Errorf("URL scheme must be http or https: %s", s)
+	switch u.Scheme {
+	case "http", "https":
+	case "unix", "unixs":
+		if u.Host+u.Path == "" {
+			return nil, fmt.Errorf("URL names no socket: %s", s)
+		}
+		return u, nil
+	default:
+		return nil, fmt.Errorf("URL scheme must be http, https, unix, or unixs: %s", s)
 	}
 	if _, _, err := net.SplitHostPort(u.Host); err != nil {
 		return nil, fmt.Errorf("URL address does not have the form \"host:port\": %s", s)

@@ -70,9 +70,11 @@ func pairs(n *yaml.Node, each func(key string, val *yaml.Node) error) error {
 }
 
 func put(given map[string]string, name, key string, val *yaml.Node) error {
-	if _, ok := byName(name); !ok || name == "config-file" {
+	o, ok := byName(name)
+	if !ok || name == "config-file" {
 		return fmt.Errorf("line %d: unknown key %q", val.Line, key)
 	}
+	name = o.name
 	switch val.Kind {
 	case yaml.ScalarNode:
 		if val.Tag != "!!null" {

@@ -15,7 +15,7 @@ func Help(w io.Writer) {
 	}
 	fmt.Fprint(w, "\nAccepted, without meaning here:\n\n")
 	for _, o := range options {
-		if o.note != "" && o.note != noDiscovery && o.name != "proxy" {
+		if o.note != "" && o.note != noDiscovery && o.note != noSettings && o.name != "proxy" {
 			fmt.Fprintf(w, "  --%s  (%s)\n", o.name, o.note)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"expvar"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -17,7 +18,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v2store"
 
 	"quorate/api/etcd2"
@@ -40,13 +40,14 @@ func Version() string {
 
 // host is a running store host.
 type host struct {
-	c     *Config
-	log   *slog.Logger
-	reg   *prometheus.Registry
-	store *raftstore.Store
-	v2    *etcd2.Handler
-	front *etcd3.Server
-	ended chan error
+	c       *Config
+	log     *slog.Logger
+	reg     *prometheus.Registry
+	process prometheus.Gatherer
+	store   *raftstore.Store
+	v2      *etcd2.Handler
+	front   *etcd3.Server
+	ended   chan error
 }
 
 // v2Store shows the store to the v2 API, which may not know it.
@@ -56,19 +57,18 @@ func (s v2Store) V2Change(ctx context.Context, r etcd2.Request) (*v2store.Event,
 	return s.Store.V2Change(ctx, v2keys.Request(r))
 }
 
-// Run runs the host until ctx ends, and hands leadership over before it stops. ready is called once, when requests are
-// served.
-func Run(ctx context.Context, c *Config, log *slog.Logger, ready func()) (err error) {
+// Run runs the host until ctx ends, and hands leadership over before it stops. process are the series of the whole process, which etcd's
+// packages and Go's own are among; ready is called once, when requests are served.
+func Run(ctx context.Context, c *Config, log *slog.Logger, process prometheus.Gatherer, ready func()) (err error) {
 	for _, w := range c.Warnings {
 		log.Warn(w)
 	}
-	h := &host{c: c, log: log, reg: prometheus.NewRegistry(), ended: make(chan error, len(c.ListenClient)+len(c.ListenMetrics)+1)}
-	h.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	h := &host{c: c, log: log, process: process, reg: prometheus.NewRegistry(), ended: make(chan error, len(c.ListenClient)+len(c.ListenMetrics)+1)}
 	if err := h.open(); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, h.stop()) }()
-	if err := h.serve(); err != nil {
+	if err := h.serve(ctx); err != nil {
 		return err
 	}
 	go h.announce(ctx, ready)
@@ -77,6 +77,10 @@ func Run(ctx context.Context, c *Config, log *slog.Logger, ready func()) (err er
 		log.Info("stopping")
 		return nil
 	case err := <-h.store.Failed():
+		if errors.Is(err, raftstore.ErrRemoved) { // which is no failure: etcd ends with 0 too, so that its unit does not start it again
+			log.Warn("this member has been removed from the cluster and ends; to come back it needs an empty --data-dir", "error", err)
+			return nil
+		}
 		return fmt.Errorf("the store has failed: %w", err)
 	case err := <-h.ended:
 		return err
@@ -87,10 +91,15 @@ func Run(ctx context.Context, c *Config, log *slog.Logger, ready func()) (err er
 func (h *host) options() (raftstore.Options, error) {
 	c := h.c
 	o := raftstore.Options{
-		Dir: c.DataDir, Name: c.Name, Listen: c.ListenPeer, Advertise: c.Advertise, ClientURLs: c.ClientURLs, Expect: c.Expect,
+		Dir: c.DataDir, Name: c.Name, Listen: address(c.ListenPeer[0]), Advertise: c.Advertise, ClientURLs: c.ClientURLs, Expect: c.Expect,
 		Peers: func() []raftstore.Peer { return c.Peers }, ElectionTimeout: c.ElectionTimeout, QuotaBytes: c.Quota,
 		RetainPeriod: c.RetainPeriod, RetainRevisions: c.RetainRevisions, RetainPeriodOnly: c.PeriodOnly,
-		SnapshotEntries: c.SnapshotEntries, Logger: h.log, Registerer: h.reg,
+		SnapshotEntries: c.SnapshotEntries, Auth: c.Auth, Logger: h.log, Registerer: h.reg,
+	}
+	if c.peerUnix { // then all members are on this host
+		o.Dial = func(ctx context.Context, addr string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", addr)
+		}
 	}
 	if c.peerSecure {
 		server, client, err := c.PeerTLS.configs(c.DataDir, "peer", []string{c.Advertise})
@@ -122,6 +131,9 @@ func (h *host) open() error {
 			return err
 		}
 	}
+	if o.Listener, err = listenAll(c.ListenPeer); err != nil {
+		return err
+	}
 	h.store, err = raftstore.Open(o)
 	return err
 }
@@ -145,9 +157,10 @@ func refuseEtcdData(dir string) error {
 		"`quorate snapshot restore FILE --data-dir` of an empty folder", dir)
 }
 
-// serve opens all ports.
-func (h *host) serve() (err error) {
-	handlers := map[string]http.Handler{}
+// serve opens all ports. Clients are taken in, but not answered before there is a leader, or ReadyTimeout is over: etcd does not know its own
+// mind earlier either, and an error would make clients give up that otherwise wait.
+func (h *host) serve(ctx context.Context) (err error) {
+	handlers := map[string]http.Handler{"/debug/vars": expvar.Handler()}
 	if h.v2, err = etcd2.New(etcd2.Options{Store: v2Store{h.store}, Logger: h.log}); err != nil {
 		return err
 	}
@@ -158,8 +171,9 @@ func (h *host) serve() (err error) {
 		handlers["/debug/pprof/"] = profiles()
 	}
 	h.front, err = etcd3.New(etcd3.Options{
-		Store: h.store, Logger: h.log, Registerer: h.reg, Gatherer: h.reg, Handlers: handlers, MaxTxnOps: h.c.MaxTxnOps,
-		MaxRequestBytes: h.c.MaxRequestBytes, ProgressInterval: h.c.ProgressInterval,
+		Store: h.store, Logger: h.log, Registerer: h.reg, Gatherer: prometheus.Gatherers{h.reg, h.process},
+		Handlers: handlers, MaxTxnOps: h.c.MaxTxnOps, MaxRequestBytes: h.c.MaxRequestBytes, ProgressInterval: h.c.ProgressInterval,
+		MaxConcurrentStreams: h.c.MaxStreams,
 	})
 	if err != nil {
 		return err
@@ -174,29 +188,57 @@ func (h *host) serve() (err error) {
 			return err
 		}
 	}
-	for _, u := range h.c.ListenClient {
-		if err := h.listen(u, conf, h.front.Serve); err != nil {
+	for _, u := range h.c.ListenMetrics {
+		if err := h.listen(u, conf, h.serveMetrics, nil); err != nil {
 			return err
 		}
 	}
-	for _, u := range h.c.ListenMetrics {
-		if err := h.listen(u, conf, h.serveMetrics); err != nil {
+	ready := make(chan struct{})
+	for _, u := range h.c.ListenClient {
+		serve := h.front.Serve
+		switch other := sameAddress(h.c.ListenClient, u); {
+		case other != nil && !secure(u):
+			continue // the one with TLS serves both
+		case other != nil:
+			serve = h.front.ServeMixed
+		}
+		if err := h.listen(u, conf, serve, ready); err != nil {
 			return err
+		}
+	}
+	go func() {
+		defer close(ready)
+		timeout, cancel := context.WithTimeout(ctx, h.c.ReadyTimeout)
+		defer cancel()
+		h.awaitReady(timeout)
+	}()
+	return nil
+}
+
+// sameAddress is another URL of the list at u's address but with the other scheme; etcd serves both at one port.
+func sameAddress(list []*url.URL, u *url.URL) *url.URL {
+	for _, o := range list {
+		if o != u && address(o) == address(u) && secure(o) != secure(u) {
+			return o
 		}
 	}
 	return nil
 }
 
-func (h *host) listen(u *url.URL, conf *tls.Config, serve func(net.Listener, *tls.Config) error) error {
-	l, err := net.Listen("tcp", u.Host)
+// listen serves at a URL, once ready is closed.
+func (h *host) listen(u *url.URL, conf *tls.Config, serve func(net.Listener, *tls.Config) error, ready <-chan struct{}) error {
+	l, err := listenAt(u)
 	if err != nil {
-		return fmt.Errorf("listen on %s: %w", u, err)
+		return err
 	}
-	if u.Scheme != "https" {
+	if !secure(u) {
 		conf = nil
 	}
 	go func() {
-		if err := serve(l, conf); err != nil {
+		if ready != nil {
+			<-ready
+		}
+		if err := serve(l, conf); err != nil && !errors.Is(err, http.ErrServerClosed) {
 			h.ended <- fmt.Errorf("serving on %s has ended: %w", u, err)
 		}
 	}()
@@ -236,16 +278,25 @@ func (h *host) serveMetrics(l net.Listener, conf *tls.Config) error {
 	return nil
 }
 
-// announce says once that requests are served.
-func (h *host) announce(ctx context.Context, ready func()) {
-	for h.store.Health() != nil {
+// awaitReady waits until requests can be answered: there is a leader, and a new member has its vote, or shall have none. False when ctx ends
+// before.
+func (h *host) awaitReady(ctx context.Context) bool {
+	for h.store.Health() != nil || h.store.Joining() {
 		select {
 		case <-ctx.Done():
-			return
+			return false
 		case <-h.store.Done():
-			return
+			return false
 		case <-time.After(20 * time.Millisecond):
 		}
+	}
+	return true
+}
+
+// announce says once that requests are served.
+func (h *host) announce(ctx context.Context, ready func()) {
+	if !h.awaitReady(ctx) {
+		return
 	}
 	h.log.Info("ready to serve client requests", "member", raftstore.FormatID(h.store.ID()), "cluster", raftstore.FormatID(h.store.ClusterID()))
 	ready()

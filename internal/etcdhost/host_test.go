@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 	"quorate/internal/freeport"
@@ -44,6 +45,7 @@ func (l *log) String() string {
 type running struct {
 	log  *log
 	stop func()
+	done <-chan struct{} // closed when it has ended
 }
 
 // run starts a host and waits until it serves, unless wait is false.
@@ -55,11 +57,11 @@ func run(t *testing.T, line string, wait bool) *running {
 	ready, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
-		if err := Run(ctx, c, slog.New(slog.NewTextHandler(l, nil)), func() { close(ready) }); err != nil {
+		if err := Run(ctx, c, slog.New(slog.NewTextHandler(l, nil)), prometheus.DefaultGatherer, func() { close(ready) }); err != nil {
 			t.Errorf("%s: %v\n%s", line, err, l)
 		}
 	}()
-	r := &running{log: l, stop: sync.OnceFunc(func() { cancel(); <-done })}
+	r := &running{log: l, done: done, stop: sync.OnceFunc(func() { cancel(); <-done })}
 	t.Cleanup(r.stop)
 	if wait {
 		await(t, "the host is ready", ready, done)
@@ -271,7 +273,7 @@ func TestSnapshotsToAndFromEtcd(t *testing.T) {
 		t.Errorf("restored from etcd: %q", got)
 	}
 	// The folder of the etcd itself is refused by name, and left alone.
-	err = Run(t.Context(), parse(t, real.line("http", real)), slog.New(slog.DiscardHandler), func() {})
+	err = Run(t.Context(), parse(t, real.line("http", real)), slog.New(slog.DiscardHandler), prometheus.DefaultGatherer, func() {})
 	if err == nil || !strings.Contains(err.Error(), "holds the data of an etcd") {
 		t.Errorf("an etcd's folder: %v", err)
 	}

@@ -1,6 +1,7 @@
 package etcdhost
 
 import (
+	"crypto/tls"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,7 +37,7 @@ func TestEnvironment(t *testing.T) {
 		"ETCD_INITIAL_CLUSTER_TOKEN=etcd-cluster", "ETCD_INITIAL_CLUSTER_STATE=new", "ETCD_ENABLE_V2=true",
 	}
 	c := parse(t, "", env...)
-	if c.Name != "etcd1" || c.DataDir != "/var/lib/etcd" || c.ListenPeer != "0.0.0.0:2380" || c.Advertise != "10.0.0.1:2380" ||
+	if c.Name != "etcd1" || c.DataDir != "/var/lib/etcd" || c.ListenPeer[0].Host != "0.0.0.0:2380" || c.Advertise != "10.0.0.1:2380" ||
 		c.Expect != 3 || len(c.Peers) != 3 || c.Peers[2].PeerAddr != "10.0.0.3:2380" || !c.V2 || c.ClientURLs[0] != "http://10.0.0.1:2379" ||
 		c.ListenClient[0].Host != "0.0.0.0:2379" || len(c.Warnings) != 0 {
 		t.Errorf("%+v", c)
@@ -70,7 +71,33 @@ func TestOptions(t *testing.T) {
 			return len(c.Warnings) == 1 && strings.Contains(c.Warnings[0], "--max-wals") && strings.Contains(c.Warnings[0], "--wal-dir")
 		}},
 		{"--version", func(c *Config) bool { return c.Version }},
-		{"--debug", func(c *Config) bool { return c.LogLevel == "DEBUG" }},
+		{"--debug", func(c *Config) bool { return c.Log.Level == "DEBUG" }},
+		{"", func(c *Config) bool {
+			return !c.Log.Console && c.Log.File == "" && !c.Log.Stdout && c.ReadyTimeout == 5*time.Second
+		}},
+		{"--log-format console --log-outputs stdout", func(c *Config) bool { return c.Log.Console && c.Log.Stdout }},
+		{"--logger capnslog", func(c *Config) bool { return c.Log.Console }},
+		{`--enable-log-rotation --log-outputs /l --log-rotation-config-json {"maxsize":2,"maxbackups":3}`, func(c *Config) bool {
+			return c.Log.File == "/l" && c.Log.MaxSize == 2<<20 && c.Log.Keep == 3
+		}},
+		{"--auth-token jwt,sign-method=RS256,priv-key=k --auth-token-ttl 60 --bcrypt-cost 4", func(c *Config) bool {
+			return strings.HasPrefix(c.Auth.Token, "jwt,") && c.Auth.TokenTTL == time.Minute && c.Auth.BcryptCost == 4 && c.Auth.CertUser == nil && len(c.Warnings) == 0
+		}},
+		{"--client-cert-auth", func(c *Config) bool { return c.Auth.CertUser != nil }},
+		{"--watch-progress-notify-interval 3s", func(c *Config) bool { return c.ProgressInterval == 3*time.Second }},
+		{"--experimental-watch-progress-notify-interval 3s --max-concurrent-streams 8", func(c *Config) bool {
+			return c.ProgressInterval == 3*time.Second && c.MaxStreams == 8
+		}},
+		{"--feature-gates=InitialCorruptCheck=true --compact-hash-check-time 1m", func(c *Config) bool {
+			return len(c.Warnings) == 1 && strings.Contains(c.Warnings[0], "--feature-gates") && strings.Contains(c.Warnings[0], "compact-hash-check-time")
+		}},
+		{"--tls-min-version TLS1.2 --tls-max-version TLS1.3", func(c *Config) bool {
+			return c.ClientTLS.Min == tls.VersionTLS12 && c.PeerTLS.Max == tls.VersionTLS13
+		}},
+		{"--listen-peer-urls unix://a.sock:1 --initial-advertise-peer-urls unix://a.sock:1 --initial-cluster default=unix://a.sock:1", func(c *Config) bool {
+			return c.peerUnix && c.Advertise == "a.sock:1" && c.Peers[0].PeerAddr == "a.sock:1"
+		}},
+		{"--listen-peer-urls http://127.0.0.1:1,http://127.0.0.2:1", func(c *Config) bool { return len(c.ListenPeer) == 2 && len(c.Warnings) == 0 }},
 		{"--cipher-suites TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", func(c *Config) bool { return len(c.ClientTLS.Ciphers) == 1 }},
 	} {
 		if c := parse(t, tc.line); !tc.ok(c) {
@@ -81,17 +108,30 @@ func TestOptions(t *testing.T) {
 
 func TestRefusals(t *testing.T) {
 	for line, want := range map[string]string{
-		"--no-such-flag":           "not defined: -no-such-flag",
-		"gateway":                  `"gateway" is not a valid flag`,
-		"--proxy on":               "--proxy is not supported",
-		"--discovery http://x":     "--initial-cluster",
-		"--client-cert-auth=maybe": "--client-cert-auth",
-		"--election-timeout 200 --heartbeat-interval 100":                                    "at least as 5 times",
-		"--election-timeout 60000":                                                           "less than 50000ms",
-		"--listen-client-urls http://127.0.0.1:2379":                                         "--advertise-client-urls is required",
-		"--listen-peer-urls https://127.0.0.1:2380":                                          "--peer-cert-file",
+		"--no-such-flag":   "not defined: -no-such-flag",
+		"gateway start":    "is not here: give clients the addresses of all members",
+		"grpc-proxy start": "is not here: give clients",
+		"start":            `"start" is not a valid flag`,
+		"--listen-peer-urls http://127.0.0.1:2380,https://127.0.0.1:2381": "all have TLS or none",
+		"--listen-metrics-urls https://127.0.0.1:2381":                    "client TLS key/cert (--cert-file, --key-file) must be provided for metrics secure url",
+		"--auth-token-ttl 0":          "must be positive",
+		"--max-concurrent-streams -1": "32 bits",
+		"--log-format xml":            "expected json or console",
+		"--logger log4j":              "expected zap or capnslog",
+		"--enable-log-rotation":       "a single file path",
+		"--enable-log-rotation --log-outputs f --log-rotation-config-json x": "--log-rotation-config-json",
+		"--tls-min-version TLS9":                            "--tls-min-version",
+		"--tls-min-version TLS1.3 --tls-max-version TLS1.2": "--tls-max-version",
+		"--discovery-token x":                               "--initial-cluster",
+		"--proxy on":                                        "--proxy is not supported",
+		"--discovery http://x":                              "--initial-cluster",
+		"--client-cert-auth=maybe":                          "--client-cert-auth",
+		"--election-timeout 200 --heartbeat-interval 100":   "at least as 5 times",
+		"--election-timeout 60000":                          "less than 50000ms",
+		"--listen-client-urls http://127.0.0.1:2379":        "--advertise-client-urls is required",
+		"--listen-peer-urls https://127.0.0.1:2380":         "--peer-cert-file",
 		"--listen-client-urls https://127.0.0.1:2379 --advertise-client-urls https://a:2379": "--cert-file",
-		"--listen-peer-urls tcp://127.0.0.1:2380":                                            "http or https",
+		"--listen-peer-urls tcp://127.0.0.1:2380":                                            "http, https, unix, or unixs",
 		"--initial-cluster b=http://127.0.0.1:2380":                                          "couldn't find local name",
 		"--initial-cluster default=http://127.0.0.1:1":                                       "missing from --initial-advertise-peer-urls",
 		"--initial-cluster-state old":                                                        "new or existing",

@@ -41,6 +41,12 @@ func (f *textFlag) String() string     { return "" }
 func (f *textFlag) IsBoolFlag() bool   { return f.boolean }
 func (f *textFlag) Set(s string) error { f.given[f.name] = s; return nil }
 
+// otherPrograms are the further ones that etcd's binary holds.
+var otherPrograms = map[string]string{
+	"gateway":    "give clients the addresses of all members, or put a TCP proxy before them (as haproxy in mode tcp)",
+	"grpc-proxy": "give clients the addresses of all members; Debian's package etcd-server has the proxy, and it works with this store",
+}
+
 // errHelp says that the help was asked for.
 var errHelp = flag.ErrHelp
 
@@ -51,10 +57,15 @@ func collect(args []string, env map[string]string) (*values, error) {
 	fs := flag.NewFlagSet("etcd", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	for _, o := range options {
-		fs.Var(&textFlag{name: o.name, boolean: o.boolean, given: v.given}, o.name, "")
+		for _, name := range o.names() {
+			fs.Var(&textFlag{name: o.name, boolean: o.boolean, given: v.given}, name, "")
+		}
 	}
 	if err := fs.Parse(args); err != nil {
 		return nil, err
+	}
+	if why, ok := otherPrograms[fs.Arg(0)]; ok {
+		return nil, fmt.Errorf("%q is not here: %s", fs.Arg(0), why)
 	}
 	if fs.NArg() > 0 {
 		return nil, fmt.Errorf("%q is not a valid flag", fs.Arg(0))
@@ -78,18 +89,20 @@ func collect(args []string, env map[string]string) (*values, error) {
 func (v *values) fromEnv(env map[string]string) {
 	known := map[string]bool{}
 	for _, o := range options {
-		known[o.variable()] = true
-		s := env[o.variable()]
-		if s == "" {
-			continue
-		}
-		if v.has(o.name) {
-			if s != v.given[o.name] {
-				v.warn("%s is overruled by --%s", o.variable(), o.name)
+		for _, name := range o.names() {
+			known[variable(name)] = true
+			s := env[variable(name)]
+			if s == "" {
+				continue
 			}
-			continue
+			if v.has(o.name) {
+				if s != v.given[o.name] {
+					v.warn("%s is overruled by --%s", variable(name), o.name)
+				}
+				continue
+			}
+			v.given[o.name] = s
 		}
-		v.given[o.name] = s
 	}
 	var strange []string
 	for name := range env {

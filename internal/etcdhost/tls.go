@@ -22,6 +22,7 @@ type TLS struct {
 	ClientAuth, Auto                          bool
 	AllowedCN, AllowedHost                    string
 	Ciphers                                   []uint16
+	Min, Max                                  uint16 // versions; 0: the library's
 	years                                     int64
 }
 
@@ -29,6 +30,10 @@ func (t TLS) given() bool { return t.Auto || t.Cert != "" }
 
 func (v *values) secure(c *Config) error {
 	ciphers, err := tlsutilCiphers(v.get("cipher-suites"))
+	if err != nil {
+		return err
+	}
+	lowest, highest, err := v.tlsVersions()
 	if err != nil {
 		return err
 	}
@@ -46,7 +51,7 @@ func (v *values) secure(c *Config) error {
 		t := TLS{
 			Cert: v.get(p.prefix + "cert-file"), Key: v.get(p.prefix + "key-file"), CA: v.get(p.prefix + "trusted-ca-file"),
 			ClientCert: v.get(p.prefix + "client-cert-file"), ClientKey: v.get(p.prefix + "client-key-file"),
-			CRL: v.get(p.crl), AllowedHost: v.get(p.host), Ciphers: ciphers, years: years,
+			CRL: v.get(p.crl), AllowedHost: v.get(p.host), Ciphers: ciphers, Min: lowest, Max: highest, years: years,
 		}
 		if ca := v.get(p.prefix + "ca-file"); ca != "" && t.CA == "" {
 			t.CA, t.ClientAuth = ca, true // the old name asks for client certificates as well
@@ -68,6 +73,20 @@ func (v *values) secure(c *Config) error {
 	return nil
 }
 
+// tlsVersions reads which versions of TLS are spoken: TLS1.2 and TLS1.3 are there to choose of.
+func (v *values) tlsVersions() (lowest, highest uint16, err error) {
+	if lowest, err = tlsutil.GetTLSVersion(v.get("tls-min-version")); err != nil {
+		return 0, 0, fmt.Errorf("--tls-min-version: %w", err)
+	}
+	if highest, err = tlsutil.GetTLSVersion(v.get("tls-max-version")); err != nil {
+		return 0, 0, fmt.Errorf("--tls-max-version: %w", err)
+	}
+	if highest != 0 && lowest > highest {
+		return 0, 0, fmt.Errorf("--tls-max-version %s is below --tls-min-version %s", v.get("tls-max-version"), v.get("tls-min-version"))
+	}
+	return lowest, highest, nil
+}
+
 func tlsutilCiphers(s string) (list []uint16, err error) {
 	for name := range strings.SplitSeq(s, ",") {
 		if name = strings.TrimSpace(name); name == "" {
@@ -87,12 +106,12 @@ func (t TLS) info(dataDir, kind string, hosts []string) (transport.TLSInfo, erro
 	if t.Auto {
 		dir := filepath.Join(dataDir, "fixtures", kind)
 		info, err := transport.SelfCert(zap.NewNop(), dir, hosts, uint(max(t.years, 1)))
-		info.CipherSuites = t.Ciphers
+		info.CipherSuites, info.MinVersion, info.MaxVersion = t.Ciphers, t.Min, t.Max
 		return info, err
 	}
 	info := transport.TLSInfo{
 		CertFile: t.Cert, KeyFile: t.Key, ClientCertFile: t.ClientCert, ClientKeyFile: t.ClientKey, TrustedCAFile: t.CA,
-		ClientCertAuth: t.ClientAuth, CipherSuites: t.Ciphers, Logger: zap.NewNop(),
+		ClientCertAuth: t.ClientAuth, CipherSuites: t.Ciphers, MinVersion: t.Min, MaxVersion: t.Max, Logger: zap.NewNop(),
 	}
 	if t.AllowedCN != "" {
 		info.AllowedCNs = strings.Split(t.AllowedCN, ",")

@@ -78,6 +78,12 @@ func (a *authority) issue(name string, serial int64) {
 	}, a.cert, a.newKey())
 }
 
+func (a *authority) pool() *x509.CertPool {
+	p := x509.NewCertPool()
+	p.AddCert(a.cert)
+	return p
+}
+
 func (a *authority) revoke(serials ...int64) {
 	list := &x509.RevocationList{Number: big.NewInt(time.Now().UnixNano()), NextUpdate: time.Now().Add(time.Hour)}
 	for _, n := range serials {
