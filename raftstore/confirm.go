@@ -144,10 +144,12 @@ func (c *confirmer) ask(ctx context.Context, srv raft.Server, term uint64, body 
 		return errNotSent
 	}
 	defer c.end(srv.ID)
+	began := time.Now()
 	b, err := c.store.conns.call(ctx, memberID(srv.ID), hostPort(srv.Address), methodConfirm, body)
 	if err != nil {
 		return err
 	}
+	c.store.metrics.peerSeconds.WithLabelValues(string(srv.ID)).Observe(time.Since(began).Seconds())
 	r := reader{buf: b}
 	theirs := r.u64()
 	if err := r.done("confirmation"); err != nil {

@@ -27,6 +27,8 @@ type logStore struct {
 	fail func(error)
 	// before is a test's hook.
 	before func() error
+	// took is told how long each write took; nil for nobody.
+	took func(time.Duration)
 
 	pending  atomic.Int64 // when the oldest write that has not returned began, as time since start in ns; 0 for none
 	failing  atomic.Int64 // since when the term cannot be saved; 0 when it can
@@ -115,7 +117,9 @@ func (s *logStore) write(f func() error) (err error) {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic in the log file: %v", p)
 		}
-		s.pending.Store(0)
+		if began := s.pending.Swap(0); s.took != nil {
+			s.took(time.Duration(s.since() - began))
+		}
 		s.lastDone.Store(s.since())
 	}()
 	if s.before != nil {

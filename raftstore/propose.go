@@ -90,7 +90,12 @@ func (s *Store) proposalError(err error) error {
 
 // submit gets a command committed, through whichever node leads, and returns once it is applied on this node too: what a
 // client wrote through this node it can read here, serializably even.
-func (s *Store) submit(ctx context.Context, cmd []byte) (applied, error) {
+func (s *Store) submit(ctx context.Context, cmd []byte) (_ applied, err error) {
+	defer func() {
+		if err != nil {
+			s.metrics.proposalsFailed.Inc()
+		}
+	}()
 	return retryLeader(s, ctx, func(ctx context.Context, n *node) (applied, error) {
 		if n.isLeader() {
 			return s.applyLocal(ctx, n, cmd)

@@ -119,6 +119,9 @@ func (s *Store) open() (err error) {
 	if err != nil {
 		return err
 	}
+	s.logs.took = func(d time.Duration) { s.metrics.syncSeconds.Observe(d.Seconds()) }
+	s.metrics.quota.Set(float64(max(0, s.opts.QuotaBytes)))
+	s.metrics.tellID(s.id.ID)
 	s.disk = newDiskGuard(s)
 	if s.state, err = newState(filepath.Join(s.opts.Dir, cacheDir), s.zap, s.mono, s.opts.Auth, s.opts.hooks); err != nil {
 		return err

@@ -60,7 +60,7 @@ func (s *maintenanceServer) Defragment(ctx context.Context, _ *pb.DefragmentRequ
 		return nil, toStatus(err)
 	}
 	s.log.Info("defragmented")
-	return &pb.DefragmentResponse{Header: s.store.Header()}, nil
+	return &pb.DefragmentResponse{}, nil // etcd's has no header
 }
 
 func (s *maintenanceServer) Hash(ctx context.Context, _ *pb.HashRequest) (*pb.HashResponse, error) {

@@ -22,7 +22,8 @@ type metrics struct {
 	healthSuccess, healthBad prometheus.Counter
 	healthCheck              *prometheus.GaugeVec
 	healthChecks             *prometheus.CounterVec
-	versions                 []prometheus.Collector
+	rpcSeconds               *prometheus.HistogramVec // nil: not measured
+	more                     []prometheus.Collector
 }
 
 // newMetrics registers the series; an error means that the registry has one of them already.
@@ -53,7 +54,13 @@ func newMetrics(o Options) (*metrics, error) {
 		healthChecks: vec("etcd", "server", "healthchecks_total", "Health checks by result.", "type", "name", "status"),
 	}
 	m.tellVersions(o)
-	for _, c := range append(m.versions,
+	if o.ExtensiveMetrics {
+		m.rpcSeconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "grpc_server_handling_seconds", Help: "How long calls took until they were answered.", Buckets: prometheus.DefBuckets,
+		}, rpc)
+		m.more = append(m.more, m.rpcSeconds)
+	}
+	for _, c := range append(m.more,
 		m.sentBytes, m.receivedBytes, m.streamFailures, m.clientRequests, m.rpcStarted, m.rpcHandled, m.msgReceived,
 		m.msgSent, m.healthSuccess, m.healthBad, m.healthCheck, m.healthChecks,
 	) {
@@ -80,7 +87,7 @@ func (m *metrics) tellVersions(o Options) {
 			Name: v.name, Help: "Which version is running. 1 for the one in the label.", ConstLabels: prometheus.Labels{v.label: v.value},
 		})
 		g.Set(1)
-		m.versions = append(m.versions, g)
+		m.more = append(m.more, g)
 	}
 }
 

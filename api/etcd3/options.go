@@ -52,6 +52,8 @@ type Options struct {
 	MaxTxnOps int
 	// ProgressInterval is the silence before a progress notice (DefaultProgressInterval), at least 100 ms.
 	ProgressInterval time.Duration
+	// ExtensiveMetrics measures how long each unary call takes, in grpc_server_handling_seconds.
+	ExtensiveMetrics bool
 	// MaxConcurrentStreams bounds the calls at a time of one client, and of all clients of the JSON gateway together, as in
 	// etcd; 0: no bound.
 	MaxConcurrentStreams uint32

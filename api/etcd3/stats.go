@@ -39,6 +39,9 @@ func (s rpcStats) HandleRPC(ctx context.Context, event stats.RPCStats) {
 	case *stats.End:
 		code := status.Code(e.Error).String()
 		s.metrics.rpcHandled.WithLabelValues(tag.kind, tag.service, tag.method, code).Inc()
+		if h := s.metrics.rpcSeconds; h != nil {
+			h.WithLabelValues(tag.kind, tag.service, tag.method).Observe(e.EndTime.Sub(e.BeginTime).Seconds())
+		}
 	}
 }
 

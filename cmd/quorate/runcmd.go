@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
@@ -85,6 +86,7 @@ func (a *app) runNode(ctx context.Context, path string, roles []string) error {
 		},
 		Relog:      func(c *config.Config) error { return lines.Reload(a.logOptions(c)) },
 		LogBacklog: lines.Stats,
+		Series:     prometheus.DefaultGatherer,
 	})
 	if err != nil {
 		return err

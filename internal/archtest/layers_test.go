@@ -36,6 +36,7 @@ var layers = []layer{
 	{"internal/logging", []string{"internal/config/logline"}},
 	{"internal/boottime", nil},
 	{"internal/pemkey", nil},
+	{"internal/series", nil},
 
 	{"raftstore", tools},
 	{"raftstore/dcs", nil},
@@ -53,7 +54,7 @@ var layers = []layer{
 }
 
 // tools stand below everything and know nothing of the product.
-var tools = []string{"internal/boottime", "internal/latest", "internal/pemkey", "internal/peertls"}
+var tools = []string{"internal/boottime", "internal/latest", "internal/pemkey", "internal/peertls", "internal/series"}
 
 // foreign lists libraries by who may not know them: the store no HTTP, gRPC or PostgreSQL; the manager no consensus; the router no store.
 var foreign = []struct{ folder, library string }{

@@ -41,6 +41,7 @@ type Config struct {
 	RetainRevisions    int64
 	PeriodOnly         bool
 	MaxStreams         uint32
+	ExtensiveMetrics   bool          // how long each call took, too
 	ReadyTimeout       time.Duration // how long clients wait for the first leader before they are told that there is none
 	Auth               raftstore.AuthOptions
 	Log                Log
@@ -109,6 +110,13 @@ func (v *values) number(name string, to *int64) error {
 }
 
 func (v *values) switches(c *Config) error {
+	switch kind := v.get("metrics"); kind {
+	case "basic":
+	case "extensive":
+		c.ExtensiveMetrics = true
+	default:
+		return fmt.Errorf("--metrics is %q, expected basic or extensive", kind)
+	}
 	return errors.Join(v.boolean("version", &c.Version), v.boolean("enable-v2", &c.V2),
 		v.boolean("enable-pprof", &c.Pprof), v.boolean("force-new-cluster", &c.ForceNewCluster))
 }

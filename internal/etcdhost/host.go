@@ -22,6 +22,7 @@ import (
 
 	"quorate/api/etcd2"
 	"quorate/api/etcd3"
+	"quorate/internal/series"
 	"quorate/raftstore"
 	"quorate/raftstore/v2keys"
 )
@@ -171,9 +172,9 @@ func (h *host) serve(ctx context.Context) (err error) {
 		handlers["/debug/pprof/"] = profiles()
 	}
 	h.front, err = etcd3.New(etcd3.Options{
-		Store: h.store, Logger: h.log, Registerer: h.reg, Gatherer: prometheus.Gatherers{h.reg, h.process},
+		Store: h.store, Logger: h.log, Registerer: h.reg, Gatherer: series.Join(h.reg, h.process),
 		Handlers: handlers, MaxTxnOps: h.c.MaxTxnOps, MaxRequestBytes: h.c.MaxRequestBytes, ProgressInterval: h.c.ProgressInterval,
-		MaxConcurrentStreams: h.c.MaxStreams,
+		MaxConcurrentStreams: h.c.MaxStreams, ExtensiveMetrics: h.c.ExtensiveMetrics,
 	})
 	if err != nil {
 		return err

@@ -56,12 +56,16 @@ func TestOnePortWithAndWithoutTLS(t *testing.T) {
 	}
 	shown := page(plain + "/metrics")
 	for _, want := range []string{
-		"etcd_mvcc_put_total", "etcd_mvcc_db_total_size_in_bytes", "etcd_disk_backend_commit_duration_seconds_count", "etcd_server_has_leader 1", "go_goroutines",
+		"etcd_mvcc_put_total", "etcd_mvcc_db_total_size_in_bytes", "etcd_disk_backend_commit_duration_seconds_count", "etcd_server_has_leader 1", "etcd_disk_wal_fsync_duration_seconds_bucket",
+		"etcd_server_is_learner 0", "etcd_server_quota_backend_bytes 2.147483648e+09", "etcd_server_id{server_id=", "etcd_server_proposals_failed_total", "go_goroutines",
 		"process_resident_memory_bytes", "etcd_debugging_mvcc_keys_total",
 	} {
 		if !strings.Contains(shown, "\n"+want) {
 			t.Errorf("/metrics lacks %s", want)
 		}
+	}
+	if strings.Contains(shown, "\netcd_disk_wal_fsync_duration_seconds_count 0\n") {
+		t.Error("no sync of the log was measured")
 	}
 	if vars := page(plain + "/debug/vars"); !json.Valid([]byte(vars)) {
 		t.Errorf("/debug/vars: %s", vars)

@@ -83,6 +83,7 @@ func TestOptions(t *testing.T) {
 		{"--auth-token jwt,sign-method=RS256,priv-key=k --auth-token-ttl 60 --bcrypt-cost 4", func(c *Config) bool {
 			return strings.HasPrefix(c.Auth.Token, "jwt,") && c.Auth.TokenTTL == time.Minute && c.Auth.BcryptCost == 4 && c.Auth.CertUser == nil && len(c.Warnings) == 0
 		}},
+		{"--metrics extensive", func(c *Config) bool { return c.ExtensiveMetrics && len(c.Warnings) == 0 }},
 		{"--client-cert-auth", func(c *Config) bool { return c.Auth.CertUser != nil }},
 		{"--watch-progress-notify-interval 3s", func(c *Config) bool { return c.ProgressInterval == 3*time.Second }},
 		{"--experimental-watch-progress-notify-interval 3s --max-concurrent-streams 8", func(c *Config) bool {
@@ -117,6 +118,7 @@ func TestRefusals(t *testing.T) {
 		"--auth-token-ttl 0":          "must be positive",
 		"--max-concurrent-streams -1": "32 bits",
 		"--log-format xml":            "expected json or console",
+		"--metrics all":               "expected basic or extensive",
 		"--logger log4j":              "expected zap or capnslog",
 		"--enable-log-rotation":       "a single file path",
 		"--enable-log-rotation --log-outputs f --log-rotation-config-json x": "--log-rotation-config-json",

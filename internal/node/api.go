@@ -5,16 +5,22 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"quorate/api/rest"
 	"quorate/internal/config"
+	"quorate/internal/series"
 	"quorate/raftstore/dcs"
 )
+
+// series are all metrics of this process.
+func (n *Node) series() prometheus.Gatherer { return series.Join(n.reg, n.opt.Series) }
 
 // startREST serves the HTTP API.
 func (n *Node) startREST(ctx context.Context) error {
 	opt := rest.Options{
 		Config: restConfig(n.cfg), Keys: dcs.NewKeys(n.cfg.Namespace, n.cfg.Scope), Profile: n.cfg.Profile(), PeerKey: peerKey(n.cfg),
-		Product: n.opt.Product, Registerer: n.reg, Gatherer: n.reg, Logger: n.log,
+		Product: n.opt.Product, Registerer: n.reg, Gatherer: n.series(), Logger: n.log,
 	}
 	opt.Backend = n.onlooker
 	if n.agent != nil {

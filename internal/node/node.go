@@ -41,6 +41,8 @@ type Options struct {
 	LogBacklog func() (waiting, lost int)
 	// Sockets are what the process inherited; nil: none.
 	Sockets *Sockets
+	// Series are those of the whole process, Go's and etcd's packages': shown on the pages of metrics; nil: nothing more.
+	Series prometheus.Gatherer
 	// Upgrader replaces the process; nil: it cannot be.
 	Upgrader Upgrader
 }

@@ -55,7 +55,7 @@ func (n *Node) startFront() error {
 		return err
 	}
 	n.front, err = etcd3.New(etcd3.Options{
-		Store: n.store, Logger: n.log, Registerer: n.reg, Gatherer: n.reg, Handlers: map[string]http.Handler{"/v2/": v2},
+		Store: n.store, Logger: n.log, Registerer: n.reg, Gatherer: n.series(), Handlers: map[string]http.Handler{"/v2/": v2},
 	})
 	if err != nil {
 		return err
