@@ -67,6 +67,7 @@ func (d *decider) pausedStandby() {
 	case p.Phase == Running:
 		d.mem.Handover, d.mem.StartCopy = Handover{}, false
 		d.followPaused()
+		d.slots()
 	case p.Phase == Stopped && d.mem.StartCopy && p.Folder == FolderData:
 		d.because(CodePaused, "PAUSE: starting the new copy as a secondary of %s", d.cluster.LeaderName())
 		d.tryPG(StartStandby{Upstream: d.source()})
@@ -87,7 +88,7 @@ func (d *decider) followPaused() {
 }
 
 func (d *decider) pausedPrimary() {
-	c := d.cluster
+	c, p := d.cluster, &d.s.PG
 	t := c.Leader.Term
 	if u := c.Unfenced; u == nil || u.Term != t || u.Node != d.s.Self.Name {
 		d.arm(t)
@@ -107,6 +108,11 @@ func (d *decider) pausedPrimary() {
 			d.do(Restart{ID: d.s.Asked.Restart.ID})
 		case d.clusterKeys(): // a store that was founded anew has none of them
 		default:
+			// A standby that is stuck or gone must not hold up commits because somebody works on the cluster; nobody but an operator promotes.
+			if d.s.Now.Sub(p.SampleAt) < sampleTrust {
+				d.synchronous()
+				d.slots()
+			}
 			d.status()
 		}
 	case d.s.Fence.Term != t:

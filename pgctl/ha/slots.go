@@ -49,6 +49,16 @@ func (a SetSlots) OnlyMoves() bool { return len(a.Drop)+len(a.Want)+len(a.Logica
 
 func (a SetSlots) isEmpty() bool { return a.OnlyMoves() && len(a.Advance) == 0 }
 
+// withoutDrops leaves alone what is there: in a pause somebody may be at work with it.
+func (a SetSlots) withoutDrops() SetSlots {
+	a.Want = slices.DeleteFunc(a.Want, func(n string) bool { return slices.Contains(a.Drop, n) })
+	for _, n := range a.Drop {
+		delete(a.Logical, n)
+	}
+	a.Drop = nil
+	return a
+}
+
 // slots keeps the replication slots: on the leader those of its members and the permanent ones, on a standby what it needs to be the next leader
 // without a gap in anybody's log.
 func (d *decider) slots() {
@@ -65,6 +75,9 @@ func (d *decider) slots() {
 		a = d.leaderSlots()
 	} else {
 		a = d.standbySlots()
+	}
+	if d.s.Set.Pause {
+		a = a.withoutDrops()
 	}
 	switch {
 	case a.isEmpty():
