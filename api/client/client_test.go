@@ -202,6 +202,21 @@ func TestBase(t *testing.T) {
 	}
 }
 
+func TestNoFailover(t *testing.T) {
+	for tags, want := range map[string]bool{
+		`{}`: false, `{"nofailover":true}`: true, `{"failover_priority":0}`: true, `{"failover_priority":"0"}`: true, `{"failover_priority":"2"}`: false,
+		`{"nofailover":false,"failover_priority":"0"}`: false,
+	} {
+		var m client.Member
+		if err := json.Unmarshal([]byte(`{"tags":`+tags+`}`), &m); err != nil {
+			t.Fatal(err)
+		}
+		if m.NoFailover() != want {
+			t.Errorf("%s: %v", tags, !want)
+		}
+	}
+}
+
 // FuzzCluster holds that no answer of a member brings a command down.
 func FuzzCluster(f *testing.F) {
 	f.Add([]byte(clusterJSON))

@@ -3,6 +3,7 @@ package client
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -51,8 +52,14 @@ func (m Member) NoFailover() bool {
 	if b, ok := m.Tags["nofailover"].(bool); ok {
 		return b
 	}
-	priority, ok := m.Tags["failover_priority"].(float64)
-	return ok && priority <= 0
+	switch v := m.Tags["failover_priority"].(type) {
+	case float64:
+		return v <= 0
+	case string: // as it was written in the configuration
+		n, err := strconv.ParseFloat(v, 64)
+		return err == nil && n <= 0
+	}
+	return false
 }
 
 // Leader is the member that holds the lead; nil when there is none.

@@ -243,6 +243,7 @@ func TestTagsShown(t *testing.T) {
 	for text, want := range map[string]string{
 		"{nofailover: false, clonefrom: no, noloadbalance: off, nosync: 0, nostream: false, new_tag: new_value}": `{"new_tag":"new_value"}`,
 		"{nofailover: false, failover_priority: 2, nosync: false}":                                               `{"failover_priority":2,"nofailover":false}`,
+		"{nofailover: true, failover_priority: '1'}":                                                             `{"failover_priority":"1","nofailover":true}`,
 		"{nosync: false, sync_priority: 3, clonefrom: on, mine: false}":                                          `{"clonefrom":true,"mine":false,"nosync":false,"sync_priority":3}`,
 	} {
 		c, _, err := config.Parse(config.Input{Texts: []config.Text{{Source: "q.yml", Content: []byte(base + "tags: " + text + "\n")}}, Host: testHost()})

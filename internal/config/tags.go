@@ -44,7 +44,8 @@ func (p *parser) tags(s *section) {
 // priorityOf names the priority of the same matter as a boolean.
 var priorityOf = map[string]string{"nofailover": "failover_priority", "nosync": "sync_priority"}
 
-// plainTags gives the tags that have a meaning the form that readers expect, however they were written ("yes" becomes true).
+// plainTags gives the booleans that have a meaning the form that readers expect, however they were written ("yes" becomes true). A priority
+// stays as it is written, text or number: Patroni shows it so, and every reader takes both.
 func (p *parser) plainTags(t *Tags) {
 	for name, v := range map[string]bool{
 		"nofailover": t.NoFailover, "nosync": t.NoSync, "clonefrom": t.CloneFrom,
@@ -57,11 +58,14 @@ func (p *parser) plainTags(t *Tags) {
 			delete(t.All, name)
 		}
 	}
-	for _, name := range []string{"failover_priority", "sync_priority"} {
-		if n, err := dynamic.Int(t.All[name]); err == nil {
-			t.All[name] = n
-		}
+}
+
+// yes writes a boolean as Patroni's log does.
+func yes(b bool) string {
+	if b {
+		return "True"
 	}
+	return "False"
 }
 
 // forbidden reads a boolean and the priority of the same matter.
@@ -69,7 +73,7 @@ func (p *parser) forbidden(s *section, boolean, priority string) (bool, int) {
 	no := s.bool(boolean, false)
 	n := int(read(s, priority, int64(1), dynamic.Int))
 	if s.has(boolean) && s.has(priority) && no != (n <= 0) {
-		p.warn(s.place(boolean), s.name(boolean), "%t contradicts %s: %d, and wins", no, priority, n)
+		p.warn(s.place(boolean), s.name(boolean), "Conflicting configuration between %[1]s: %[2]s and %[3]s: %[4]d. Defaulting to %[1]s: %[2]s", boolean, yes(no), priority, n)
 	}
 	if !s.has(boolean) {
 		no = n <= 0

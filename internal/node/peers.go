@@ -226,10 +226,7 @@ func memberStatus(name string, body []byte) candidate.Member {
 		Name: name, Reachable: true, Running: st.State == "running", SystemID: st.SystemID, Timeline: postgres.Timeline(st.Timeline),
 		Primary:  st.State == "running" && (st.Role == "primary" || st.Role == "master" || st.Role == "promoted"),
 		FlushLSN: postgres.LSN(max(st.XLog.Location, st.XLog.Received)), ReplayLSN: postgres.LSN(st.XLog.Replayed),
-		NoFailover: mayNotLead(st.Tags), Priority: 1, WatchdogFailed: st.WatchdogFailed,
-	}
-	if n, ok := st.Tags["failover_priority"].(float64); ok {
-		m.Priority = int(n)
+		NoFailover: ha.MayNotLead(st.Tags), Priority: int(ha.Priority(st.Tags)), WatchdogFailed: st.WatchdogFailed,
 	}
 	return m
 }
@@ -267,18 +264,8 @@ func (p *peerClient) probe(ctx context.Context, m dcs.Member) rest.Candidate {
 		return out
 	}
 	out.Reachable, out.WatchdogFailed = true, st.WatchdogFailed
-	out.NoFailover = mayNotLead(st.Tags)
+	out.NoFailover = ha.MayNotLead(st.Tags)
 	return out
-}
-
-// mayNotLead reads the tags as Patroni does: failover_priority of zero or less forbids as nofailover does, and nofailover wins where both
-// are set (Patroni 4.1, Tags.nofailover).
-func mayNotLead(tags map[string]any) bool {
-	if no, ok := tags["nofailover"].(bool); ok {
-		return no
-	}
-	n, ok := tags["failover_priority"].(float64)
-	return ok && n <= 0
 }
 
 // alive says whether somebody answers for a member.

@@ -220,24 +220,6 @@ func TestOutageIsToldOnce(t *testing.T) {
 	}
 }
 
-func TestMayNotLead(t *testing.T) {
-	for _, c := range []struct {
-		tags map[string]any
-		want bool
-	}{
-		{nil, false},
-		{map[string]any{"nofailover": true}, true},
-		{map[string]any{"failover_priority": 0.0}, true},
-		{map[string]any{"failover_priority": 2.0}, false},
-		{map[string]any{"nofailover": false, "failover_priority": 0.0}, false},
-		{map[string]any{"nofailover": true, "failover_priority": 2.0}, true},
-	} {
-		if got := mayNotLead(c.tags); got != c.want {
-			t.Errorf("%v: %v", c.tags, got)
-		}
-	}
-}
-
 func TestSettingsThatWait(t *testing.T) {
 	got := atNextStart(config.Change{
 		Settings: []string{"name", "postgresql.authentication.superuser.password", "postgresql.parameters.work_mem", "proxy.listeners", "proxy.zone", "restapi.certfile", "tags.x"},

@@ -105,10 +105,12 @@ func (d *decider) successor(f dcs.Failover) (name, why string) {
 	return "", m.Name + " " + d.unfit(m, f)
 }
 
-// bestMember is the one that is ahead of the others of which unfit has nothing to say; if there is none, why is what it says of the last.
+// bestMember is the one of which unfit has nothing to say with the highest failover_priority of those that are not behind, and of these the one that
+// is ahead; if there is none, why is what it says of the last.
 func (d *decider) bestMember(unfit func(dcs.Member) string) (name, why string) {
 	why = "no good candidates have been found"
-	var best postgres.LSN
+	var fit []dcs.Member
+	var end postgres.LSN
 	for _, m := range d.cluster.Members {
 		if m.Name == d.s.Self.Name {
 			continue
@@ -117,8 +119,15 @@ func (d *decider) bestMember(unfit func(dcs.Member) string) (name, why string) {
 			why = m.Name + " " + no
 			continue
 		}
-		if lsn := postgres.LSN(m.XLogLocation); name == "" || lsn > best {
-			name, best = m.Name, lsn
+		fit, end = append(fit, m), max(end, postgres.LSN(m.XLogLocation))
+	}
+	var best dcs.Member
+	for _, m := range fit {
+		if end.Sub(postgres.LSN(m.XLogLocation)) > positionSlack {
+			continue
+		}
+		if p, q := Priority(m.Tags), Priority(best.Tags); name == "" || p > q || p == q && m.XLogLocation > best.XLogLocation {
+			name, best = m.Name, m
 		}
 	}
 	return name, why
@@ -133,7 +142,7 @@ func (d *decider) unfit(m dcs.Member, f dcs.Failover) string {
 	switch {
 	case m.State != "running" || m.Role == "uninitialized":
 		return "is not running"
-	case tagTrue(m.Tags, "nofailover"):
+	case MayNotLead(m.Tags):
 		return "is not allowed to promote"
 	case !attached:
 		return "is not streaming from the leader"

@@ -286,7 +286,7 @@ func (d *decider) failOverAfterCrash() (why string, yes bool) {
 // couldTakeOver says whether a member that may lead is there: its lease lives, it runs, and in synchronous mode it is listed.
 func (d *decider) couldTakeOver() bool {
 	for _, m := range d.cluster.Members {
-		if m.Name == d.s.Self.Name || m.State != "running" || m.Role == "uninitialized" || tagTrue(m.Tags, "nofailover") {
+		if m.Name == d.s.Self.Name || m.State != "running" || m.Role == "uninitialized" || MayNotLead(m.Tags) {
 			continue
 		}
 		if d.syncEnabled() && !slices.Contains(d.cluster.Sync.Standbys, m.Name) {
@@ -297,9 +297,25 @@ func (d *decider) couldTakeOver() bool {
 	return false
 }
 
+// MayNotLead reads a member's tags as Patroni 4.1 does: nofailover wins where it is written; else a failover_priority of zero or less forbids.
+func MayNotLead(tags map[string]any) bool {
+	if no, err := dynamic.Bool(tags["nofailover"]); err == nil {
+		return no
+	}
+	return Priority(tags) <= 0
+}
+
+// Priority is the tag failover_priority, a number or its text; 1 unless it is written.
+func Priority(tags map[string]any) int64 {
+	if n, err := dynamic.Int(tags["failover_priority"]); err == nil {
+		return n
+	}
+	return 1
+}
+
 func tagTrue(tags map[string]any, name string) bool {
-	b, _ := tags[name].(bool)
-	return b
+	b, err := dynamic.Bool(tags[name]) // Patroni's members show text that was written as text
+	return err == nil && b
 }
 
 // release gives the leader key up, by the term that is held, and tells in the same transaction how the term ended. It must only be

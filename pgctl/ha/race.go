@@ -2,6 +2,7 @@ package ha
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -142,7 +143,7 @@ func (d *decider) notAllowed() bool {
 		d.within(d.hookBackoff())
 		d.because(CodeRacing, "following a different leader because pre_promote failed here a moment ago: %s", d.s.PG.Hook.Text)
 	case d.s.Self.NoFailover:
-		d.because(CodeRacing, "following a different leader because i am not allowed to promote")
+		d.because(CodeRacing, "following a different leader because I am not allowed to promote")
 	default:
 		return false
 	}
@@ -208,7 +209,7 @@ func (d *decider) handedOver() bool {
 	r := d.cluster.Released
 	d.within(20 * time.Millisecond)
 	if r.To != d.s.Self.Name {
-		d.because(CodeWaiting, "the lead was handed to %s", r.To)
+		d.because(CodeWaiting, "the lead was handed to %s%s", r.To, d.outranks(r.To))
 		return true
 	}
 	d.because(CodeRacing, "the lead was handed to this node")
@@ -216,6 +217,16 @@ func (d *decider) handedOver() bool {
 		d.acquire()
 	}
 	return true
+}
+
+// outranks says, in Patroni's words, when it is by its failover_priority that a member comes first.
+func (d *decider) outranks(name string) string {
+	m, _ := d.cluster.Member(name)
+	theirs, own := Priority(m.Tags), int64(d.s.Self.FailoverPriority)
+	if theirs <= own {
+		return ""
+	}
+	return fmt.Sprintf(": %s has equally tolerable WAL position and priority %d, while this node has priority %d", name, theirs, own)
 }
 
 // justHanded says whether the last term ended by a handover a moment ago.

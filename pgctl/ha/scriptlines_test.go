@@ -177,6 +177,8 @@ func memberLine(s *script, l line) {
 			for _, t := range list(v) {
 				m.Tags[t] = true
 			}
+		case "priority": // as text, which is how some write it
+			m.Tags = map[string]any{"failover_priority": v}
 		default:
 			return false
 		}

@@ -109,7 +109,7 @@ func (d *decider) syncPriority(m dcs.Member) int {
 	if tagTrue(m.Tags, "nosync") || d.cascades(m) {
 		return 0
 	}
-	if v, ok := m.Tags["sync_priority"].(float64); ok {
+	if v, err := dynamic.Int(m.Tags["sync_priority"]); err == nil {
 		return max(0, int(v))
 	}
 	return 1

@@ -314,11 +314,11 @@ func (r *race) peers() *Verdict {
 		}
 		switch o := compare(m, r.Self); {
 		case o == ahead:
-			return no(m.Name, "%s is ahead: %s, i am at %s", m.Name, m.position(), r.Self.position())
+			return no(m.Name, "Wal position of %s is ahead of my wal position: it is at %s, i am at %s", m.Name, m.position(), r.Self.position())
 		case o == apart:
 			return no(m.Name, "%s and i have different histories of which the cluster knows neither: an operator must choose by a failover", m.Name)
 		case o == level && m.Priority > r.Self.Priority && m.Name != r.LastLeader && r.Patient && !r.Self.Primary:
-			return no(m.Name, "%s has a higher failover_priority", m.Name)
+			return no(m.Name, "%s has equally tolerable WAL position and priority %d, while this node has priority %d", m.Name, m.Priority, r.Self.Priority)
 		}
 	}
 	return nil

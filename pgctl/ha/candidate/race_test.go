@@ -58,7 +58,7 @@ var raceCases = []struct {
 	}, true, "", "no reachable member is ahead"},
 	{"ahead, and in the failsafe list", func(in *Input) {
 		in.Others[1].FlushLSN, in.Failsafe = 120, []string{"a", "b", "c"}
-	}, false, "c", "c is ahead: 2:0/78, i am at 2:0/64"},
+	}, false, "c", "Wal position of c is ahead of my wal position: it is at 2:0/78, i am at 2:0/64"},
 	{"quorum: ahead by what nobody was told is committed, and without a vote", func(in *Input) {
 		syncKey(in, syncset.Quorum, 0)
 		in.Key.Leader, in.Others[1].FlushLSN = "b", 120
@@ -78,7 +78,7 @@ var raceCases = []struct {
 		in.Self.Primary = true
 		older(&in.Self, 500)
 		in.History = nil
-	}, false, "c", "c is ahead: 2:0/64, i am at 1:0/1F4"},
+	}, false, "c", "Wal position of c is ahead of my wal position: it is at 2:0/64, i am at 1:0/1F4"},
 	{"row 4, hole 3: primary beside a stray primary", func(in *Input) {
 		in.Self.Primary, in.Others[1].Primary, in.Others[1].FlushLSN = true, true, 500
 		in.Others[1].Switches = []postgres.Switch{{Timeline: 1, End: 60}}
@@ -110,7 +110,7 @@ var raceCases = []struct {
 	{"row 6: the lag counts for the rest", func(in *Input) { in.Manual.Candidate, in.Optime = "a", 5000 }, false, "", "My wal position exceeds maximum replication lag: it is 4900 bytes behind the last leader's"},
 	{"row 6: switchover to another", func(in *Input) { in.Manual = Manual{"a", "c"} }, false, "c", "c is the candidate that an operator named"},
 	{"row 6: switchover to another that fell behind", func(in *Input) { in.Manual, in.Others[1].FlushLSN = Manual{"a", "c"}, 90 }, true, "", "no reachable member is ahead"},
-	{"row 6: switchover to me, another is ahead", func(in *Input) { in.Manual, in.Others[1].FlushLSN = Manual{"a", "b"}, 101 }, false, "c", "c is ahead: 2:0/65, i am at 2:0/64"},
+	{"row 6: switchover to me, another is ahead", func(in *Input) { in.Manual, in.Others[1].FlushLSN = Manual{"a", "b"}, 101 }, false, "c", "Wal position of c is ahead of my wal position: it is at 2:0/65, i am at 2:0/64"},
 	{"row 6: switchover to me, not synchronous", func(in *Input) {
 		in.Manual = Manual{"a", "b"}
 		syncKey(in, syncset.On, 0, "c")
@@ -156,7 +156,7 @@ var raceCases = []struct {
 	{"row 11, hole 10: older timeline, not checked, longer than a newer one", func(in *Input) {
 		older(&in.Self, 500)
 		in.Settings.CheckTimeline, in.History = false, nil
-	}, false, "c", "c is ahead: 2:0/64, i am at 1:0/1F4"},
+	}, false, "c", "Wal position of c is ahead of my wal position: it is at 2:0/64, i am at 1:0/1F4"},
 	{"row 11, hole 10: a longer log on an older timeline does not hold me back", func(in *Input) { older(&in.Others[1], 500) }, true, "", "no reachable member is ahead"},
 	{"row 11: standby cluster", func(in *Input) { older(&in.Self, 100); in.Others, in.Settings.StandbyCluster = nil, true }, true, "", "no reachable member is ahead"},
 	{"row 11: the new leader fell before anybody followed, the key vouches", func(in *Input) {
@@ -186,14 +186,14 @@ var raceCases = []struct {
 	}, false, "c", "c and i have different histories of which the cluster knows neither: an operator must choose by a failover"},
 	{"a newer timeline that came from mine", func(in *Input) {
 		in.Others[1].Timeline, in.Others[1].Switches = 3, []postgres.Switch{{Timeline: 1, End: 50}, {Timeline: 2, End: 90}}
-	}, false, "c", "c is ahead: 3:0/64, i am at 2:0/64"},
-	{"a newer timeline that does not tell its history", func(in *Input) { in.Others[1].Timeline, in.Others[1].Switches = 3, nil }, false, "c", "c is ahead: 3:0/64, i am at 2:0/64"},
+	}, false, "c", "Wal position of c is ahead of my wal position: it is at 3:0/64, i am at 2:0/64"},
+	{"a newer timeline that does not tell its history", func(in *Input) { in.Others[1].Timeline, in.Others[1].Switches = 3, nil }, false, "c", "Wal position of c is ahead of my wal position: it is at 3:0/64, i am at 2:0/64"},
 	{"one that does not know its timeline", func(in *Input) { in.Others[1].Timeline, in.Others[1].Switches = 0, nil }, true, "", "no reachable member is ahead"},
 
 	{"row 12: a primary is alive", func(in *Input) { in.Others[1].Primary = true }, false, "c", "Primary (c) is still alive"},
 	{"row 12: a primary of another cluster", func(in *Input) { in.Others[1].Primary, in.Others[1].SystemID = true, "2" }, true, "", "no reachable member is ahead"},
-	{"row 12: another is ahead", func(in *Input) { in.Others[1].FlushLSN = 101 }, false, "c", "c is ahead: 2:0/65, i am at 2:0/64"},
-	{"row 12: another is ahead, even when patience ends", func(in *Input) { in.Others[1].FlushLSN, in.Patient = 101, false }, false, "c", "c is ahead: 2:0/65, i am at 2:0/64"},
+	{"row 12: another is ahead", func(in *Input) { in.Others[1].FlushLSN = 101 }, false, "c", "Wal position of c is ahead of my wal position: it is at 2:0/65, i am at 2:0/64"},
+	{"row 12: another is ahead, even when patience ends", func(in *Input) { in.Others[1].FlushLSN, in.Patient = 101, false }, false, "c", "Wal position of c is ahead of my wal position: it is at 2:0/65, i am at 2:0/64"},
 	{"row 12: ahead but unreachable", func(in *Input) { in.Others[1].FlushLSN, in.Others[1].Reachable = 101, false }, true, "", "no reachable member is ahead"},
 	{"row 12: ahead but nofailover", func(in *Input) { in.Others[1].FlushLSN, in.Others[1].NoFailover = 101, true }, true, "", "no reachable member is ahead"},
 	{"row 12: ahead but without watchdog", func(in *Input) { in.Others[1].FlushLSN, in.Others[1].WatchdogFailed = 101, true }, true, "", "no reachable member is ahead"},
@@ -206,7 +206,7 @@ var raceCases = []struct {
 	{"row 12: ahead and synchronous", func(in *Input) {
 		in.Others[1].FlushLSN = 101
 		syncKey(in, syncset.On, 0, "b", "c")
-	}, false, "c", "c is ahead: 2:0/65, i am at 2:0/64"},
+	}, false, "c", "Wal position of c is ahead of my wal position: it is at 2:0/65, i am at 2:0/64"},
 	{"row 12: the former synchronous leader is ahead", func(in *Input) {
 		in.Others[0] = standby("a", 101)
 		syncKey(in, syncset.On, 0, "b")
@@ -215,8 +215,8 @@ var raceCases = []struct {
 		in.Others[0] = standby("a", 101)
 		syncKey(in, syncset.Quorum, 1, "b", "c")
 	}, true, "", "no reachable member is ahead"},
-	{"row 12: the former asynchronous leader is ahead", func(in *Input) { in.Others[0] = standby("a", 101) }, false, "a", "a is ahead: 2:0/65, i am at 2:0/64"},
-	{"row 12: higher priority", func(in *Input) { in.Others[1].Priority = 2 }, false, "c", "c has a higher failover_priority"},
+	{"row 12: the former asynchronous leader is ahead", func(in *Input) { in.Others[0] = standby("a", 101) }, false, "a", "Wal position of a is ahead of my wal position: it is at 2:0/65, i am at 2:0/64"},
+	{"row 12: higher priority", func(in *Input) { in.Others[1].Priority = 2 }, false, "c", "c has equally tolerable WAL position and priority 2, while this node has priority 1"},
 	{"row 12: higher priority that does not come", func(in *Input) { in.Others[1].Priority, in.Patient = 2, false }, true, "", "no reachable member is ahead"},
 	{"row 12: higher priority but behind", func(in *Input) { in.Others[1].Priority, in.Others[1].FlushLSN = 2, 99 }, true, "", "no reachable member is ahead"},
 	{"row 12: higher priority of the former leader", func(in *Input) { in.Others[0] = standby("a", 100); in.Others[0].Priority = 2 }, true, "", "no reachable member is ahead"},
