@@ -177,8 +177,11 @@ func memberLine(s *script, l line) {
 			for _, t := range list(v) {
 				m.Tags[t] = true
 			}
-		case "priority": // as text, which is how some write it
-			m.Tags = map[string]any{"failover_priority": v}
+		case "priority", "syncpriority", "nosync": // as text, which is how some write it
+			if m.Tags == nil {
+				m.Tags = map[string]any{}
+			}
+			m.Tags[map[string]string{"priority": "failover_priority", "syncpriority": "sync_priority", "nosync": "nosync"}[k]] = v
 		default:
 			return false
 		}

@@ -104,15 +104,21 @@ func (d *decider) configuredNames() postgres.SyncNames {
 	return n
 }
 
-// syncPriority is the tag's value; 0 keeps a member from being synchronous. Who does not stream from the leader cannot be.
+// syncPriority orders those that may be synchronous; 0 keeps a member from it: nosync, and where that is not written a sync_priority of zero or less
+// (one that nosync: false overrules comes last). Who does not stream from the leader cannot be.
 func (d *decider) syncPriority(m dcs.Member) int {
-	if tagTrue(m.Tags, "nosync") || d.cascades(m) {
+	v, err := dynamic.Int(m.Tags["sync_priority"])
+	if err != nil {
+		v = 1
+	}
+	no, err := dynamic.Bool(m.Tags["nosync"])
+	if err != nil {
+		no = v <= 0
+	}
+	if no || d.cascades(m) {
 		return 0
 	}
-	if v, err := dynamic.Int(m.Tags["sync_priority"]); err == nil {
-		return max(0, int(v))
-	}
-	return 1
+	return 1 + max(0, int(v))
 }
 
 // synchronous takes the one next safe step of synchronous replication.

@@ -22,7 +22,7 @@ func TestBest(t *testing.T) {
 		{"alone", func(c *Choice) { c.Members = c.Members[:1] }, "", "the cluster does not have members except leader"},
 		{"unreachable", func(c *Choice) { c.Members[1].Reachable = false }, "c", ""},
 		{"nobody is fit", func(c *Choice) { c.Members[1].Running, c.Members[2].NoFailover = false, true }, "", "no good candidates have been found: b is not running; c is not allowed to promote"},
-		{"priority 0", func(c *Choice) { c.Named, c.Members[1].Priority = "b", 0 }, "", "no good candidates have been found: b is not allowed to promote"},
+		{"priority 0, and nofailover: false", func(c *Choice) { c.Named, c.Members[1].Priority = "b", 0 }, "b", ""},
 		{"a primary", func(c *Choice) { c.Named, c.Members[1].Primary = "b", true }, "", "no good candidates have been found: b is a primary itself"},
 		{"another system", func(c *Choice) { c.Named, c.Members[1].SystemID = "b", "2" }, "", "no good candidates have been found: b has another system identifier"},
 		{"watchdog", func(c *Choice) { c.Named, c.Members[1].WatchdogFailed = "b", true }, "", "no good candidates have been found: b has no usable watchdog"},

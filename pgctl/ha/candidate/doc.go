@@ -7,7 +7,7 @@
 //	row 2   paused: only a running primary, or the candidate of a manual failover
 //	row 3   PostgreSQL must run
 //	row 4   a running primary goes, though its tags forbid a promotion
-//	row 5   nofailover and a failover_priority of 0 forbid
+//	row 5   nofailover forbids, and without it a failover_priority of 0
 //	row 6   manual failover and switchover
 //	row 7   a watchdog that is required must work
 //	row 8   the failsafe list, when there is one, must name the member

@@ -27,7 +27,7 @@ type Member struct {
 	FlushLSN, ReplayLSN postgres.LSN
 
 	NoFailover     bool
-	Priority       int // failover_priority; 0 and less forbid
+	Priority       int // failover_priority; whoever fills NoFailover in knows whether it forbids
 	WatchdogFailed bool
 
 	// Pledged is the term up to which it follows nobody any more.
@@ -43,7 +43,7 @@ func (m Member) position() syncset.Position {
 	return syncset.Position{Timeline: m.Timeline, LSN: m.LSN()}
 }
 
-func (m Member) barred() bool { return m.NoFailover || m.Priority <= 0 }
+func (m Member) barred() bool { return m.NoFailover }
 
 // order is how two members compare.
 type order int

@@ -20,7 +20,7 @@ func variants(name string) []Member {
 			for _, priority := range priorities {
 				for _, running := range []bool{true, false} {
 					m := standby(name, lsn)
-					m.Priority, m.Running = priority, running
+					m.Priority, m.NoFailover, m.Running = priority, priority == 0, running
 					if tl == 1 {
 						older(&m, lsn)
 					}
@@ -73,7 +73,7 @@ func better(a, b Member) bool {
 }
 
 func able(in Input, m Member) bool {
-	return m.Running && m.Priority > 0 && (in.Mode != syncset.On || slices.Contains(in.Key.Voters, m.Name))
+	return m.Running && !m.NoFailover && (in.Mode != syncset.On || slices.Contains(in.Key.Voters, m.Name))
 }
 
 // TestNobodyGoesBeforeABetterOne: whoever takes the lead, no other that could have taken it has newer data.

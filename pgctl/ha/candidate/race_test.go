@@ -92,7 +92,12 @@ var raceCases = []struct {
 	{"row 4: primary that may not be promoted leads on", func(in *Input) { in.Self.Primary, in.Self.NoFailover = true, true }, true, "", "no reachable member is ahead"},
 
 	{"row 5: nofailover", func(in *Input) { in.Self.NoFailover = true }, false, "", "i am not allowed to promote"},
-	{"row 5: priority 0", func(in *Input) { in.Self.Priority = 0 }, false, "", "i am not allowed to promote"},
+	{"row 5: priority 0 and nofailover: false", func(in *Input) {
+		in.Self.Priority = 0
+		for i := range in.Others {
+			in.Others[i].Priority = 0
+		}
+	}, true, "", "no reachable member is ahead"},
 	{"row 5: nofailover, named", func(in *Input) { in.Self.NoFailover, in.Manual.Candidate = true, "b" }, false, "", "i am not allowed to promote"},
 
 	{"row 6: failover to me, far behind and not synchronous", func(in *Input) {

@@ -27,7 +27,7 @@ type Names = postgres.SyncNames
 
 // Placeholder is a name that no member bears. In strict mode a list of it alone makes every commit wait. Patroni 4.1 wrote *
 // instead, which a nosync standby or a pg_receivewal would satisfy.
-const Placeholder = "__quorate_strict_no_standby__"
+const Placeholder = "__patroni_strict_sync_replica_placeholder__"
 
 // Standby is a member other than the leader, or a walsender of the leader that goes by a member's name. Give one entry for each
 // member, with the row of pg_stat_replication that bears its name folded in, and one entry for each further row: a name that
