@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 
 	"quorate/pgctl/postgres"
@@ -37,7 +35,7 @@ func (i *Instance) RunHook(ctx context.Context, h Hook) error {
 		return fmt.Errorf("%s: %w: %q: %w", h.Name, ErrHook, h.Command, orError(err, postgres.ErrBadCommand))
 	}
 	cmd := exec.CommandContext(ctx, words[0], append(words[1:], h.Args...)...)
-	cmd.Env = append(hookEnv(), h.Env...)
+	cmd.Env = append(inherited(), h.Env...)
 	if h.Password {
 		pass, err := i.PassFile()
 		if err != nil {
@@ -62,16 +60,4 @@ func (i *Instance) RunHook(ctx context.Context, h Hook) error {
 		return nil
 	}
 	return fmt.Errorf("%s: %w: %w", h.Name, ErrHook, &toolError{tool: filepath.Base(words[0]), err: err, tail: tail.lines})
-}
-
-// hookEnv is the agent's environment without its own settings, which hold passwords; Patroni takes its settings out of the environment, too.
-func hookEnv() []string {
-	var out []string
-	for _, kv := range os.Environ() {
-		if strings.HasPrefix(kv, "PATRONI_") || strings.HasPrefix(kv, "QUORATE_") || strings.HasPrefix(kv, "PG") {
-			continue
-		}
-		out = append(out, kv)
-	}
-	return out
 }

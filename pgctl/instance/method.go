@@ -90,7 +90,7 @@ func (i *Instance) runMethod(ctx context.Context, m Method, params []string) err
 		args = append(args, params...)
 	}
 	i.progress("clone", m.Name, 0, 0)
-	_, err = i.run(ctx, command{path: words[0], args: args, env: []string{"PGPASSFILE=" + pass}, line: i.logLine(m.Name), out: i.logLine(m.Name)})
+	_, err = i.run(ctx, command{users: true, path: words[0], args: args, env: []string{"PGPASSFILE=" + pass}, line: i.logLine(m.Name), out: i.logLine(m.Name)})
 	if err != nil {
 		return err
 	}

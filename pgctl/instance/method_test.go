@@ -32,7 +32,9 @@ func TestReplicaMethodsAreTriedInOrder(t *testing.T) {
 	o := b.cloneOptions(a)
 	bad := b.script("bad.sh", parseArgs+"mkdir -p \"$dir\"; touch \"$dir/rubbish\"; echo no such backup >&2; exit 3\n")
 	empty := b.script("empty.sh", "exit 0\n")
-	good := b.script("good.sh", parseArgs+`echo "$@" > "$(dirname "$dir")/args"; exec `+binDir(t)+`/pg_basebackup --no-sync -D "$dir" -d "$conn" -X stream -c fast`+"\n")
+	t.Setenv("WALG_S3_PREFIX", "s3://backups")
+	t.Setenv("PGHOST", "another.example")
+	good := b.script("good.sh", parseArgs+`echo "$@" "$(pwd) $WALG_S3_PREFIX ${PGHOST-unset}" > "$(dirname "$dir")/args"; exec `+binDir(t)+`/pg_basebackup --no-sync -D "$dir" -d "$conn" -X stream -c fast`+"\n")
 	o.Methods = []instance.Method{
 		{Name: "bad", Command: bad}, {Name: "empty", Command: empty}, {Name: "good", Command: "sh '" + good + "' ", Args: []string{"--stanza=main"}}, {Name: instance.BaseBackup},
 	}
@@ -42,7 +44,9 @@ func TestReplicaMethodsAreTriedInOrder(t *testing.T) {
 	}
 	args, err := os.ReadFile(filepath.Join(filepath.Dir(b.dir), "args"))
 	b.ok(err)
-	for _, want := range []string{"--stanza=main", "--scope=test", "--role=replica", "--datadir=" + b.dir, "host=127.0.0.1"} {
+	cwd, err := os.Getwd()
+	b.ok(err)
+	for _, want := range []string{"--stanza=main", "--scope=test", "--role=replica", "--datadir=" + b.dir, "host=127.0.0.1", cwd + " s3://backups unset"} {
 		if !strings.Contains(string(args), want) {
 			t.Errorf("%s is not among the arguments %s", want, args)
 		}

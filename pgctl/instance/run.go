@@ -21,9 +21,10 @@ type command struct {
 	path string
 	args []string
 	env  []string
-	dir  string
-	line func(string) // gets each line of standard error, or each part ended by a carriage return
-	out  func(string) // gets each line of standard output; nil: it goes into the result
+	// users says that it is a command of the user's: it gets the agent's working folder and environment, as hooks do.
+	users bool
+	line  func(string) // gets each line of standard error, or each part ended by a carriage return
+	out   func(string) // gets each line of standard output; nil: it goes into the result
 }
 
 // killAfter is how long a program may take to end once it was asked to.
@@ -39,10 +40,9 @@ func (i *Instance) run(ctx context.Context, c command) (stdout string, err error
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	cmd := exec.CommandContext(ctx, c.path, c.args...)
-	cmd.Env = append(safeEnv(), c.env...)
-	cmd.Dir = "/"
-	if c.dir != "" {
-		cmd.Dir = c.dir
+	cmd.Env, cmd.Dir = append(safeEnv(), c.env...), "/"
+	if c.users {
+		cmd.Env, cmd.Dir = append(inherited(), c.env...), ""
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, Credential: i.credential()}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
@@ -151,23 +151,39 @@ func (w *lineWriter) flush() {
 	}
 }
 
-// safeEnv is the environment of PostgreSQL and its programs: what they need to find libraries, the language and the time zone. Nothing
-// that steers libpq gets through, and messages are in English, because they are parsed.
+// safeEnv is the environment of PostgreSQL and its programs: the agent's, since archive_command and restore_command may find their keys and
+// settings in it, without what steers libpq. Messages are in English, because they are parsed.
 func safeEnv() []string {
 	env := []string{"LC_MESSAGES=C", "LANGUAGE=C"}
-	for _, kv := range os.Environ() {
+	for _, kv := range inherited() {
 		k, v, _ := strings.Cut(kv, "=")
-		switch {
-		case k == "PG_MALLOC_ARENA_MAX":
+		switch k {
+		case "PG_MALLOC_ARENA_MAX":
 			env = append(env, "MALLOC_ARENA_MAX="+v)
-		case k == "LC_MESSAGES" || k == "LC_ALL" || k == "LANGUAGE":
-			continue
-		case k == "PATH" || k == "HOME" || k == "TZ" || k == "LANG" || k == "USER" || k == "LOGNAME",
-			strings.HasPrefix(k, "LC_"), strings.HasPrefix(k, "LD_"), strings.HasPrefix(k, "PG_OOM_"), k == "KRB5_KTNAME", k == "TMPDIR":
+		case "LC_MESSAGES", "LC_ALL", "LANGUAGE", "MALLOC_ARENA_MAX":
+		default:
 			env = append(env, kv)
 		}
 	}
 	return env
+}
+
+// inherited is the agent's environment as PostgreSQL and the user's commands get it: without the agent's own settings, which hold passwords
+// (Patroni leaves them out, too), without what is a service manager's word to the agent alone, and without the variables of libpq, which
+// would send a program to another server. PGBACKREST_ is no name of libpq's, and neither is PG_.
+func inherited() []string {
+	var out []string
+	for _, kv := range os.Environ() {
+		k, _, _ := strings.Cut(kv, "=")
+		has := func(prefix string) bool { return strings.HasPrefix(k, prefix) }
+		switch {
+		case has("PATRONI_"), has("QUORATE_"), has("ETCD_"), has("LISTEN_"), has("WATCHDOG_"), k == "NOTIFY_SOCKET", k == "MAINPID":
+		case has("PG") && !has("PG_") && !has("PGBACKREST_"):
+		default:
+			out = append(out, kv)
+		}
+	}
+	return out
 }
 
 // lastLines reads the end of a file, for errors that shall say what PostgreSQL's log says.
