@@ -50,6 +50,7 @@ type agent struct {
 	role     atomic.Value // string: PostgreSQL\'s when it was last seen to run
 	watch    *watcher
 	exits    chan exitOrder
+	sent     []chan struct{} // the commits in flight; the loop's own
 	exe      string
 	state    string // the state folder
 	ctx      context.Context

@@ -13,6 +13,7 @@ type life struct {
 	role       string // when it was last up; "": never
 	crashes    int
 	restarting bool
+	crashed    bool             // it was up, and has ended without an order
 	before     boottime.Instant // the last sample of a server that has ended
 }
 
@@ -27,7 +28,10 @@ func (l *life) next(s *ha.Snapshot, op string) (event, role string) {
 	case s.PG.Phase != ha.Running:
 		l.before = s.PG.SampleAt
 		if s.PG.Phase == ha.Stopped {
-			return l.stopped(s)
+			if event, role := l.stopped(s); event != "" {
+				return event, role
+			}
+			return l.demoted(s)
 		}
 	case s.PG.SampleAt.After(l.before): // what a former server said does not count
 		return l.running(s, roleOf(s))
@@ -39,7 +43,7 @@ var restartText = ha.Restart{}.String()
 
 func (l *life) running(s *ha.Snapshot, role string) (string, string) {
 	was := *l
-	l.up, l.role, l.restarting, l.crashes = true, role, false, s.PG.Crashes
+	l.up, l.role, l.restarting, l.crashed, l.crashes = true, role, false, false, s.PG.Crashes
 	switch {
 	case was.restarting && was.role == role:
 		return "on_restart", role
@@ -55,10 +59,21 @@ func (l *life) running(s *ha.Snapshot, role string) (string, string) {
 func (l *life) stopped(s *ha.Snapshot) (string, string) {
 	was := *l
 	l.up, l.restarting, l.crashes = false, false, s.PG.Crashes
-	if !was.up || s.PG.Crashes > was.crashes {
+	l.crashed = was.crashed || was.up && s.PG.Crashes > was.crashes
+	if !was.up || l.crashed {
 		return "", ""
 	}
 	return "on_stop", was.role
+}
+
+// demoted is the end of a leader whose PostgreSQL has crashed and is not to serve again: it has given its key up (Patroni, post_recover). What
+// was bound to the primary, an address for one, must not wait until this host is a standby: it may never be one.
+func (l *life) demoted(s *ha.Snapshot) (string, string) {
+	if !l.crashed || l.role != "primary" && l.role != "standby_leader" || s.Store.Cluster.LeaderName() == s.Self.Name {
+		return "", ""
+	}
+	l.crashed, l.role = false, "demoted"
+	return "on_role_change", l.role
 }
 
 // roleOf is the role that callbacks are told.

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"quorate/internal/boottime"
@@ -24,7 +25,12 @@ func (a *agent) begin(act ha.Action, k *known) {
 	case ha.AdoptLease:
 		go a.renew(act.ID)
 	case ha.Commit:
-		go a.commit(act)
+		done := make(chan struct{})
+		a.sent = append(slices.DeleteFunc(a.sent, ended), done)
+		go func() {
+			defer close(done)
+			a.commit(act)
+		}()
 	case ha.ArmFence:
 		go a.arm(act)
 	case ha.Unfence:
@@ -39,12 +45,30 @@ func (a *agent) begin(act ha.Action, k *known) {
 	case ha.AskFailsafe:
 		go a.askFailsafe(act)
 	case ha.Exit:
-		select {
-		case a.exits <- exitOrder{act.Code, act.Why}:
-		default:
-		}
+		go a.exit(act, slices.Clone(a.sent))
 	default:
 		a.operate(act, k)
+	}
+}
+
+// exit ends the agent once what it sent to the store has been answered: a key that it gives back would else keep the others waiting until
+// its lease ends.
+func (a *agent) exit(act ha.Exit, sent []chan struct{}) {
+	for _, c := range sent {
+		<-c // within storeTimeout
+	}
+	select {
+	case a.exits <- exitOrder{act.Code, act.Why}:
+	default:
+	}
+}
+
+func ended(c chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
 	}
 }
 

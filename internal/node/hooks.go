@@ -105,17 +105,25 @@ func (h *hooks) wait(ctx context.Context, limit time.Duration, k instance.Hook) 
 
 // note tells how a hook ended. A callback that had to make way has not failed.
 func (h *hooks) note(name string, err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	switch {
-	case err == nil:
-		delete(h.failed, name)
 	case errors.Is(err, errNewer):
 		h.log.Info("a callback was ended: another event has come meanwhile", "event", name)
-	default:
+		return
+	case err != nil:
 		h.log.Error("hook failed", "hook", name, "error", err)
-		h.failed[name] = rest.HookFailure{Hook: name, Error: err.Error(), At: time.Now()}
 	}
+	h.remember(name, err)
+}
+
+// remember keeps how a hook ended for the API.
+func (h *hooks) remember(name string, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err == nil {
+		delete(h.failed, name)
+		return
+	}
+	h.failed[name] = rest.HookFailure{Hook: name, Error: err.Error(), At: time.Now()}
 }
 
 // failures are the hooks whose last run failed, by name.

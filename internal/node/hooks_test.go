@@ -27,6 +27,7 @@ func TestCallbacksFollowFromWhatIsSeen(t *testing.T) {
 		op      string
 		crashes int
 		fresh   bool
+		lost    bool // another holds the lead, or nobody
 		want    string
 	}{
 		{phase: down},
@@ -46,8 +47,19 @@ func TestCallbacksFollowFromWhatIsSeen(t *testing.T) {
 		{phase: up, fresh: true, want: "on_role_change primary"},
 		{phase: down, op: "restart"},
 		{phase: down, want: "on_stop primary"}, // the restart ended without a server
+		{phase: down, lost: true},              // an order, for which on_stop is enough
+		{phase: up, fresh: true, want: "on_start primary"},
+		{phase: down, crashes: 1},
+		{phase: down, crashes: 2}, // it does not start
+		{phase: down, crashes: 2, lost: true, want: "on_role_change demoted"},
+		{phase: down, crashes: 2, lost: true},
+		{phase: up, crashes: 2, lost: true, standby: true, fresh: true, want: "on_role_change replica"},
+		{phase: down, crashes: 3, lost: true}, // a standby's crash
 	} {
 		s := ha.Snapshot{Store: ha.Store{Cluster: &dcs.Cluster{Initialize: "1"}}}
+		if s.Self.Name = "a"; !c.lost {
+			s.Store.Cluster.Leader = &dcs.Leader{Name: "a"}
+		}
 		s.PG = ha.PG{Phase: c.phase, InRecovery: c.standby, Folder: ha.FolderData, Crashes: c.crashes, SampleAt: l.before}
 		if c.fresh {
 			s.PG.SampleAt = boottime.Instant(100 + i)

@@ -68,7 +68,7 @@ func (a *agent) found() error {
 		m.Args = append(m.Args, "--"+o.Name+"="+o.Value)
 	}
 	err := a.inst.BootstrapBy(a.ctx, instance.BootstrapOptions{Method: m, Recovery: postgres.Params(b.RecoveryConf), KeepRecovery: b.KeepExistingRecoveryConf})
-	a.hooks.note("bootstrap."+b.Method, err)
+	a.hooks.remember("bootstrap."+b.Method, err) // the operation that fails by it says so
 	return err
 }
 
@@ -135,7 +135,7 @@ func (a *agent) finishFounding() (done bool, err error) {
 		return false, err
 	}
 	broken := errors.New("it was broken off by the end of the agent, and may have done half of its work: finish it by hand")
-	a.hooks.note("bootstrap.post_bootstrap", broken)
+	a.hooks.remember("bootstrap.post_bootstrap", broken)
 	a.log.Error("post_bootstrap is not repeated", "error", broken)
 	return true, a.inst.SetFounding(instance.FoundingNone)
 }

@@ -133,7 +133,7 @@ func (i *Instance) begin(op string) (done func(*error), err error) {
 		i.metrics.operation(op, *err)
 		if *err != nil {
 			*err = fmt.Errorf("%s: %w", op, *err)
-			i.log.Warn("operation failed", "op", op, "err", *err)
+			i.log.Debug("operation failed", "op", op, "err", *err) // whoever asked for it says so
 			return
 		}
 		i.log.Info("operation done", "op", op)
