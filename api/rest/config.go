@@ -45,6 +45,12 @@ func (s *Server) configAnswer(w http.ResponseWriter, r *http.Request,
 // mergeConfig writes only if nobody else changed the configuration meanwhile, and not at all when the change makes no difference.
 func (s *Server) mergeConfig(ctx context.Context, patch map[string]any) (map[string]any, *answer) {
 	c, bad := s.readForWrite(ctx)
+	for until := time.Now().Add(foundingWait); bad == nil && founding(c) && time.Now().Before(until) && ctx.Err() == nil; c, bad = s.readForWrite(ctx) {
+		select {
+		case <-ctx.Done():
+		case <-time.After(readAgain):
+		}
+	}
 	if bad != nil {
 		return nil, bad
 	}
@@ -64,6 +70,13 @@ func (s *Server) mergeConfig(ctx context.Context, patch map[string]any) (map[str
 	s.opt.Backend.Wake()
 	return merged, nil
 }
+
+// foundingWait bounds how long a change waits for the configuration of a cluster that is being made.
+const foundingWait = 10 * time.Second
+
+// founding says whether a cluster has a leader and no configuration yet. Patroni takes the leader key last, here it stands first, because PostgreSQL
+// opens under its term only; who waits for a leader and changes a setting then must not have to know of it.
+func founding(c *dcs.Cluster) bool { return c.ConfigRev == 0 && c.Initialize == "" && c.Leader != nil }
 
 func (s *Server) replaceConfig(ctx context.Context, next map[string]any) (map[string]any, *answer) {
 	c, bad := s.readForWrite(ctx)

@@ -77,6 +77,24 @@ func TestWriteWaitsForTheStore(t *testing.T) {
 	})
 }
 
+// A change that comes while a cluster is being made, whose leader can be seen already, waits for its configuration.
+func TestChangeWaitsForTheConfiguration(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		m.put(m.keys.Initialize(), "")
+		m.put(m.keys.Leader(), "n1")
+		s := newTestServer(t, m, nil)
+		go func() {
+			time.Sleep(3 * time.Second)
+			m.put(m.keys.Config(), `{"ttl":30}`)
+			m.put(m.keys.Initialize(), "7300000000000000001")
+		}()
+		if code, body, _ := ask(s, "PATCH", "/config", `{"ttl":20}`); code != 200 || m.value(m.keys.Config()) != `{"ttl":20}` {
+			t.Errorf("%d %s", code, body)
+		}
+	})
+}
+
 func TestConfigFailures(t *testing.T) {
 	s := newTestServer(t, newMemory(), nil)
 	if code, _, _ := ask(s, "PATCH", "/config", `{"ttl":20}`); code != 503 {
