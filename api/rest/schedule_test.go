@@ -31,12 +31,12 @@ func TestParseSchedule(t *testing.T) {
 			t.Errorf("%q: %s %d %q", text, isoTime(at), code, why)
 		}
 	}
-	for _, text := range []string{"2099-01-01", "tomorrow", "", "2099-13-01T00:00Z", "2099-01-01T25:00Z", "Z", "12"} {
+	for _, text := range []string{"tomorrow", "", "2099-13-01T00:00Z", "2099-01-01T25:00Z", "Z", "10/11/2099 10:00Z"} {
 		if _, code, _ := parseSchedule(text, "restart", now); code != 422 {
 			t.Errorf("%q: %d", text, code)
 		}
 	}
-	for _, text := range []string{"2099-01-01T00:00", "23:00", "2099-01-01 00:00:00"} {
+	for _, text := range []string{"2099-01-01T00:00", "23:00", "2099-01-01 00:00:00", "2099-01-01", "12", "6:30pm"} {
 		if _, code, _ := parseSchedule(text, "switchover", now); code != 400 {
 			t.Errorf("%q: %d", text, code)
 		}

@@ -91,7 +91,7 @@ func (s *session) whenToRestart(o *restartOptions) (time.Time, error) {
 		}
 		o.scheduled = when
 	}
-	at, _, err := ctl.ParseSchedule(o.scheduled, time.Local)
+	at, _, err := ctl.ParseSchedule(o.scheduled, time.Now())
 	return at, err
 }
 

@@ -180,7 +180,7 @@ func (s *session) askWhen(c ctl.Cluster, h *handover) (time.Time, error) {
 		}
 		h.scheduled = when
 	}
-	at, later, err := ctl.ParseSchedule(h.scheduled, time.Local)
+	at, later, err := ctl.ParseSchedule(h.scheduled, time.Now())
 	if err == nil && later && c.Pause {
 		err = said("Can't schedule switchover in the paused state")
 	}

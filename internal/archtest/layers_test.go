@@ -37,6 +37,7 @@ var layers = []layer{
 	{"internal/boottime", nil},
 	{"internal/pemkey", nil},
 	{"internal/series", nil},
+	{"internal/whenever", nil},
 
 	{"raftstore", tools},
 	{"raftstore/dcs", nil},
@@ -54,7 +55,7 @@ var layers = []layer{
 }
 
 // tools stand below everything and know nothing of the product.
-var tools = []string{"internal/boottime", "internal/latest", "internal/pemkey", "internal/peertls", "internal/series"}
+var tools = []string{"internal/boottime", "internal/latest", "internal/pemkey", "internal/peertls", "internal/series", "internal/whenever"}
 
 // foreign lists libraries by who may not know them: the store no HTTP, gRPC or PostgreSQL; the manager no consensus; the router no store.
 var foreign = []struct{ folder, library string }{

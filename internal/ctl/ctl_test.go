@@ -154,8 +154,9 @@ func number(s string) int {
 }
 
 func TestParseSchedule(t *testing.T) {
-	berlin := time.FixedZone("", 2*3600)
+	berlin := time.Date(2030, 5, 28, 12, 0, 0, 0, time.FixedZone("", 2*3600))
 	for _, c := range []struct{ in, want string }{
+		{"6:30pm", "2030-05-28T18:30:00+02:00"}, // today
 		{"2030-05-29T04:32:31", "2030-05-29T04:32:31+02:00"},
 		{"2030-05-29T04:32", "2030-05-29T04:32:00+02:00"},
 		{"2030-05-29 04:32:31-03:00", "2030-05-29T04:32:31-03:00"},
@@ -173,7 +174,7 @@ func TestParseSchedule(t *testing.T) {
 			t.Errorf("%q: %v, %v", now, ok, err)
 		}
 	}
-	for _, bad := range []string{"tomorrow", "29.5.2030", "2030-13-01T00:00", "04:32"} {
+	for _, bad := range []string{"tomorrow", "5.6.2030", "2030-13-01T00:00", "24:32"} {
 		if _, _, err := ctl.ParseSchedule(bad, berlin); err == nil {
 			t.Errorf("%q was accepted", bad)
 		}

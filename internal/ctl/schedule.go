@@ -4,33 +4,21 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"quorate/internal/whenever"
 )
 
-// layouts are the forms of a point in time that are understood: ISO 8601 with a T or a space, with or without seconds and a zone.
-var layouts = func() []string {
-	var out []string
-	for _, day := range []string{"2006-01-02T", "2006-01-02 ", "20060102T"} {
-		for _, clock := range []string{"15:04:05.999999999", "15:04:05", "15:04", "1504", "150405"} {
-			for _, zone := range []string{"", "Z07:00", "Z0700", "Z07", " Z07:00", " Z0700", " MST"} {
-				out = append(out, day+clock+zone)
-			}
-		}
-	}
-	return out
-}()
-
-// ParseSchedule reads a point in time; ok is false for "now" and "". A time without a zone is in the given one.
-func ParseSchedule(text string, local *time.Location) (at time.Time, ok bool, err error) {
+// ParseSchedule reads a point in time; ok is false for "now" and "". A time without a zone is in now's, and what is left
+// out is today's.
+func ParseSchedule(text string, now time.Time) (at time.Time, ok bool, err error) {
 	text = strings.TrimSpace(text)
 	if text == "" || text == "now" {
 		return time.Time{}, false, nil
 	}
-	for _, layout := range layouts {
-		if t, err := time.ParseInLocation(layout, text, local); err == nil {
-			return t, true, nil
-		}
+	if at, _, err = whenever.Parse(text, now); err != nil {
+		return at, false, fmt.Errorf("unable to parse scheduled timestamp (%s). It should be in an unambiguous format (e.g. ISO 8601)", text)
 	}
-	return time.Time{}, false, fmt.Errorf("unable to parse scheduled timestamp (%s). It should be in an unambiguous format (e.g. ISO 8601)", text)
+	return at, true, nil
 }
 
 // ISO is a point in time as Python's isoformat writes it, which is what members expect.
