@@ -143,7 +143,7 @@ func namesInEffect(p *ha.PG, names postgres.SyncNames) {
 func standbysOf(st postgres.Status) []syncset.Standby {
 	var out []syncset.Standby
 	for _, r := range st.Standbys {
-		out = append(out, syncset.Standby{Name: r.Name, Streaming: r.State == "streaming", SyncState: r.SyncState, FlushLSN: r.Flush})
+		out = append(out, syncset.Standby{Name: r.Name, Streaming: r.State == "streaming", SyncState: r.SyncState, FlushLSN: r.Flush, ReplayLSN: r.Replay})
 	}
 	return out
 }

@@ -338,6 +338,8 @@ func standbyLine(s *script, l line) {
 				sb.Streaming = false
 			case "lsn":
 				sb.FlushLSN = lsn(l.num(v))
+			case "replay":
+				sb.ReplayLSN = lsn(l.num(v))
 			case "state":
 				sb.SyncState = v
 			default:
@@ -402,6 +404,10 @@ func setLine(s *script, l line) {
 			c.FailsafeMode = true
 		case "strict":
 			c.SynchronousModeStrict = true
+		case "maxlag": // of a synchronous standby
+			c.MaximumLagOnSyncnode = l.num(v)
+		case "commit":
+			c.PostgreSQL.Parameters = map[string]string{"synchronous_commit": strings.ReplaceAll(v, " ", "_")}
 		case "stop_timeout":
 			c.PrimaryStopTimeout = l.span(v)
 		case "start_timeout":

@@ -58,7 +58,7 @@ func (d *decider) standbys() []syncset.Standby {
 			rows = slices.Delete(rows, i, i+1)
 		}
 		sb.Alive, sb.SyncPriority, sb.GivenUp = true, d.syncPriority(m), d.givenUp(m.Name)
-		if lag := d.s.PG.FlushLSN.Sub(sb.FlushLSN); lag > 0 {
+		if lag := d.s.PG.FlushLSN.Sub(d.confirmed(sb)); lag > 0 {
 			sb.Lag = uint64(lag)
 		}
 		out = append(out, sb)
@@ -69,6 +69,15 @@ func (d *decider) standbys() []syncset.Standby {
 		}
 	}
 	return out
+}
+
+// confirmed is how far a standby lets commits go: with remote_apply one whose replay is held up holds them up, too (Patroni's maximum_lag_on_syncnode
+// looks at the same position).
+func (d *decider) confirmed(sb syncset.Standby) postgres.LSN {
+	if d.s.Set.PostgreSQL.Parameters["synchronous_commit"] == "remote_apply" {
+		return min(sb.FlushLSN, sb.ReplayLSN)
+	}
+	return sb.FlushLSN
 }
 
 // brokenAfter is for how many ttls a member that is alive may fail to stream before commits stop waiting for it.

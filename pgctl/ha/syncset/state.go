@@ -38,7 +38,8 @@ type Standby struct {
 	Streaming bool
 	SyncState string       // async, potential, sync or quorum
 	FlushLSN  postgres.LSN // what it has on disk
-	Lag       uint64       // bytes that it has still to flush
+	ReplayLSN postgres.LSN // what its queries see
+	Lag       uint64       // bytes that it has still to flush, or to replay where commits wait for that
 	// SyncPriority is the tag: 0 forbids (nosync), a higher one is preferred.
 	SyncPriority int
 	// Alive says that the lease of its member key stands.
