@@ -25,22 +25,22 @@ const (
 // inside the kernel, Go's garbage collector waits for that thread, and with it the whole process: agent, router, all.
 // Locked pages are never fetched again.
 type diskGuard struct {
-	store *Store
-	dirs  []string
+	store    *Store
+	patterns []string
 
-	mu     sync.Mutex // guards pins
-	pins   map[string]*pin
+	mu     sync.Mutex // guards locked
+	locked map[string]lockedFile
 	warned bool
 }
 
-// pin is one file's pages, locked through a mapping of our own: pages are shared, so bbolt's mapping profits.
-type pin struct {
-	mem []byte
-	ino uint64
+// lockedFile is how much of which file was locked, or was tried to be.
+type lockedFile struct {
+	ino  uint64
+	size int64
 }
 
 func newDiskGuard(s *Store) *diskGuard {
-	return &diskGuard{store: s, pins: map[string]*pin{}, dirs: []string{
+	return &diskGuard{store: s, locked: map[string]lockedFile{}, patterns: []string{
 		filepath.Join(s.opts.Dir, logFile), filepath.Join(s.opts.Dir, cacheDir, "db-*"),
 	}}
 }
@@ -76,73 +76,47 @@ func (d *diskGuard) probe() {
 	}
 }
 
-// pinFiles locks the store's files as far as the limits allow; a file that grew or was replaced is locked anew.
+// pinFiles locks the store's files as far as the limits allow; one that grew or was replaced is locked anew. Nothing is ever
+// unlocked: that comes with the end of bbolt's mapping.
 func (d *diskGuard) pinFiles() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	left := int64(maxPinned)
 	seen := map[string]bool{}
-	for _, pattern := range d.dirs {
-		paths, _ := filepath.Glob(pattern) // the pattern is ours and well-formed
-		for _, path := range paths {
-			seen[path] = true
-			if err := d.pinFile(path, &left); err != nil && !d.warned && !errors.Is(err, os.ErrNotExist) {
-				d.warned = true
-				d.store.log.Warn("the store's files cannot be locked in memory; a hung disk may freeze this process",
-					"file", path, "error", err, "remedy", "raise the limit on locked memory (LimitMEMLOCK)")
-			}
+	var paths []string
+	for _, pattern := range d.patterns {
+		list, _ := filepath.Glob(pattern) // it is ours and well-formed
+		paths = append(paths, list...)
+	}
+	for _, path := range paths {
+		seen[path] = true
+		if err := d.pinFile(path, &left); err != nil && !d.warned && !errors.Is(err, os.ErrNotExist) {
+			d.warned = true
+			d.store.log.Warn("the store's files cannot be locked in memory; a hung disk may freeze this process",
+				"file", path, "error", err, "remedy", "raise the limit on locked memory (LimitMEMLOCK)")
 		}
 	}
-	for path, p := range d.pins {
+	for path := range d.locked {
 		if !seen[path] {
-			p.release()
-			delete(d.pins, path)
+			delete(d.locked, path)
 		}
 	}
 }
 
 func (d *diskGuard) pinFile(path string, left *int64) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
 	var st unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
-		return err
+	if err := unix.Stat(path, &st); err != nil {
+		return os.NewSyscallError("stat", err)
 	}
-	size := min(st.Size, *left)
-	*left -= size
-	if old := d.pins[path]; old != nil {
-		if old.ino == st.Ino && int64(len(old.mem)) == size {
-			return nil
-		}
-		old.release()
-		delete(d.pins, path)
-	}
-	if size == 0 {
+	now := lockedFile{ino: st.Ino, size: min(st.Size, *left)}
+	*left -= now.size
+	if d.locked[path] == now || now.size == 0 {
 		return nil
 	}
-	mem, err := unix.Mmap(int(f.Fd()), 0, int(size), unix.PROT_READ, unix.MAP_SHARED)
-	if err != nil {
-		return err
+	at, err := mappingOf(path)
+	if at == 0 || err != nil {
+		return err // bbolt has not mapped it yet, or no more
 	}
-	p := &pin{mem: mem, ino: st.Ino}
-	d.pins[path] = p // kept even when locking fails, so that it is not tried every time
-	return unix.Mlock(mem)
-}
-
-func (p *pin) release() {
-	if err := unix.Munmap(p.mem); err != nil {
-		panic("raftstore: unmap: " + err.Error()) // our own mapping, released once
-	}
-}
-
-func (d *diskGuard) unpin() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for path, p := range d.pins {
-		p.release()
-		delete(d.pins, path)
-	}
+	d.locked[path] = now // also when locking fails, so that it is not tried every time
+	return lockPages(at, now.size)
 }

@@ -221,9 +221,6 @@ func (s *Store) shut() (err error) {
 	if s.state != nil {
 		list = append(list, bounded(s.shutTimeout(), "close the backend", s.state.close))
 	}
-	if s.disk != nil {
-		s.disk.unpin()
-	}
 	s.metrics.unregister()
 	return errors.Join(list...)
 }
