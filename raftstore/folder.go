@@ -12,6 +12,9 @@ type Folder struct {
 	ThisMachine   bool // it was made on this machine
 }
 
+// FolderFiles are the names in a store folder that has not run yet, the one that makes it a store's last.
+func FolderFiles() []string { return []string{logFile, snapshotDir, promiseFile, identityFile} }
+
 // ReadFolder reads whose folder it is; fs.ErrNotExist when it is nobody's yet.
 func ReadFolder(dir string) (Folder, error) {
 	var id identity

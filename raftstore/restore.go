@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/hashicorp/raft"
 	bolt "go.etcd.io/bbolt"
@@ -25,12 +26,22 @@ const restoredIndex, restoredTerm = 1, 1
 // folders, join it. Options.Advertise, or Options.Listen with a port, must be the address under which it will start.
 //
 // The cluster gets a new id, so no client takes it for the one that the snapshot is of. Leases begin afresh.
-func RestoreSnapshot(o Options, file string) error { return restore(o, file, true) }
+func RestoreSnapshot(o Options, file string) error { return restore(o, file, true, nil) }
 
 // RestoreDatabase is RestoreSnapshot for a file without a hash, as one that was copied out of an etcd's data folder.
-func RestoreDatabase(o Options, file string) error { return restore(o, file, false) }
+func RestoreDatabase(o Options, file string) error { return restore(o, file, false, nil) }
 
-func restore(o Options, file string, needHash bool) error {
+// Place is where a restored folder stands in a cluster of several that are all restored from one file.
+type Place struct {
+	Self, ClusterID uint64
+	Members         []Member // their ids and peer addresses, Self among them; all vote
+}
+
+// RestoreMember is RestoreDatabase for one of several members that are restored from the same file, as `etcdutl snapshot restore` does it on each
+// host of a cluster to be.
+func RestoreMember(o Options, file string, p Place) error { return restore(o, file, false, &p) }
+
+func restore(o Options, file string, needHash bool, p *Place) error {
 	o, err := o.withDefaults()
 	if err != nil {
 		return err
@@ -53,7 +64,22 @@ func restore(o Options, file string, needHash bool) error {
 	if err := unpackSnapshot(file, data, needHash); err != nil {
 		return fmt.Errorf("restore %s: %w", file, err)
 	}
-	return foundFromSnapshot(o, addr, data)
+	if p == nil {
+		if p, err = alone(addr); err != nil {
+			return err
+		}
+	}
+	return foundFromSnapshot(o, *p, data)
+}
+
+// alone is the place of the only member of a new cluster.
+func alone(addr string) (*Place, error) {
+	self, err := newID()
+	if err != nil {
+		return nil, err
+	}
+	cluster, err := newID()
+	return &Place{Self: self, ClusterID: cluster, Members: []Member{{ID: self, PeerAddr: addr}}}, err
 }
 
 // unpackSnapshot copies a snapshot without the checksum that etcd appends, having checked it, and makes sure that it is
@@ -114,39 +140,39 @@ func forgetCluster(tx *bolt.Tx) error {
 	return nil
 }
 
-// foundFromSnapshot writes the folder of a single member that has the data as its first Raft snapshot.
-func foundFromSnapshot(o Options, addr, data string) error {
+// foundFromSnapshot writes the folder of a member that has the data as its first Raft snapshot.
+func foundFromSnapshot(o Options, p Place, data string) error {
 	machine, err := machineID(o)
 	if err != nil {
 		return err
 	}
-	ids := [2]uint64{}
-	for i := range ids {
-		if ids[i], err = newID(); err != nil {
-			return err
-		}
+	self := slices.IndexFunc(p.Members, func(m Member) bool { return m.ID == p.Self })
+	if self < 0 {
+		return fmt.Errorf("raftstore: %s is not among the members to be restored", FormatID(p.Self))
 	}
-	id := identity{ID: ids[0], ClusterID: ids[1], MachineID: machine, PeerAddr: addr, Started: true}
+	id := identity{ID: p.Self, ClusterID: p.ClusterID, MachineID: machine, PeerAddr: p.Members[self].PeerAddr, Started: true}
 	logs, err := openLogStore(filepath.Join(o.Dir, logFile), o.Logger, func(error) {}, nil)
 	if err != nil {
 		return err
 	}
-	err = errors.Join(logs.SetUint64(keyCurrentTerm, restoredTerm), writeRaftSnapshot(o, id, data), logs.close())
+	err = errors.Join(logs.SetUint64(keyCurrentTerm, restoredTerm), writeRaftSnapshot(o, p, data), logs.close())
 	if err != nil {
 		return err
 	}
 	return id.save(o.Dir) // last: a folder without it is refused
 }
 
-func writeRaftSnapshot(o Options, id identity, data string) error {
+func writeRaftSnapshot(o Options, p Place, data string) error {
 	snaps, err := raft.NewFileSnapshotStoreWithLogger(filepath.Join(o.Dir, snapshotDir), retainSnapshots, &hcLogger{log: o.Logger})
 	if err != nil {
 		return err
 	}
-	self := raft.Server{Suffrage: raft.Voter, ID: serverID(id.ID), Address: raftAddr(id.ID, id.PeerAddr)}
-	_, trans := raft.NewInmemTransport(self.Address)
-	sink, err := snaps.Create(raft.SnapshotVersionMax, restoredIndex, restoredTerm,
-		raft.Configuration{Servers: []raft.Server{self}}, restoredIndex, trans)
+	var conf raft.Configuration
+	for _, m := range p.Members {
+		conf.Servers = append(conf.Servers, raft.Server{Suffrage: raft.Voter, ID: serverID(m.ID), Address: raftAddr(m.ID, m.PeerAddr)})
+	}
+	_, trans := raft.NewInmemTransport("")
+	sink, err := snaps.Create(raft.SnapshotVersionMax, restoredIndex, restoredTerm, conf, restoredIndex, trans)
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,8 @@ import (
 // Config is what etcd's options amount to.
 type Config struct {
 	Name, DataDir string
+	// WALDir is where an etcd's log lies when it is not in DataDir; it is looked at when DataDir is one that was restored for an etcd.
+	WALDir        string
 	ListenClient  []*url.URL
 	ListenMetrics []*url.URL
 	ListenPeer    []*url.URL
@@ -74,7 +76,7 @@ func Parse(args []string, env map[string]string) (*Config, error) {
 
 func (v *values) config() (*Config, error) {
 	c := &Config{
-		Name: v.get("name"), DataDir: v.get("data-dir"),
+		Name: v.get("name"), DataDir: v.get("data-dir"), WALDir: v.get("wal-dir"),
 	}
 	if c.DataDir == "" {
 		c.DataDir = c.Name + ".etcd"

@@ -12,8 +12,6 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"net/url"
-	"os"
-	"path/filepath"
 	"runtime"
 	"time"
 
@@ -114,11 +112,11 @@ func (h *host) options() (raftstore.Options, error) {
 
 func (h *host) open() error {
 	c := h.c
-	if err := refuseEtcdData(c.DataDir); err != nil {
-		return err
-	}
 	o, err := h.options()
 	if err != nil {
+		return err
+	}
+	if err := h.adopt(o); err != nil {
 		return err
 	}
 	known, err := raftstore.ReadFolder(c.DataDir)
@@ -147,15 +145,6 @@ func (h *host) forceNew(o raftstore.Options, known raftstore.Folder) error {
 	h.log.Warn("--force-new-cluster: this member alone is the cluster now; what only the others had is lost. "+
 		"Take the flag away before the next start", "member", raftstore.FormatID(known.ID))
 	return raftstore.RecoverQuorumLost(o, []raftstore.Member{{ID: known.ID, Name: o.Name, PeerAddr: o.Advertise}})
-}
-
-// refuseEtcdData refuses the data folder of etcd itself.
-func refuseEtcdData(dir string) error {
-	if _, err := os.Stat(filepath.Join(dir, "member", "wal")); err != nil {
-		return nil
-	}
-	return fmt.Errorf("%s holds the data of an etcd: run that etcd once more, `etcdctl snapshot save FILE`, then "+
-		"`quorate snapshot restore FILE --data-dir` of an empty folder", dir)
 }
 
 // serve opens all ports. Clients are taken in, but not answered before there is a leader, or ReadyTimeout is over: etcd does not know its own
