@@ -62,7 +62,9 @@ func TestHooksAndSlots(t *testing.T) {
 	must(t, err)
 	for _, h := range standbys {
 		awaitSQL(t, ctx, s, h, where, taken)
-		eventuallyE2E(t, ctx, "the copy of "+h.Name+" is known to be safe", func() bool { return strings.Contains(agentLog(l, h), "Logical slot cdc is safe to be used after a failover") })
+		eventuallyE2E(t, ctx, "the copy of "+h.Name+" is known to be safe", func() bool {
+			return strings.Contains(agentLog(l, h), "Logical slot cdc is safe to be used after a failover")
+		})
 	}
 	awaitSQL(t, ctx, s, leads, "SELECT count(*) FROM changes", "2")
 
