@@ -58,7 +58,7 @@ func (r *Router) cancelTargets(l *listener, key string) (addrs []string) {
 }
 
 func (r *Router) sendCancel(ctx context.Context, addr string, packet []byte) error {
-	server, err := r.dial(ctx, addr, nil)
+	server, err := r.dial(ctx, nil, addr, nil)
 	if err != nil {
 		return err
 	}

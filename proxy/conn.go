@@ -7,27 +7,29 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"quorate/proxy/relay"
 )
 
 // duplex is a connection whose halves close one by one: TCP and UNIX stream sockets.
 type duplex interface {
 	net.Conn
-	syscall.Conn
 	CloseRead() error
 	CloseWrite() error
+	Control(f func(fd int)) error
+	Peek() (int, error) // waits for bytes, or the end, or the read deadline, and leaves them there
 }
 
 // tune makes the kernel find out that a silent peer is dead. (One that owes an acknowledgement is the relay's to find out.) It is done
 // for connections that have lasted a few seconds: most of those that applications open and close do not, and would pay for it.
 func tune(c duplex, o TCPOptions) {
-	if raw, err := c.SyscallConn(); err == nil {
-		_ = raw.Control(func(fd uintptr) { o.keepAlive(int(fd)) })
-	}
+	_ = c.Control(o.keepAlive)
 }
 
 // keepAlive sets a socket up; one that refuses (a UNIX socket) works without.
@@ -41,20 +43,11 @@ func (o TCPOptions) keepAlive(fd int) {
 // seconds rounds up: the kernel's unit is one, and it refuses zero.
 func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
 
-// dial connects to a backend's address and sends it the greeting, if there is one.
-func (r *Router) dial(ctx context.Context, addr string, greeting []byte) (duplex, error) {
-	network := "tcp"
-	if strings.HasPrefix(addr, "/") {
-		network = "unix"
-	}
-	d := net.Dialer{Timeout: r.opts.ConnectTimeout, KeepAlive: -1}
-	conn, err := d.DialContext(ctx, network, addr)
+// dial connects to a backend's address, for the client of near if there is one, and sends it the greeting, if there is one.
+func (r *Router) dial(ctx context.Context, near *relay.Conn, addr string, greeting []byte) (*relay.Conn, error) {
+	c, err := r.connect(ctx, near, addr)
 	if err != nil {
 		return nil, err
-	}
-	c, ok := conn.(duplex)
-	if !ok {
-		return nil, errors.Join(fmt.Errorf("connection to %s of type %T has no halves to close", addr, conn), conn.Close())
 	}
 	if len(greeting) > 0 {
 		if _, err := c.Write(greeting); err != nil {
@@ -62,6 +55,41 @@ func (r *Router) dial(ctx context.Context, addr string, greeting []byte) (duplex
 		}
 	}
 	return c, nil
+}
+
+func (r *Router) connect(ctx context.Context, near *relay.Conn, addr string) (*relay.Conn, error) {
+	if to, err := netip.ParseAddrPort(addr); err == nil && to.Addr().Zone() == "" {
+		return r.engine.Dial(ctx, near, to, r.opts.ConnectTimeout)
+	}
+	network := "tcp"
+	if strings.HasPrefix(addr, "/") {
+		network = "unix"
+	}
+	d := net.Dialer{Timeout: r.opts.ConnectTimeout, KeepAlive: -1} // knows names
+	conn, err := d.DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	return r.adopt(near, conn)
+}
+
+// adopt takes a socket out of Go's hands.
+func (r *Router) adopt(near *relay.Conn, c net.Conn) (*relay.Conn, error) {
+	s, ok := c.(syscall.Conn)
+	if !ok {
+		return nil, errors.Join(fmt.Errorf("a connection of type %T has no socket", c), c.Close())
+	}
+	raw, err := s.SyscallConn()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("take a socket: %w", err), c.Close())
+	}
+	var fd int
+	var dup error
+	err = raw.Control(func(old uintptr) { fd, dup = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0) })
+	if err = errors.Join(err, dup, c.Close()); err != nil {
+		return nil, fmt.Errorf("take a socket: %w", err)
+	}
+	return r.engine.Conn(near, fd, c.RemoteAddr()), nil
 }
 
 // addrPortOf is a TCP address; invalid for others.
@@ -88,23 +116,6 @@ func shut(c duplex) {
 	_ = c.CloseWrite()
 }
 
-// detach takes the socket out of Go's hands: the descriptor that it returns is the caller's, and c is closed either way.
-func detach(c duplex) (fd int, err error) {
-	if f, ok := c.(*tlsFront); ok {
-		return f.detach()
-	}
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return -1, errors.Join(fmt.Errorf("take a socket: %w", err), c.Close())
-	}
-	var dup error
-	err = raw.Control(func(old uintptr) { fd, dup = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0) })
-	if err = errors.Join(err, dup, c.Close()); err != nil {
-		return -1, fmt.Errorf("take a socket: %w", err)
-	}
-	return fd, nil
-}
-
 // farewell sends a client its last message and gives it a moment to close by itself: closing with bytes of the client unread
 // would send RST, which could overtake the message.
 func farewell(c duplex, message []byte) {
@@ -124,21 +135,11 @@ const (
 // watchHangup calls gone when the client closes or resets while it waits. It consumes nothing. The caller must call the
 // returned stop before it uses c again; bytes that arrive end the watch (a client that has spoken ahead is alive).
 func watchHangup(c duplex, gone func()) (stop func()) {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return func() {}
-	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		var one [1]byte
-		var n int
-		var peek error
-		waited := raw.Read(func(fd uintptr) bool {
-			n, _, peek = unix.Recvfrom(int(fd), one[:], unix.MSG_PEEK)
-			return !errors.Is(peek, unix.EAGAIN)
-		})
-		if waited == nil && n <= 0 {
+		n, err := c.Peek()
+		if n <= 0 && !errors.Is(err, os.ErrDeadlineExceeded) {
 			gone()
 		}
 	}()

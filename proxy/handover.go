@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"fmt"
-	"net"
 	"os"
 )
 
@@ -34,9 +33,7 @@ func (r *Router) Files() (files []ListenerFile, err error) {
 		if err != nil {
 			return files, fmt.Errorf("router: hand over listener %s: %w", l.opts().Name, err)
 		}
-		if u, ok := l.ln.(*net.UnixListener); ok {
-			u.SetUnlinkOnClose(false) // the path is the new process's now
-		}
+		keepPath(l.ln, true) // it is the new process's now
 		files = append(files, ListenerFile{l.opts().Name, f})
 	}
 	return files, nil

@@ -93,6 +93,13 @@ func (s *server) open() int {
 	return len(s.conns)
 }
 
+// tried is how many sessions were asked of the server.
+func (s *server) tried() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.attempts
+}
+
 func (s *server) stop() {
 	_ = s.ln.Close()
 	s.mu.Lock()

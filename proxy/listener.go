@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"quorate/proxy/relay"
 )
 
 // listener is one door of the router.
@@ -70,7 +72,7 @@ func (r *Router) listen(ctx context.Context, o *ListenerOptions) (net.Listener, 
 	if err != nil {
 		return nil, fmt.Errorf("listener %s: %w", o.Name, err)
 	}
-	return ln, nil
+	return r.door(ln)
 }
 
 // acceptLoop runs until the listener is closed. Any other failure (too many open files, a client that reset before it was
@@ -102,13 +104,15 @@ func (l *listener) acceptLoop(ln net.Listener) {
 
 // serve carries one client from its first byte to its session, which goes on without it, or to its last.
 func (l *listener) serve(conn net.Conn) {
-	client, ok := conn.(duplex)
+	client, ok := conn.(*relay.Conn)
 	if !ok {
-		_ = conn.Close()
-		l.r.complain("cannot serve a client: its connection has no halves to close", "listener", l.opts().Name, "type", fmt.Sprintf("%T", conn))
-		return
+		var err error
+		if client, err = l.r.adopt(nil, conn); err != nil {
+			l.r.complain("cannot serve a client", "listener", l.opts().Name, "err", err)
+			return
+		}
 	}
-	o := &opening{r: l.r, l: l, client: client, in: startReader{conn: client}}
+	o := &opening{r: l.r, l: l, socket: client, client: client, in: startReader{conn: client}}
 	s := o.run()
 	if s == nil {
 		return

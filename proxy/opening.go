@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/netip"
 	"time"
+
+	"quorate/proxy/relay"
 )
 
 // What can become of a client that asks for a session, beside getting one.
@@ -24,7 +26,8 @@ var (
 type opening struct {
 	r      *Router
 	l      *listener
-	client duplex
+	socket *relay.Conn    // the client's
+	client duplex         // the same, or what it is behind TLS
 	source netip.AddrPort // the client's; invalid for a UNIX socket
 	host   string         // the same as limits count it
 	in     startReader    // the client's bytes, until they are passed on unread
@@ -40,8 +43,7 @@ type opening struct {
 // run returns the session, ready to be relayed, or nil when the client has been dealt with otherwise.
 func (o *opening) run() *session {
 	// A router that stops does not wait for clients that have not said what they want.
-	socket := o.client
-	defer context.AfterFunc(o.r.ctx, func() { _ = socket.SetReadDeadline(time.Unix(1, 0)) })()
+	defer context.AfterFunc(o.r.ctx, func() { _ = o.socket.SetReadDeadline(time.Unix(1, 0)) })()
 	packet, err := o.first()
 	if err == nil {
 		packet, err = o.secure(packet)
@@ -126,7 +128,7 @@ func (o *opening) attach() (*session, error) {
 			return nil, err
 		}
 		began := time.Now()
-		server, err := o.r.dial(o.r.ctx, choice.Backend.Addr, o.greeting())
+		server, err := o.r.dial(o.r.ctx, o.socket, choice.Backend.Addr, o.greeting())
 		o.r.metrics.connected(choice.Backend.Name, time.Since(began), err)
 		if err != nil {
 			o.r.release(o.l, choice.Backend.Name, o.host)
@@ -179,7 +181,7 @@ func (o *opening) peer() string {
 	return o.host
 }
 
-func (o *opening) newSession(c Choice, server duplex) *session {
+func (o *opening) newSession(c Choice, server *relay.Conn) *session {
 	return &session{
 		r: o.r, l: o.l, host: o.host, peer: o.peer(), client: o.client, server: server,
 		backend: c.Backend, term: c.Term, since: time.Now(), silent: make(chan struct{}),

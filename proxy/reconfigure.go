@@ -75,7 +75,7 @@ func (r *Router) prepare(ctx context.Context, o ListenerOptions, all []ListenerO
 		return c, nil
 	}
 	if c.from = r.leaver(o.Listen, all); c.from != nil {
-		c.ln, err = duplicate(c.from.ln)
+		c.ln, err = r.duplicate(c.from.ln)
 	} else {
 		c.ln, err = r.listen(ctx, &o)
 	}
@@ -104,13 +104,16 @@ func (r *Router) leaver(address string, all []ListenerOptions) *listener {
 }
 
 // duplicate makes another listener of a socket.
-func duplicate(ln net.Listener) (net.Listener, error) {
+func (r *Router) duplicate(ln net.Listener) (net.Listener, error) {
 	f, err := socketOf(ln)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	return net.FileListener(f)
+	if ln, err = net.FileListener(f); err != nil {
+		return nil, err
+	}
+	return r.door(ln)
 }
 
 // socketOf is another descriptor of a listener's socket. The one that net's File gives makes the socket block as soon as somebody asks for its
@@ -183,6 +186,9 @@ func (r *Router) apply(next []*change) {
 
 // keepPath says whether the path of a UNIX socket outlives the closing of a listener.
 func keepPath(ln net.Listener, keep bool) {
+	if d, ok := ln.(*door); ok {
+		ln = d.Listener
+	}
 	if u, ok := ln.(*net.UnixListener); ok {
 		u.SetUnlinkOnClose(!keep)
 	}

@@ -168,7 +168,7 @@ func TestPassedSocketDoesNotBlock(t *testing.T) {
 		}
 	}
 	for _, l := range r.listeners {
-		twin, err := duplicate(l.ln)
+		twin, err := r.duplicate(l.ln)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,8 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"quorate/proxy/relay"
 )
 
@@ -47,10 +45,10 @@ type session struct {
 	r       *Router
 	l       *listener
 	id      uint64
-	host    string // the client's address without port
-	peer    string // the same with port
-	client  duplex // until the session is relayed
-	server  duplex // likewise
+	host    string      // the client's address without port
+	peer    string      // the same with port
+	client  duplex      // until the session is relayed
+	server  *relay.Conn // likewise
 	backend Backend
 	term    Term // zero unless the backend is the primary; guarded by the router's mu
 	since   time.Time
@@ -98,13 +96,12 @@ func (s *session) ended() reason {
 
 // relay hands both connections to the relay. The session goes on without a goroutine of its own.
 func (s *session) relay() error {
-	client, err := detach(s.client)
-	if err != nil {
-		return errors.Join(err, s.server.Close())
-	}
-	server, err := detach(s.server)
-	if err != nil {
-		return errors.Join(err, unix.Close(client))
+	client, ok := s.client.(*relay.Conn)
+	if !ok {
+		var err error
+		if client, err = s.client.(*tlsFront).detach(s.server); err != nil {
+			return errors.Join(err, s.server.Close())
+		}
 	}
 	s.r.clients.Add(1) // until Closed
 	s.mu.Lock()
@@ -113,8 +110,11 @@ func (s *session) relay() error {
 	if s.why != "" {
 		s.flow.End()
 	}
-	s.r.engine.Start(&s.flow, s, client, server)
-	return nil
+	err := s.r.engine.Start(&s.flow, s, client, s.server)
+	if err != nil {
+		s.r.clients.Done()
+	}
+	return err
 }
 
 // Seen implements relay.Owner: it follows a plain session's messages, to learn its cancel key and where the router may speak.

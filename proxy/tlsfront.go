@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"quorate/proxy/relay"
 )
 
 // errPlain turns a client away that must use TLS.
@@ -75,19 +77,19 @@ func (f *tlsFront) Read(p []byte) (int, error)  { return f.tls.Read(p) }
 func (f *tlsFront) Write(p []byte) (int, error) { return f.tls.Write(p) }
 func (f *tlsFront) CloseWrite() error           { return f.tls.CloseWrite() }
 
-// detach gives the relay a socket that is plain, by way of two goroutines. TLS costs more than they do.
-func (f *tlsFront) detach() (int, error) {
+// detach gives the relay a socket that is plain, for the client of server, by way of two goroutines. TLS costs more than they do.
+func (f *tlsFront) detach(server *relay.Conn) (*relay.Conn, error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
-		return -1, errors.Join(fmt.Errorf("take a TLS connection: %w", err), f.Close())
+		return nil, errors.Join(fmt.Errorf("take a TLS connection: %w", err), f.Close())
 	}
 	file := os.NewFile(uintptr(fds[0]), "tls")
 	inner, err := net.FileConn(file)
 	if err = errors.Join(err, file.Close()); err != nil {
-		return -1, errors.Join(fmt.Errorf("take a TLS connection: %w", err), unix.Close(fds[1]), f.Close())
+		return nil, errors.Join(fmt.Errorf("take a TLS connection: %w", err), unix.Close(fds[1]), f.Close())
 	}
 	f.r.clients.Go(func() { f.carry(inner.(*net.UnixConn)) })
-	return fds[1], nil
+	return f.r.engine.Conn(server, fds[1], nil), nil
 }
 
 // carry passes bytes between the TLS connection and the relay until the relay has closed its end.

@@ -4,10 +4,13 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Options configure an Engine.
@@ -71,18 +74,28 @@ func New(o Options) (*Engine, error) {
 	return e, nil
 }
 
-// Start makes f pass bytes between two connected, non-blocking stream sockets. The engine owns them from now on.
-func (e *Engine) Start(f *Flow, owner Owner, client, server int) {
-	f.owner = owner
-	f.client, f.server = end{flow: f, fd: client, writable: true}, end{flow: f, fd: server, writable: true}
+// Start makes f pass bytes between two connections of one loop (see Engine.Conn). The engine owns the sockets from now on. It returns
+// net.ErrClosed, and has closed both, when one of them was closed.
+func (e *Engine) Start(f *Flow, owner Owner, client, server *Conn) error {
+	f.owner, f.loop = owner, client.loop
+	f.client, f.server = end{flow: f, fd: client.take(), writable: true}, end{flow: f, fd: server.take(), writable: true}
+	if f.client.fd < 0 || f.server.fd < 0 {
+		for _, fd := range []int{f.client.fd, f.server.fd} {
+			if fd >= 0 {
+				_ = unix.Close(fd)
+			}
+		}
+		return net.ErrClosed
+	}
+	f.client.watched, f.server.watched = client.watched, server.watched
 	f.up.src, f.up.dst = &f.client, &f.server
 	f.down.src, f.down.dst = &f.server, &f.client
-	f.loop = e.loops[e.next.Add(1)%uint32(len(e.loops))]
 	orders := []order{{f, orderStart}}
 	if f.doomed {
 		orders = append(orders, order{f, orderEnd})
 	}
 	f.loop.post(orders...)
+	return nil
 }
 
 // Close stops the loops. Flows that still run are dropped without a word; end them first.

@@ -36,6 +36,7 @@ type end struct {
 	fd       int
 	readable bool
 	writable bool
+	watched  bool // in the epoll set before the flow started
 	ending   bool // the peer has sent its end, or the connection failed: only a read tells
 
 	settled bool  // has met a sweep

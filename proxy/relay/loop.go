@@ -59,8 +59,9 @@ type loop struct {
 	swept      int  // ends looked at in this round; -1 when none runs
 
 	asleep atomic.Bool // the bell must be rung for an order
-	mu     sync.Mutex  // guards orders
+	mu     sync.Mutex  // guards what follows
 	orders []order
+	conns  map[int]*Conn // watched, by descriptor
 }
 
 func newLoop(e *Engine) (*loop, error) {
@@ -72,7 +73,7 @@ func newLoop(e *Engine) (*loop, error) {
 	if err := unix.SetNonblock(epoll, true); err != nil {
 		return nil, errors.Join(fmt.Errorf("make an epoll set pollable: %w", err), unix.Close(epoll))
 	}
-	l := &loop{e: e, epoll: epoll, bell: -1, swept: -1, file: os.NewFile(uintptr(epoll), "epoll")}
+	l := &loop{e: e, epoll: epoll, bell: -1, swept: -1, conns: make(map[int]*Conn), file: os.NewFile(uintptr(epoll), "epoll")}
 	if l.raw, err = l.file.SyscallConn(); err != nil {
 		return nil, errors.Join(fmt.Errorf("watch an epoll set: %w", err), l.close())
 	}
@@ -114,6 +115,8 @@ func (l *loop) run() {
 		for _, ev := range l.events[:l.wait()] {
 			if fd := int(ev.Fd); fd < len(l.ends) && l.ends[fd] != nil {
 				l.ends[fd].happened(ev.Events)
+			} else if c := l.watchedConn(fd); c != nil {
+				c.happened(ev.Events)
 			}
 		}
 		for _, f := range l.takeBacklog() {
@@ -171,12 +174,50 @@ func (l *loop) add(f *Flow) {
 		l.ends = slices.Grow(l.ends, max(0, e.fd+1-len(l.ends)))
 		l.ends = l.ends[:max(len(l.ends), e.fd+1)]
 		l.ends[e.fd] = e
-		ev := unix.EpollEvent{Events: interest, Fd: int32(e.fd)}
-		if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, e.fd, &ev); err != nil {
+	}
+	for _, e := range []*end{&f.client, &f.server} {
+		if e.watched {
+			e.readable, e.writable = true, true // what has been reported went to the Conn
+			continue
+		}
+		if err := l.register(e.fd); err != nil {
 			f.finish(ServerLost) // no memory for another watch: this flow cannot be served
 			return
 		}
 	}
+	if !f.doomed {
+		f.run()
+	}
+}
+
+func (l *loop) register(fd int) error {
+	ev := unix.EpollEvent{Events: interest, Fd: int32(fd)}
+	return unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, fd, &ev)
+}
+
+// watch makes the loop tell c what happens, beginning with what has happened. Called by any goroutine.
+func (l *loop) watch(c *Conn) error {
+	l.mu.Lock()
+	l.conns[c.fd] = c
+	l.mu.Unlock()
+	if err := l.register(c.fd); err != nil {
+		l.unwatch(c.fd)
+		return os.NewSyscallError("epoll_ctl", err)
+	}
+	return nil
+}
+
+// unwatch forgets a Conn. Its socket stays in the epoll set, for its flow or until it is closed.
+func (l *loop) unwatch(fd int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.conns, fd)
+}
+
+func (l *loop) watchedConn(fd int) *Conn {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.conns[fd]
 }
 
 // drop closes a socket. Closing takes it out of the epoll set.

@@ -119,8 +119,17 @@ func begin(t *testing.T, e *Engine, w *watcher) (f *Flow, client, server *net.TC
 	client, a := pair(t)
 	server, b := pair(t)
 	f = &Flow{}
-	e.Start(f, w, a, b)
+	start(t, e, f, w, a, b)
 	return f, client, server
+}
+
+// start makes a flow of two sockets.
+func start(t *testing.T, e *Engine, f *Flow, w *watcher, client, server int) {
+	t.Helper()
+	c := e.Conn(nil, client, nil)
+	if err := e.Start(f, w, c, e.Conn(c, server, nil)); err != nil {
+		t.Error(err)
+	}
 }
 
 func say(t *testing.T, c net.Conn, text string) {
@@ -248,7 +257,7 @@ func TestEnd(t *testing.T) {
 		_ = server.Close()
 		f := &Flow{}
 		f.End()
-		newEngine(t, Options{}).Start(f, w, a, b)
+		start(t, newEngine(t, Options{}), f, w, a, b)
 		hear(t, client, "goodbye")
 		_ = client.Close()
 		w.expect(t, Ended)
@@ -342,7 +351,7 @@ func TestBackPressure(t *testing.T) {
 		}
 	}
 	f := &Flow{}
-	newEngine(t, Options{}).Start(f, w, a, b)
+	start(t, newEngine(t, Options{}), f, w, a, b)
 	sent := make([]byte, size)
 	_, _ = rand.Read(sent)
 	_ = server.SetWriteDeadline(time.Now().Add(300 * time.Millisecond))
@@ -396,7 +405,7 @@ func TestUnixSockets(t *testing.T) {
 	client, a := unixPair(t)
 	server, b := unixPair(t)
 	w := newWatcher()
-	newEngine(t, Options{}).Start(&Flow{}, w, a, b)
+	start(t, newEngine(t, Options{}), &Flow{}, w, a, b)
 	sent := make([]byte, 4<<20)
 	_, _ = rand.Read(sent)
 	go func() { _, _ = server.Write(sent) }()

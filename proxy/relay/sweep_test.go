@@ -44,17 +44,17 @@ func lonely(t *testing.T) (link func(up bool)) {
 func TestDeadPeerIsNoticed(t *testing.T) {
 	for name, c := range map[string]struct {
 		cause Cause
-		start func(e *Engine, w *watcher, lost, near int)
+		start func(t *testing.T, e *Engine, w *watcher, lost, near int)
 	}{
-		"client": {ClientLost, func(e *Engine, w *watcher, lost, near int) { e.Start(&Flow{}, w, lost, near) }},
-		"server": {ServerLost, func(e *Engine, w *watcher, lost, near int) { e.Start(&Flow{}, w, near, lost) }},
+		"client": {ClientLost, func(t *testing.T, e *Engine, w *watcher, lost, near int) { start(t, e, &Flow{}, w, lost, near) }},
+		"server": {ServerLost, func(t *testing.T, e *Engine, w *watcher, lost, near int) { start(t, e, &Flow{}, w, near, lost) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			link := lonely(t)
 			e, w := newEngine(t, Options{Dead: 100 * time.Millisecond, Sweep: 20 * time.Millisecond}), newWatcher()
 			far, lost := pair(t)
 			mine, near := unixPair(t) // not cut with the other leg
-			c.start(e, w, lost, near)
+			c.start(t, e, w, lost, near)
 			say(t, mine, "heard")
 			hear(t, far, "heard")
 			link(false)
@@ -76,7 +76,7 @@ func TestSlowPeerIsAlive(t *testing.T) {
 	if err := client.SetReadBuffer(32 << 10); err != nil {
 		t.Fatal(err)
 	}
-	e.Start(&Flow{}, w, a, b)
+	start(t, e, &Flow{}, w, a, b)
 	wrote := make(chan error, 1)
 	go func() { _, err := server.Write(make([]byte, size)); wrote <- err }()
 	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {

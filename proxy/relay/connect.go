@@ -1,0 +1,76 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Dial connects to a TCP address for the other side of near; nil: there is none.
+func (e *Engine) Dial(ctx context.Context, near *Conn, to netip.AddrPort, timeout time.Duration) (*Conn, error) {
+	remote := net.TCPAddrFromAddrPort(to)
+	d, err := e.dial(ctx, near, to, remote, time.Now().Add(timeout))
+	if err != nil {
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Addr: remote, Err: err}
+	}
+	return d, nil
+}
+
+func (e *Engine) dial(ctx context.Context, near *Conn, to netip.AddrPort, remote net.Addr, by time.Time) (*Conn, error) {
+	var family int
+	var sa unix.Sockaddr
+	if a := to.Addr().Unmap(); a.Is4() {
+		family, sa = unix.AF_INET, &unix.SockaddrInet4{Port: int(to.Port()), Addr: a.As4()}
+	} else {
+		family, sa = unix.AF_INET6, &unix.SockaddrInet6{Port: int(to.Port()), Addr: a.As16()}
+	}
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("socket", err)
+	}
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	d := e.Conn(near, fd, remote)
+	if err := d.connect(ctx, sa, by); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
+}
+
+// connect asks for the connection and then, by the same call, what has become of it. A server on this host or near by has often answered
+// when it is asked for the first time, and then the socket need not be watched yet.
+func (c *Conn) connect(ctx context.Context, sa unix.Sockaddr, by time.Time) error {
+	ask := func(fd int) error {
+		err := unix.Connect(fd, sa)
+		if errors.Is(err, unix.EINPROGRESS) {
+			err = unix.Connect(fd, sa)
+		}
+		switch {
+		case errors.Is(err, unix.EISCONN):
+			return nil
+		case errors.Is(err, unix.EALREADY), errors.Is(err, unix.EINPROGRESS), errors.Is(err, unix.EINTR):
+			return unix.EAGAIN
+		}
+		return err
+	}
+	err := c.try(&c.writeBy, ask)
+	if again(err) {
+		stop := context.AfterFunc(ctx, func() { _ = c.SetWriteDeadline(time.Unix(1, 0)) })
+		_ = c.SetWriteDeadline(by)
+		c.wait(c.writable, &c.writeBy)
+		err = c.repeat(c.writable, &c.writeBy, ask)
+		stop()
+		_ = c.SetWriteDeadline(time.Time{})
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if errno := unix.Errno(0); errors.As(err, &errno) {
+		return os.NewSyscallError("connect", err)
+	}
+	return err
+}
