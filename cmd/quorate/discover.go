@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -22,12 +23,13 @@ var errNoScope = errors.New("the configuration has no scope, and no cluster was 
 
 // discover asks the store for the members of a cluster: their API addresses.
 func (s *session) discover(ctx context.Context) ([]string, error) {
-	if s.scope == "" {
+	scope := cmp.Or(s.scope, s.hint)
+	if scope == "" {
 		return nil, errNoScope
 	}
 	ctx, cancel := context.WithTimeout(ctx, discoverTimeout)
 	defer cancel()
-	values, err := s.memberValues(ctx)
+	values, err := s.memberValues(ctx, scope)
 	if err != nil {
 		return nil, err
 	}
@@ -41,18 +43,18 @@ func (s *session) discover(ctx context.Context) ([]string, error) {
 		}
 	}
 	if len(urls) == 0 {
-		return nil, fmt.Errorf("the store knows no member of the cluster %s", s.scope)
+		return nil, fmt.Errorf("the store knows no member of the cluster %s", scope)
 	}
 	return urls, nil
 }
 
-// memberValues are the contents of members/*.
-func (s *session) memberValues(ctx context.Context) (values [][]byte, err error) {
+// memberValues are the contents of a cluster's members/*.
+func (s *session) memberValues(ctx context.Context, scope string) (values [][]byte, err error) {
 	if e := s.cfg.Etcd; e != nil && e.API == 2 {
-		return s.memberValuesV2(ctx, e)
+		return s.memberValuesV2(ctx, e, scope)
 	}
 	err = s.withStore(ctx, func(ctx context.Context, db *clientv3.Client) error {
-		r, err := db.Get(ctx, s.prefix(s.scope)+"members/", clientv3.WithPrefix())
+		r, err := db.Get(ctx, s.prefix(scope)+"members/", clientv3.WithPrefix())
 		if err != nil {
 			return err
 		}
@@ -65,10 +67,10 @@ func (s *session) memberValues(ctx context.Context) (values [][]byte, err error)
 }
 
 // memberValuesV2 reads them by etcd's old API, from the first host that answers.
-func (s *session) memberValuesV2(ctx context.Context, e *config.Etcd) ([][]byte, error) {
+func (s *session) memberValuesV2(ctx context.Context, e *config.Etcd, scope string) ([][]byte, error) {
 	errs := []error{errors.New("no etcd host answers")}
 	for _, endpoint := range e.Endpoints {
-		values, err := readV2(ctx, e, endpoint+"/v2/keys"+s.prefix(s.scope)+"members?recursive=true")
+		values, err := readV2(ctx, e, endpoint+"/v2/keys"+s.prefix(scope)+"members?recursive=true")
 		if err == nil {
 			return values, nil
 		}

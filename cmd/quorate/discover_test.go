@@ -49,6 +49,20 @@ func startEtcd(t *testing.T) string {
 	}
 }
 
+// A word that is a member or the cluster finds the cluster in the store, when no member answers at the address that is configured.
+func TestDiscoverByTheFirstArgument(t *testing.T) {
+	etcd := startEtcd(t)
+	put(t, etcd+"/v2/keys/service/demo/members/a", `{"api_url":"http://10.0.0.1:8008/patroni"}`)
+	s := &session{app: &app{}, hint: "demo", cfg: &config.Client{Namespace: "/service", Etcd: &config.Etcd{API: 2, Endpoints: []string{etcd}}}}
+	if urls, err := s.discover(t.Context()); err != nil || !slices.Equal(urls, []string{"http://10.0.0.1:8008/patroni"}) {
+		t.Errorf("%v, %v", urls, err)
+	}
+	s.hint = "a"
+	if urls, err := s.discover(t.Context()); err == nil {
+		t.Errorf("%v", urls)
+	}
+}
+
 // Members are found in an etcd by its v2 API, as the section etcd asks for, past a host that is down.
 func TestDiscoverV2(t *testing.T) {
 	etcd := startEtcd(t)

@@ -19,7 +19,7 @@ func (a *app) selected(sel *selection, do func(ctx context.Context, s *session, 
 ) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		sel.args = args
-		s, err := a.connect("")
+		s, err := a.connectBy(args)
 		if err != nil {
 			return err
 		}

@@ -52,7 +52,7 @@ func (a *app) restart(ctx context.Context, o restartOptions) error {
 	if o.rolling && (o.one || o.scheduled != "" && o.scheduled != "now") {
 		return errors.New("--rolling restarts all that are named, now: it goes neither with --any nor with --scheduled")
 	}
-	s, err := a.connect("")
+	s, err := a.connectBy(o.args)
 	if err != nil {
 		return err
 	}

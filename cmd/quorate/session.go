@@ -24,6 +24,17 @@ type session struct {
 	client *client.Client
 	tls    *tls.Config
 	scope  string // as asked for; "": whichever the members belong to
+	// hint is a word that may be the cluster's name, or that of a member: the members that answer know, and without them the store.
+	hint string
+}
+
+// connectBy is connect for a command whose first argument may be the cluster or a member.
+func (a *app) connectBy(args []string) (*session, error) {
+	s, err := a.connect("")
+	if err == nil {
+		s.hint = firstOf(args)
+	}
+	return s, err
 }
 
 // connect reads the configuration and makes ready to ask members.
@@ -111,14 +122,16 @@ func (a *app) configPath() (path string, explicit bool) {
 // knows. A person who names the store means its members.
 func (s *session) cluster(ctx context.Context) (ctl.Cluster, error) {
 	var err error
+	var c ctl.Cluster
 	if !s.dcsNamed() {
-		var c ctl.Cluster
-		if c, err = s.ask(ctx); err == nil {
+		if c, err = s.ask(ctx); err == nil && (s.hint == "" || c.Name == s.hint || c.Member(s.hint) != nil) {
 			return c, nil
 		}
 	}
 	urls, storeErr := s.discover(ctx)
 	switch {
+	case storeErr != nil && err == nil && c.Name != "":
+		return c, nil // of another name than the hint: whoever wants a member of it says so
 	case storeErr != nil && err != nil:
 		return ctl.Cluster{}, s.unreachable(err, storeErr)
 	case storeErr != nil:

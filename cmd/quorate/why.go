@@ -35,7 +35,7 @@ func newWhyCmd(a *app) *cobra.Command {
 // why asks every member, since a failover is the decisions of several. A member that does not answer is the likeliest to be part of the
 // story: it is named, and the others are shown.
 func (a *app) why(ctx context.Context, args []string, last int, f ctl.Format) error {
-	s, err := a.connect("")
+	s, err := a.connectBy(args)
 	if err != nil {
 		return err
 	}
