@@ -29,10 +29,14 @@ func (d *decider) cascade() (dcs.Member, bool) {
 	if !ok || r.ConnURL == "" {
 		return r, false
 	}
-	t := d.cluster.Leader.Term
 	f := d.s.PG.Following
-	stays := r.FollowingTerm == 0 && f.Name == r.Name && f.Conn == r.ConnURL && f.Term == t
-	return r, r.FollowingTerm == t.Rev || stays || !r.IsQuorate() && d.streamsOnLeadersTimeline(r)
+	stays := r.FollowingTerm == 0 && f.Name == r.Name && f.Conn == r.ConnURL && f.Term == d.cluster.Leader.Term
+	return r, stays || d.relays(r)
+}
+
+// relays says whether a standby takes its log from the present term, by streaming.
+func (d *decider) relays(r dcs.Member) bool {
+	return r.FollowingTerm == d.cluster.Leader.Term.Rev || !r.IsQuorate() && d.streamsOnLeadersTimeline(r)
 }
 
 // streamsOnLeadersTimeline is what can be known of a member that is run by Patroni.
@@ -83,7 +87,11 @@ func (d *decider) wantSlots() []string {
 		}
 	}
 	for _, m := range d.cluster.Members {
-		switch r, cascades := d.upstreamMember(m.Name, tagText(m.Tags, "replicatefrom")); {
+		r, cascades := d.upstreamMember(m.Name, tagText(m.Tags, "replicatefrom"))
+		if cascades && r.Name != d.s.Self.Name && d.s.holdsKey() && !d.relays(r) {
+			cascades = false // it streams from the leader in the meantime, for which it needs a slot there
+		}
+		switch {
 		case tagTrue(m.Tags, "nostream"), cascades && r.Name != d.s.Self.Name, !cascades && !d.s.holdsKey():
 			delete(names, m.Name)
 		default:
