@@ -47,7 +47,7 @@ func (l *life) running(s *ha.Snapshot, role string) (string, string) {
 	switch {
 	case was.restarting && was.role == role:
 		return "on_restart", role
-	case was.role != "" && was.role != role:
+	case was.role != role && (was.role != "" || role == "standby_leader"): // with Patroni that is what a replica becomes
 		return "on_role_change", role
 	case !was.up:
 		return "on_start", role

@@ -72,6 +72,24 @@ func TestCallbacksFollowFromWhatIsSeen(t *testing.T) {
 }
 
 // A callback that hangs is ended by the next one of its line, and by nothing else; the end of the agent does not wait for it.
+// A node that comes up as the standby leader has become one: scripts wait for that event.
+func TestStandbyLeaderIsARoleChange(t *testing.T) {
+	var l life
+	s := ha.Snapshot{Store: ha.Store{Cluster: &dcs.Cluster{Initialize: "1", Leader: &dcs.Leader{Name: "a"}}}}
+	s.Self.Name, s.Set.StandbyCluster = "a", &dynamic.StandbyCluster{}
+	s.Store.Cluster.Leader.Lease, s.Lease.ID = 5, 5
+	s.PG = ha.PG{Phase: ha.Running, InRecovery: true, Folder: ha.FolderData, SampleAt: 10}
+	if event, role := l.next(&s, ""); event != "on_role_change" || role != "standby_leader" {
+		t.Errorf("%s %s", event, role)
+	}
+	s.PG.Phase = ha.Stopped
+	l.next(&s, "")
+	s.PG.Phase, s.PG.SampleAt = ha.Running, 20
+	if event, role := l.next(&s, ""); event != "on_start" || role != "standby_leader" {
+		t.Errorf("%s %s", event, role)
+	}
+}
+
 func TestHangingCallback(t *testing.T) {
 	var mu sync.Mutex
 	var ended []string

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
 
 	"quorate/pgctl/postgres"
 )
@@ -90,6 +93,7 @@ func (i *Instance) runMethod(ctx context.Context, m Method, params []string) err
 		args = append(args, params...)
 	}
 	i.progress("clone", m.Name, 0, 0)
+	i.withoutEmptyFolder()
 	_, err = i.run(ctx, command{users: true, path: words[0], args: args, env: []string{"PGPASSFILE=" + pass}, line: i.logLine(m.Name), out: i.logLine(m.Name)})
 	if err != nil {
 		return err
@@ -100,6 +104,20 @@ func (i *Instance) runMethod(ctx context.Context, m Method, params []string) err
 		}
 	}
 	return os.Chmod(i.opt.DataDir, 0o700)
+}
+
+// withoutEmptyFolder takes an empty data folder away: with Patroni a method makes it, and some restore tools insist on that. It stays where
+// PostgreSQL's user could not make it again, and where it is a mount point.
+func (i *Instance) withoutEmptyFolder() {
+	if c := i.credential(); c != nil {
+		var up unix.Stat_t
+		if unix.Stat(filepath.Dir(i.opt.DataDir), &up) != nil || up.Uid != c.Uid {
+			return
+		}
+	}
+	if err := unix.Rmdir(i.opt.DataDir); err != nil && !errors.Is(err, unix.ENOTEMPTY) && !errors.Is(err, unix.ENOENT) {
+		i.log.Debug("the empty data folder stays", "err", err)
+	}
 }
 
 // BootstrapOptions say how a new cluster is made from a copy of another one.

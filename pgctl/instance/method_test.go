@@ -93,7 +93,7 @@ func TestBootstrapFromABackup(t *testing.T) {
 	last := a.sql("SELECT pg_walfile_name(pg_switch_wal())")
 	a.await("SELECT coalesce(last_archived_wal, '') >= '"+last+"' FROM pg_stat_archiver", "t")
 
-	restore := b.script("restore.sh", parseArgs+"cp -R \"$from\"/. \"$dir\"; rm -f \"$dir/standby.signal\"\n")
+	restore := b.script("restore.sh", parseArgs+"mkdir -m 700 \"$dir\"; cp -R \"$from\"/. \"$dir\"; rm -f \"$dir/standby.signal\"\n")
 	b.ok(os.Chmod(filepath.Dir(backup), 0o755))
 	b.ok(b.BootstrapBy(ctx, instance.BootstrapOptions{
 		Method:   instance.Method{Name: "restore", Command: restore, Args: []string{"--from=" + backup}},
