@@ -59,13 +59,13 @@ func (r *Router) dial(ctx context.Context, near *relay.Conn, addr string, greeti
 
 func (r *Router) connect(ctx context.Context, near *relay.Conn, addr string) (*relay.Conn, error) {
 	if to, err := netip.ParseAddrPort(addr); err == nil && to.Addr().Zone() == "" {
-		return r.engine.Dial(ctx, near, to, r.opts.ConnectTimeout)
+		return r.engine.Dial(ctx, near, to, r.opts().ConnectTimeout)
 	}
 	network := "tcp"
 	if strings.HasPrefix(addr, "/") {
 		network = "unix"
 	}
-	d := net.Dialer{Timeout: r.opts.ConnectTimeout, KeepAlive: -1} // knows names
+	d := net.Dialer{Timeout: r.opts().ConnectTimeout, KeepAlive: -1} // knows names
 	conn, err := d.DialContext(ctx, network, addr)
 	if err != nil {
 		return nil, err

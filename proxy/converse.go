@@ -59,7 +59,7 @@ func (o *opening) converse(s *session) outcome {
 			return o.encrypt(s, nil)
 		case 'N':
 			o.refused = append(o.refused, o.packet)
-			if o.packet, err = o.in.next(o.r.opts.StartTimeout); err != nil {
+			if o.packet, err = o.in.next(o.r.opts().StartTimeout); err != nil {
 				return gone
 			}
 		default: // an error message has begun; it and the end are the server's
@@ -82,7 +82,7 @@ func (o *opening) failed(s *session, err error) outcome {
 
 // request sends an encryption request and reads the one byte that answers it.
 func (o *opening) request(s *session, p start) (answer byte, err error) {
-	if err := s.server.SetDeadline(time.Now().Add(o.r.opts.StartTimeout)); err != nil {
+	if err := s.server.SetDeadline(time.Now().Add(o.r.opts().StartTimeout)); err != nil {
 		return 0, err
 	}
 	if _, err := s.server.Write(p.raw); err != nil {
@@ -159,8 +159,8 @@ func (o *opening) firstAnswer(s *session, buf []byte) (n int, err error) {
 
 // watchedRead reads without a limit in time, for logins can take long, but not for a client that is no longer there.
 func (o *opening) watchedRead(s *session, buf []byte) (int, error) {
-	tune(s.client, o.r.opts.TCP)
-	tune(s.server, o.r.opts.TCP)
+	tune(s.client, o.r.opts().TCP)
+	tune(s.server, o.r.opts().TCP)
 	var hungUp error
 	stop := watchHangup(s.client, func() {
 		hungUp = errHangup

@@ -64,11 +64,12 @@ const hurried = time.Second
 // a slow loris) are worth few descriptors: with a quarter of them taken so, patience becomes short, and with half of them there is none.
 func (r *Router) enter() (patience time.Duration, leave func()) {
 	leave = func() { r.mute.Add(-1) }
-	switch n := int(r.mute.Add(1)); {
-	case n > max(r.capacity, 2):
+	capacity := r.capacity.Load()
+	switch n := r.mute.Add(1); {
+	case n > max(capacity, 2):
 		return 0, leave
-	case n > max(r.capacity/2, 1):
-		return min(hurried, r.opts.StartTimeout), leave
+	case n > max(capacity/2, 1):
+		return min(hurried, r.opts().StartTimeout), leave
 	}
-	return r.opts.StartTimeout, leave
+	return r.opts().StartTimeout, leave
 }

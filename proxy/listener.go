@@ -68,7 +68,7 @@ func (r *Router) listen(ctx context.Context, o *ListenerOptions) (net.Listener, 
 	if err != nil {
 		return nil, err
 	}
-	ln, err := r.opts.Listen(ctx, network, address)
+	ln, err := r.opts().Listen(ctx, network, address)
 	if err != nil {
 		return nil, fmt.Errorf("listener %s: %w", o.Name, err)
 	}

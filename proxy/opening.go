@@ -88,7 +88,7 @@ func (o *opening) run() *session {
 func (o *opening) first() (start, error) {
 	o.source = addrPortOf(o.client.RemoteAddr())
 	if o.l.trusts(o.source.Addr()) {
-		src, err := o.in.header(o.r.opts.StartTimeout)
+		src, err := o.in.header(o.r.opts().StartTimeout)
 		if err != nil {
 			return start{}, err
 		}
@@ -222,7 +222,7 @@ func (o *opening) tryAcquire() (Choice, Refusal, error) {
 	if o.w, err = l.queue.join(len(o.packet.raw)); err != nil {
 		return Choice{}, no, fmt.Errorf("%w (%s)", err, no)
 	}
-	tune(o.client, r.opts.TCP)
+	tune(o.client, r.opts().TCP)
 	l.mostHeld = max(l.mostHeld, len(l.queue.waiting))
 	r.metrics.holds.WithLabelValues(l.opts().Name, string(no)).Inc()
 	return Choice{}, no, nil

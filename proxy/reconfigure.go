@@ -23,18 +23,20 @@ type change struct {
 	from *listener    // whose socket ln is a duplicate of; nil: nobody's
 }
 
-// Reconfigure makes the listeners those given: new ones are opened, others closed, and changed ones go on under their new settings. Sessions
-// stay, and so do clients that wait; a port that stays is open all the time. Listeners are known by their names, and one that is renamed keeps
-// its port. When something does not work nothing has changed.
-func (r *Router) Reconfigure(ctx context.Context, listeners []ListenerOptions) error {
-	o := r.opts
-	o.Listeners = listeners
+// Reconfigure puts other options into use; Listen, Logger and Registerer are those of New. Listeners that are new are opened, others closed,
+// and changed ones go on under their new settings. Sessions stay, and so do clients that wait; a port that stays is open all the time.
+// Listeners are known by their names, and one that is renamed keeps its port. Keep-alive holds for sessions to come, the other times for those
+// that run too. A lower limit ends no session. When something does not work nothing has changed.
+func (r *Router) Reconfigure(ctx context.Context, o Options) error {
+	was := r.opts()
+	o.Listen, o.Logger, o.Registerer = was.Listen, was.Logger, was.Registerer
 	if err := o.validate(); err != nil {
 		return fmt.Errorf("router: %w", err)
 	}
 	descriptors, err := descriptorLimit()
+	var capacity int
 	if err == nil {
-		_, err = o.capacity(descriptors)
+		capacity, err = o.capacity(descriptors)
 	}
 	if err != nil {
 		return fmt.Errorf("router: %w", err)
@@ -44,10 +46,10 @@ func (r *Router) Reconfigure(ctx context.Context, listeners []ListenerOptions) e
 	if r.closed {
 		return ErrStopped
 	}
-	listeners = o.withDefaults().Listeners
+	o = o.withDefaults()
 	var next []*change
-	for _, lo := range listeners {
-		c, err := r.prepare(ctx, lo, listeners)
+	for _, lo := range o.Listeners {
+		c, err := r.prepare(ctx, lo, o.Listeners)
 		if err != nil {
 			for _, c := range next {
 				err = errors.Join(err, c.discard())
@@ -56,6 +58,9 @@ func (r *Router) Reconfigure(ctx context.Context, listeners []ListenerOptions) e
 		}
 		next = append(next, c)
 	}
+	r.now.Store(&o)
+	r.capacity.Store(int64(capacity))
+	r.engine.SetTimes(o.LingerTimeout, o.TCP.UserTimeout)
 	r.apply(next)
 	return nil
 }

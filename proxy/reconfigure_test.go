@@ -1,14 +1,19 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -58,12 +63,12 @@ func TestReconfigure(t *testing.T) {
 	added := ListenerOptions{Name: "added", Listen: "127.0.0.1:0", Rule: Rule{Target: TargetReplica}}
 	for range 20 { // there and back
 		for _, list := range [][]ListenerOptions{{changed, renamed, added}, {primary, local}} {
-			if err := r.Reconfigure(t.Context(), list); err != nil {
+			if err := r.Reconfigure(t.Context(), withListeners(r, list...)); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	if err := r.Reconfigure(t.Context(), []ListenerOptions{changed, renamed, added}); err != nil {
+	if err := r.Reconfigure(t.Context(), withListeners(r, changed, renamed, added)); err != nil {
 		t.Fatal(err)
 	}
 	close(stop)
@@ -129,7 +134,7 @@ func TestReconfigureFails(t *testing.T) {
 		if bad.Name == good.Name {
 			list = []ListenerOptions{bad}
 		}
-		if err := r.Reconfigure(t.Context(), list); err == nil {
+		if err := r.Reconfigure(t.Context(), withListeners(r, list...)); err == nil {
 			t.Errorf("%s: taken", name)
 		}
 		if got := r.Addr("replica"); got == nil || got.String() != was || r.Addr("good") != nil {
@@ -140,7 +145,7 @@ func TestReconfigureFails(t *testing.T) {
 	now, cancel := context.WithCancel(t.Context())
 	cancel()
 	_ = r.Retire(now)
-	if err := r.Reconfigure(t.Context(), []ListenerOptions{good}); err != ErrStopped {
+	if err := r.Reconfigure(t.Context(), withListeners(r, good)); err != ErrStopped {
 		t.Errorf("after the end: %v", err)
 	}
 }
@@ -185,4 +190,60 @@ func TestPassedSocketDoesNotBlock(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// withListeners are a router's options with other listeners.
+func withListeners(r *Router, list ...ListenerOptions) Options {
+	o := *r.opts()
+	o.Listeners = list
+	return o
+}
+
+// Limits, times and the access log of a new configuration hold at once, and end no session.
+func TestReconfigureSettings(t *testing.T) {
+	a := newServer(t, "a")
+	var lines lockedBuffer
+	r := newRouter(t, func(o *Options) { o.Logger = slog.New(slog.NewTextHandler(&lines, nil)) })
+	r.Publish(tableOf(1, a.backend(RolePrimary)))
+	first, second := login(t, r, "primary"), login(t, r, "primary")
+
+	o := *r.opts()
+	o.MaxSessions, o.AccessLog, o.StartTimeout = 1, true, 20*time.Millisecond
+	if err := r.Reconfigure(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	mute := dialRouter(t, r, "primary")
+	if _, err := mute.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("a client that says nothing is told %v", err)
+	}
+	held := dialRouter(t, r, "primary")
+	write(t, held, startup("ann", "shop"))
+	eventually(t, "a client over the new limit waits", func() bool { return r.Waiting() == 1 })
+	expectEcho(t, first, "over the limit and alive")
+	_ = second.Close()
+	eventually(t, "the access log", func() bool { return strings.Contains(lines.String(), "msg=session") })
+
+	o.MaxSessions = 0
+	if err := r.Reconfigure(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	expectMessage(t, held, 'R')
+}
+
+// lockedBuffer is what a log is written to and read from at once.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
 }

@@ -17,7 +17,7 @@ func (r *Router) choose(l *listener, host string) (Choice, Refusal) {
 	if o := l.opts(); o.MaxSessions > 0 && l.total.now >= o.MaxSessions || o.MaxPerClient > 0 && l.clients[host] >= o.MaxPerClient {
 		return Choice{}, RefusalLimit
 	}
-	if r.present() >= r.capacity {
+	if int64(r.present()) >= r.capacity.Load() {
 		return Choice{}, RefusalLimit
 	}
 	r.turn++
@@ -38,8 +38,8 @@ func (r *Router) choose(l *listener, host string) (Choice, Refusal) {
 		table = &withdrawn
 	}
 	return Pick(Query{
-		Table: table, Now: now, StaleReads: r.opts.StaleReads,
-		Rule: l.opts().Rule, Zone: r.opts.Zone, Turn: turn, Lagging: l.lagging,
+		Table: table, Now: now, StaleReads: r.opts().StaleReads,
+		Rule: l.opts().Rule, Zone: r.opts().Zone, Turn: turn, Lagging: l.lagging,
 		Suspect: func(name string) bool { return now.Before(r.suspects[name]) },
 		Full: func(name string) bool {
 			return l.opts().MaxPerBackend > 0 && l.place(name).now >= l.opts().MaxPerBackend
@@ -147,7 +147,7 @@ func (r *Router) remember(key string, s *session) {
 func (r *Router) forget(s *session, why reason) {
 	r.unregister(s)
 	r.metrics.sessionOver(s, why)
-	if r.opts.AccessLog {
+	if r.opts().AccessLog {
 		i := s.info()
 		r.log.Info("session", "id", i.ID, "listener", i.Listener, "client", i.Client, "backend", i.Backend, "user", i.User,
 			"database", i.Database, "seconds", i.Seconds, "bytes_in", i.BytesIn, "bytes_out", i.BytesOut, "end", string(why))

@@ -29,8 +29,8 @@ var (
 //
 // All methods are safe for concurrent use.
 type Router struct {
-	opts     Options
-	capacity int // sessions that the process has descriptors for
+	now      atomic.Pointer[Options] // as of the newest configuration, with its defaults
+	capacity atomic.Int64            // sessions that it and the process's descriptors allow
 	log      *slog.Logger
 	quiet    *throttle // for what strangers can make the router log
 	metrics  *metrics
@@ -85,11 +85,13 @@ func New(opts Options) (*Router, error) {
 	opts = opts.withDefaults()
 	ctx, cancel := context.WithCancelCause(context.Background())
 	r := &Router{
-		opts: opts, capacity: capacity, log: opts.Logger.With("component", "proxy"), quiet: newThrottle(time.Second),
+		log: opts.Logger.With("component", "proxy"), quiet: newThrottle(time.Second),
 		wake: make(chan struct{}, 1), ctx: ctx, cancel: cancel,
 		suspects: make(map[string]boottime.Instant), sessions: make(map[uint64]*session), keys: make(map[string]*session),
 		applied: make(chan struct{}),
 	}
+	r.now.Store(&opts)
+	r.capacity.Store(int64(capacity))
 	if r.metrics, err = newMetrics(r, opts.Registerer); err != nil {
 		return nil, fmt.Errorf("router: register metrics: %w", err)
 	}
@@ -102,18 +104,21 @@ func (r *Router) Start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("router: %w", err)
 	}
-	e, err := relay.New(relay.Options{Linger: r.opts.LingerTimeout, Dead: r.opts.TCP.UserTimeout, Settle: r.opts.TCP.keepAlive})
+	e, err := relay.New(relay.Options{Settle: func(fd int) { r.opts().TCP.keepAlive(fd) }})
 	if err != nil {
 		return errors.Join(fmt.Errorf("router: %w", err), a.close())
 	}
 	r.alarm, r.engine = a, e
-	if err := r.Reconfigure(ctx, r.opts.Listeners); err != nil {
+	if err := r.Reconfigure(ctx, *r.opts()); err != nil {
 		r.alarm, r.engine = nil, nil
 		return errors.Join(err, a.close(), e.Close())
 	}
 	r.governor.Go(r.govern)
 	return nil
 }
+
+// opts are the newest settings.
+func (r *Router) opts() *Options { return r.now.Load() }
 
 // Addr is the address that the named listener is bound to; nil when there is no such listener or it is not open.
 func (r *Router) Addr(name string) net.Addr {

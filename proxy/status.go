@@ -35,6 +35,7 @@ type Status struct {
 	AgeSeconds   float64          `json:"age_seconds"`
 	Listeners    []ListenerStatus `json:"listeners"`
 	Backends     []BackendStatus  `json:"backends"`
+	Capacity     int              `json:"max_sessions"` // sessions that the configuration and the process's file descriptors allow
 }
 
 // ListenerStatus is one listener of a Status.
@@ -117,7 +118,7 @@ func (r *Router) Waiting() (n int) {
 func (r *Router) Status() Status {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	out := Status{Term: Term{}.String()}
+	out := Status{Term: Term{}.String(), Capacity: int(r.capacity.Load())}
 	for _, l := range r.listeners {
 		if !l.over() {
 			out.Listeners = append(out.Listeners, l.status())

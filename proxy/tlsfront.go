@@ -54,12 +54,12 @@ func (o *opening) secure(p start) (start, error) {
 func (o *opening) handshake(cert *certificate, ahead []byte) (start, error) {
 	front := newTLSFront(o.r, o.client, ahead, cert.config())
 	o.client, o.in = front, startReader{conn: front}
-	ctx, cancel := context.WithTimeout(o.r.ctx, o.r.opts.StartTimeout)
+	ctx, cancel := context.WithTimeout(o.r.ctx, o.r.opts().StartTimeout)
 	defer cancel()
 	if err := front.tls.HandshakeContext(ctx); err != nil {
 		return start{}, fmt.Errorf("TLS: %w", err)
 	}
-	return o.in.next(o.r.opts.StartTimeout)
+	return o.in.next(o.r.opts().StartTimeout)
 }
 
 // tlsFront is a client's connection whose TLS ends here. It behaves as the plain connection inside.
@@ -107,7 +107,7 @@ func (f *tlsFront) carry(inner *net.UnixConn) {
 		_ = f.tls.CloseWrite()
 	}
 	// The relay has said all; it ends the other way too, at the latest when it gives a lingering client up.
-	_ = f.SetReadDeadline(time.Now().Add(f.r.opts.LingerTimeout))
+	_ = f.SetReadDeadline(time.Now().Add(f.r.opts().LingerTimeout))
 	stop := context.AfterFunc(f.r.ctx, func() { _ = f.SetReadDeadline(time.Now().Add(farewellWait)) })
 	up.Wait()
 	stop()

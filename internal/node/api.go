@@ -98,8 +98,12 @@ func (n *Node) reload(ctx context.Context) error {
 		n.agent.loop.post(reloadEvent{c})
 	}
 	if n.router != nil && c.Roles.Proxy {
-		if err := n.router.Reconfigure(ctx, routerOptions(c).Listeners); err != nil {
-			n.log.Error("the router's listeners stay as they were; the rest of the configuration was reloaded", "error", err)
+		if err := n.router.Reconfigure(ctx, routerOptions(c)); err != nil {
+			n.log.Error("the router stays as it was; the rest of the configuration was reloaded", "error", err)
+			return err
+		}
+		if err := n.moveStats(ctx, c); err != nil {
+			n.log.Error("the router's statistics stay where they were; the rest of the configuration was reloaded", "error", err)
 			return err
 		}
 	}
@@ -123,7 +127,7 @@ func (n *Node) peerClients() []*peerClient {
 
 // kept are settings that the parts of a running node keep as they were made with, besides those that no running host can change.
 var kept = []string{
-	"postgresql.listen", "postgresql.bin_dir", "postgresql.database", "postgresql.pgpass", "proxy", "watchdog",
+	"postgresql.listen", "postgresql.bin_dir", "postgresql.database", "postgresql.pgpass", "watchdog",
 }
 
 // atNextStart are the changed settings that wait for a start, in order.
@@ -131,7 +135,7 @@ func atNextStart(c config.Change) []string {
 	var out []string
 	for _, name := range c.Settings {
 		under := func(s string) bool { return name == s || strings.HasPrefix(name, s+".") }
-		if slices.Contains(c.Restart, name) || slices.ContainsFunc(kept, under) && !under("proxy.listeners") {
+		if slices.Contains(c.Restart, name) || slices.ContainsFunc(kept, under) {
 			out = append(out, name)
 		}
 	}

@@ -63,6 +63,7 @@ type Node struct {
 	agent    *agent // nil without the role postgres: then onlooker is set
 	onlooker *onlooker
 	router   *proxy.Router
+	stats    stats
 	rest     *rest.Server
 
 	reloading sync.Mutex     // one reload at a time

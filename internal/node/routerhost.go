@@ -106,7 +106,7 @@ func (n *Node) drainTimeout() time.Duration {
 	if n.router == nil {
 		return 0
 	}
-	return max(0, cmp.Or(n.cfg.Proxy.DrainTimeout, drainDefault))
+	return max(0, cmp.Or(n.proxyNow().DrainTimeout, drainDefault))
 }
 
 // feedRouter keeps the router told by the store alone until stop is called.
@@ -121,24 +121,60 @@ func (n *Node) feedRouter(from dcsclient.Client) (stop func(), err error) {
 	return func() { cancel(); done.Wait() }, nil
 }
 
-// startStats serves HAProxy's statistics on a port of their own.
+// proxyNow is the section proxy as it was last read.
+func (n *Node) proxyNow() config.Proxy {
+	n.reloading.Lock()
+	defer n.reloading.Unlock()
+	return n.current.Proxy
+}
+
+// stats serve HAProxy's statistics on a port of their own; guarded by reloading.
+type stats struct {
+	address string // as configured; empty: there is none
+	server  *http.Server
+}
+
 func (n *Node) startStats(ctx context.Context) error {
-	address := n.cfg.Proxy.StatsListen
-	if address == "" {
+	n.onStop("router's statistics", func(context.Context) error {
+		n.reloading.Lock()
+		defer n.reloading.Unlock()
+		return n.stats.close()
+	})
+	n.reloading.Lock()
+	defer n.reloading.Unlock()
+	return n.moveStats(ctx, n.current)
+}
+
+// moveStats serves the statistics where c says. The old port closes when the new one is open.
+func (n *Node) moveStats(ctx context.Context, c *config.Config) error {
+	address := c.Proxy.StatsListen
+	if address == n.stats.address {
 		return nil
 	}
-	if host, port, err := net.SplitHostPort(address); err == nil && host == "*" {
-		address = net.JoinHostPort("", port)
+	next := stats{address: address}
+	if address != "" {
+		if host, port, err := net.SplitHostPort(address); err == nil && host == "*" {
+			address = net.JoinHostPort("", port)
+		}
+		var lc net.ListenConfig
+		l, err := lc.Listen(ctx, "tcp", address)
+		if err != nil {
+			return fmt.Errorf("%s: proxy.stats_listen: %w", c.At("proxy.stats_listen"), err)
+		}
+		s := &http.Server{Handler: n.router.StatsHandler(), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
+		next.server = s
+		go func() { _ = s.Serve(l) }()
 	}
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", address)
-	if err != nil {
-		return fmt.Errorf("%s: proxy.stats_listen: %w", n.cfg.At("proxy.stats_listen"), err)
+	err := n.stats.close()
+	n.stats = next
+	return err
+}
+
+func (s stats) close() error {
+	if s.server == nil {
+		return nil
 	}
-	s := &http.Server{Handler: n.router.StatsHandler(), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
-	go func() { _ = s.Serve(l) }()
-	n.onStop("router's statistics", func(context.Context) error { return s.Close() })
-	return nil
+	return s.server.Close()
 }
 
 // route gives the router the newest table.

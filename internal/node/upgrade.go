@@ -189,7 +189,7 @@ func (n *Node) runOut(ctx context.Context, next Successor) error {
 	if err := n.router.Retire(end); err != nil {
 		n.log.Info("clients that wait are told to connect again", "why", err)
 	}
-	if d := n.cfg.Proxy.UpgradeTimeout; d != 0 {
+	if d := n.proxyNow().UpgradeTimeout; d != 0 {
 		var over context.CancelFunc
 		end, over = context.WithTimeout(end, max(0, d))
 		defer over()

@@ -48,7 +48,7 @@ func TestUpgradeRefusesNobody(t *testing.T) {
 			if err := r.Start(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			n := &Node{cfg: &config.Config{Proxy: config.Proxy{UpgradeTimeout: limit}}, log: slog.New(slog.DiscardHandler), router: r}
+			n := &Node{current: &config.Config{Proxy: config.Proxy{UpgradeTimeout: limit}}, log: slog.New(slog.DiscardHandler), router: r}
 			c, err := net.Dial("tcp", r.Addr("primary").String())
 			if err != nil {
 				t.Fatal(err)

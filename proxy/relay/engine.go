@@ -51,10 +51,11 @@ type Owner interface {
 
 // Engine runs flows on its loops.
 type Engine struct {
-	opts  Options
-	loops []*loop
-	next  atomic.Uint32
-	done  sync.WaitGroup
+	opts         Options
+	linger, dead atomic.Int64 // durations
+	loops        []*loop
+	next         atomic.Uint32
+	done         sync.WaitGroup
 }
 
 // New starts the loops.
@@ -63,6 +64,7 @@ func New(o Options) (*Engine, error) {
 	o.Linger, o.Part = cmp.Or(o.Linger, time.Minute), cmp.Or(o.Part, time.Second)
 	o.Dead, o.Sweep = cmp.Or(o.Dead, 30*time.Second), cmp.Or(o.Sweep, 5*time.Second)
 	e := &Engine{opts: o}
+	e.SetTimes(o.Linger, o.Dead)
 	for range o.Loops {
 		l, err := newLoop(e)
 		if err != nil {
@@ -72,6 +74,12 @@ func New(o Options) (*Engine, error) {
 		e.done.Go(l.run)
 	}
 	return e, nil
+}
+
+// SetTimes replaces the options Linger and Dead, also for flows that run. Neither may be zero.
+func (e *Engine) SetTimes(linger, dead time.Duration) {
+	e.linger.Store(int64(linger))
+	e.dead.Store(int64(dead))
 }
 
 // Start makes f pass bytes between two connections of one loop (see Engine.Conn). The engine owns the sockets from now on. It returns

@@ -139,7 +139,7 @@ func (f *Flow) whoEnded() Cause {
 // lingering gives the client of a server that is done a time to be done too.
 func (f *Flow) lingering() {
 	f.mark = f.up.bytes.Load()
-	f.timer = time.AfterFunc(f.loop.e.opts.Linger, func() { f.loop.post(order{f, orderTimer}) })
+	f.timer = time.AfterFunc(time.Duration(f.loop.e.linger.Load()), func() { f.loop.post(order{f, orderTimer}) })
 }
 
 // timeUp is called when the timer has run out.

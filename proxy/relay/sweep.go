@@ -59,7 +59,7 @@ func (e *end) check() {
 		return
 	}
 	d := debtOf(e.fd)
-	if d.mute && e.mute && d.silence >= f.loop.e.opts.Dead {
+	if d.mute && e.mute && d.silence >= time.Duration(f.loop.e.dead.Load()) {
 		f.finish(lost)
 		return
 	}
