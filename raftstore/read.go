@@ -58,6 +58,7 @@ func readError(err error) error {
 func (s *Store) catchUp(n *node) {
 	for s.ctx.Err() == nil {
 		if s.tryCatchUp(n) == nil {
+			s.metrics.observe(s, n)
 			s.caughtUp.Store(true)
 			s.log.Info("caught up", "index", s.state.progress.current())
 			s.wg.Go(s.publish)

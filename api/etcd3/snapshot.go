@@ -24,7 +24,6 @@ func (s *maintenanceServer) Snapshot(_ *pb.SnapshotRequest, stream pb.Maintenanc
 		return toStatus(err)
 	}
 	defer file.Close()
-	header := s.store.Header()
 	s.log.Info("sending a snapshot", "bytes", size)
 
 	sum := sha256.New()
@@ -36,11 +35,11 @@ func (s *maintenanceServer) Snapshot(_ *pb.SnapshotRequest, stream pb.Maintenanc
 		}
 		sum.Write(chunk)
 		left -= int64(len(chunk))
-		if err := stream.Send(&pb.SnapshotResponse{Header: header, RemainingBytes: uint64(left), Blob: chunk}); err != nil {
+		if err := stream.Send(&pb.SnapshotResponse{RemainingBytes: uint64(left), Blob: chunk}); err != nil {
 			return err
 		}
 	}
-	return stream.Send(&pb.SnapshotResponse{Header: header, Blob: sum.Sum(nil)})
+	return stream.Send(&pb.SnapshotResponse{Blob: sum.Sum(nil)})
 }
 
 func snapshotShort(size, left int64, err error) error {
