@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
+	"quorate/api/etcd3"
 	"quorate/internal/solostore"
 )
 
@@ -105,5 +106,38 @@ func TestClientVersionMustBeText(t *testing.T) {
 	// gRPC itself may refuse the header before the front end sees it; served it must not be.
 	if err == nil {
 		t.Error("served")
+	}
+}
+
+// asLearner is a store without a vote.
+type asLearner struct{ etcd3.Store }
+
+func (asLearner) IsLearner() bool { return true }
+
+// A learner serves its status and what may be stale. Whoever asks for more is told so by the error by which clients of its version turn to another
+// member.
+func TestLearnerRefuses(t *testing.T) {
+	f := start(t, func(o *etcd3.Options) { o.Store = asLearner{o.Store} })
+	for version, want := range map[string]codes.Code{
+		"": codes.Unavailable, "3.4": codes.Unavailable, "3.5": codes.Unavailable, "3.6": codes.FailedPrecondition, "4.0": codes.FailedPrecondition, "x": codes.Unavailable,
+	} {
+		ctx := f.ctx()
+		if version != "" {
+			ctx = metadata.AppendToOutgoingContext(ctx, "client-api-version", version)
+		}
+		_, err := f.kv().Put(ctx, &pb.PutRequest{Key: key("k")})
+		wantStatus(t, err, want, "etcdserver: rpc not supported for learner")
+		stream, err := pb.NewWatchClient(f.conn).Watch(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = stream.Recv()
+		wantStatus(t, err, want, "etcdserver: rpc not supported for learner")
+	}
+	if _, err := f.kv().Range(f.ctx(), &pb.RangeRequest{Key: key("k"), Serializable: true}); err != nil {
+		t.Error(err)
+	}
+	if _, err := f.maintenance().Status(f.ctx(), &pb.StatusRequest{}); err != nil {
+		t.Error(err)
 	}
 }

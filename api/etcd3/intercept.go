@@ -2,11 +2,14 @@ package etcd3
 
 import (
 	"context"
+	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 )
@@ -21,7 +24,7 @@ type interceptor struct {
 
 func (i *interceptor) unary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 	if i.isLearner() && !servedByLearner(req) {
-		return nil, rpctypes.ErrGRPCNotSupportedForLearner
+		return nil, refusedByLearner(ctx)
 	}
 	needsLeader, err := i.readMetadata(ctx, "unary")
 	if err != nil {
@@ -38,7 +41,7 @@ const snapshotMethod = "/etcdserverpb.Maintenance/Snapshot"
 
 func (i *interceptor) stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
 	if i.isLearner() && info.FullMethod != snapshotMethod {
-		return rpctypes.ErrGRPCNotSupportedForLearner
+		return refusedByLearner(stream.Context())
 	}
 	needsLeader, err := i.readMetadata(stream.Context(), "stream")
 	if err != nil {
@@ -103,6 +106,24 @@ func (i *interceptor) asCaller(ctx context.Context) context.Context {
 func (i *interceptor) isLearner() bool {
 	l, ok := i.store.(learner)
 	return ok && l.IsLearner()
+}
+
+// refusedByLearner says that this member is a learner. Clients of etcd up to 3.5 turn to another member when the code is Unavailable, those of 3.6
+// and later when it is FailedPrecondition: each looks for the very error of its own version.
+func refusedByLearner(ctx context.Context) error {
+	md, _ := metadata.FromIncomingContext(ctx)
+	if v := md.Get(rpctypes.MetadataClientAPIVersionKey); len(v) > 0 && laterThan35(v[0]) {
+		return rpctypes.ErrGRPCNotSupportedForLearner
+	}
+	return status.Error(codes.Unavailable, rpctypes.ErrorDesc(rpctypes.ErrGRPCNotSupportedForLearner))
+}
+
+func laterThan35(version string) bool {
+	major, rest, _ := strings.Cut(version, ".")
+	minor, _, _ := strings.Cut(rest, ".")
+	a, errA := strconv.Atoi(major)
+	b, errB := strconv.Atoi(minor)
+	return errA == nil && errB == nil && (a > 3 || a == 3 && b > 5)
 }
 
 func servedByLearner(req any) bool {
