@@ -236,7 +236,15 @@ func (a *agent) stopPG(act ha.Stop) error {
 	}
 	ctx, cancel := context.WithTimeout(a.ctx, stopTimeout+shortTimeout)
 	defer cancel()
-	return a.inst.Stop(ctx, instance.StopOptions{Mode: mode, Timeout: stopTimeout})
+	if err := a.inst.Stop(ctx, instance.StopOptions{Mode: mode, Timeout: stopTimeout}); err != nil || !act.Archive {
+		return err
+	}
+	ctx, cancel = context.WithTimeout(a.ctx, a.postgresql().PgCtlTimeout)
+	defer cancel()
+	if err := a.inst.ArchiveEnd(ctx); err != nil {
+		a.log.Error("the cluster that follows by the archive may have to be copied anew", "error", err) // it is no reason to stay a primary
+	}
+	return nil
 }
 
 func (a *agent) followUp(u ha.Upstream) (func(*ha.PG), error) {

@@ -90,6 +90,8 @@ type Checkpoint struct{}
 type Stop struct {
 	Mode string
 	Why  string
+	// Archive puts the end of the log into the archive after it, for a cluster that is to follow whoever reads it there.
+	Archive bool
 }
 
 // Follow points a running standby at an upstream.
@@ -197,12 +199,17 @@ func (a StartStandby) String() string { return "start as standby of " + orNobody
 func (a Promote) String() string      { return fmt.Sprintf("promote for term %s", a.Term) }
 func (a ReadTail) String() string     { return "read the log from " + a.From.String() + " on" }
 func (Checkpoint) String() string     { return "checkpoint" }
-func (a Stop) String() string         { return fmt.Sprintf("stop (%s): %s", a.Mode, a.Why) }
-func (a Follow) String() string       { return "follow " + orNobody(a.Upstream.Name) }
-func (a Pledge) String() string       { return fmt.Sprintf("pledge: nothing from terms up to %s", a.Term) }
-func (a CheckWAL) String() string     { return "compare the WAL with " + a.Leader.Name }
-func (a Rewind) String() string       { return fmt.Sprintf("rewind to %s at %s", a.Leader.Name, a.Fork) }
-func (a Clone) String() string        { return "clone from " + orNobody(a.From.Name) }
+func (a Stop) String() string {
+	if a.Archive {
+		return fmt.Sprintf("stop (%s) and archive the end of the log: %s", a.Mode, a.Why)
+	}
+	return fmt.Sprintf("stop (%s): %s", a.Mode, a.Why)
+}
+func (a Follow) String() string   { return "follow " + orNobody(a.Upstream.Name) }
+func (a Pledge) String() string   { return fmt.Sprintf("pledge: nothing from terms up to %s", a.Term) }
+func (a CheckWAL) String() string { return "compare the WAL with " + a.Leader.Name }
+func (a Rewind) String() string   { return fmt.Sprintf("rewind to %s at %s", a.Leader.Name, a.Fork) }
+func (a Clone) String() string    { return "clone from " + orNobody(a.From.Name) }
 func (a CopySlots) String() string {
 	return fmt.Sprintf("copy the logical slots %v of %s", a.Names, orNobody(a.Leader.Name))
 }

@@ -197,7 +197,7 @@ func (d *decider) handOver() {
 		}
 		d.releaseTo(*h, lsn)
 	case d.opBusy():
-		if h.Stage == stageStop && d.s.Now.Sub(h.Since) > d.stopPatience() {
+		if h.Stage == stageStop && p.Phase != Stopped && d.s.Now.Sub(h.Since) > d.stopPatience() {
 			d.do(FenceNow{Why: "the shutdown for a handover does not end"})
 		}
 	case h.Stage == stageNone:
@@ -211,7 +211,7 @@ func (d *decider) handOver() {
 	case h.Stage == stageHold && d.s.Now.Before(h.Since.Add(handoverHold)):
 		d.within(h.Since.Add(handoverHold).Sub(d.s.Now))
 	default:
-		if d.do(Stop{Mode: "fast", Why: h.Reason}) {
+		if d.do(Stop{Mode: "fast", Why: h.Reason, Archive: d.standbyCluster()}) {
 			h.Stage, h.Since, d.hold = stageStop, d.s.Now, true
 		}
 	}

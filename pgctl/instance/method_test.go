@@ -69,6 +69,37 @@ func TestReplicaMethodsAreTriedInOrder(t *testing.T) {
 	}
 }
 
+// TestArchiveEnd: the segment with the checkpoint of a shutdown is not full, so that PostgreSQL leaves it out of the archive.
+func TestArchiveEnd(t *testing.T) {
+	ctx := bounded(t)
+	a := newNode(t, "node-a").bootstrap()
+	a.ok(a.Stop(ctx, instance.StopOptions{}))
+	a.ok(a.ArchiveEnd(ctx)) // nothing is archived here
+	archive := filepath.Join(filepath.Dir(a.dir), "archive")
+	a.ok(os.Mkdir(archive, 0o777))
+	a.ok(os.Chmod(archive, 0o777))
+	c := testConfig()
+	c.Params["archive_mode"], c.Params["archive_command"] = "on", "cp %p "+archive+"/%f"
+	a.must(a.Configure(ctx, c))
+	a.ok(a.StartPrimary(ctx, postgres.SyncNames{}))
+	a.sql("CREATE TABLE t(i int)")
+	a.wantErr(a.ArchiveEnd(ctx), instance.ErrNotArchived)
+	a.ok(a.Stop(ctx, instance.StopOptions{}))
+	cd, err := a.ControlData(ctx)
+	a.ok(err)
+	last := filepath.Join(archive, postgres.WALFileAt(cd.Timeline, cd.Checkpoint, cd.WALSegmentSize).Name(cd.WALSegmentSize))
+	if _, err := os.Stat(last); err == nil {
+		t.Fatalf("%s is archived already", last)
+	}
+	a.ok(a.ArchiveEnd(ctx))
+	if fi, err := os.Stat(last); err != nil || fi.Size() != int64(cd.WALSegmentSize) {
+		t.Errorf("%s: %v", last, err)
+	}
+	c.Params["archive_command"] = "exit 3"
+	a.must(a.Configure(ctx, c))
+	a.wantErr(a.ArchiveEnd(ctx), instance.ErrNotArchived)
+}
+
 // A cluster is founded from a base backup, recovered to a point between two transactions.
 func TestBootstrapFromABackup(t *testing.T) {
 	ctx := bounded(t)

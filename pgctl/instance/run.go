@@ -23,6 +23,7 @@ type command struct {
 	env  []string
 	// users says that it is a command of the user's: it gets the agent's working folder and environment, as hooks do.
 	users bool
+	dir   string       // the working folder; "": /, or the agent's for a command of the user's
 	line  func(string) // gets each line of standard error, or each part ended by a carriage return
 	out   func(string) // gets each line of standard output; nil: it goes into the result
 }
@@ -43,6 +44,9 @@ func (i *Instance) run(ctx context.Context, c command) (stdout string, err error
 	cmd.Env, cmd.Dir = append(safeEnv(), c.env...), "/"
 	if c.users {
 		cmd.Env, cmd.Dir = append(inherited(), c.env...), ""
+	}
+	if c.dir != "" {
+		cmd.Dir = c.dir
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, Credential: i.credential()}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }

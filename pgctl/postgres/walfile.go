@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 )
 
 // ErrBadWALFile is what ParseWALFile returns, wrapped with the name that it was given.
@@ -73,4 +74,9 @@ func RecordEnd(l LSN, length uint32, segSize uint64) LSN {
 			pos += walShortPageHeader
 		}
 	}
+}
+
+// ArchiveCommand fills archive_command in for a file: %p is its path, %f its name, %% a percent sign (manual, section 26.3.1).
+func ArchiveCommand(template, path, name string) string {
+	return strings.NewReplacer("%p", path, "%f", name, "%%", "%").Replace(template)
 }
