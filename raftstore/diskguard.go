@@ -19,14 +19,14 @@ const (
 	maxPinned = 64 << 20
 )
 
-// diskGuard watches the log's disk and keeps the store's files in memory.
+// diskGuard watches the log's disk and keeps the backend's file in memory.
 //
 // bbolt reads through a mapping of the file. If a page must come from a disk that hangs, the thread that touches it stops
 // inside the kernel, Go's garbage collector waits for that thread, and with it the whole process: agent, router, all.
 // Locked pages are never fetched again.
 type diskGuard struct {
-	store    *Store
-	patterns []string
+	store   *Store
+	pattern string
 
 	mu     sync.Mutex // guards locked
 	locked map[string]lockedFile
@@ -40,14 +40,13 @@ type lockedFile struct {
 }
 
 func newDiskGuard(s *Store) *diskGuard {
-	return &diskGuard{store: s, locked: map[string]lockedFile{}, patterns: []string{
-		filepath.Join(s.opts.Dir, logFile), filepath.Join(s.opts.Dir, cacheDir, "db-*"),
-	}}
+	return &diskGuard{store: s, locked: map[string]lockedFile{}, pattern: filepath.Join(s.opts.Dir, cacheDir, "db-*")}
 }
 
-// stalled says whether a write to the log has been hanging for too long.
+// stalled says whether a write to the log has been hanging for too long, or has failed when Raft was told already that
+// the entries are stored. A leader must give way then.
 func (d *diskGuard) stalled() bool {
-	return d.store.logs.stalledFor() > stallElections*d.store.opts.ElectionTimeout
+	return d.store.logs.cannotSave() || d.store.logs.stalledFor() > stallElections*d.store.opts.ElectionTimeout
 }
 
 func (d *diskGuard) run() {
@@ -61,6 +60,9 @@ func (d *diskGuard) run() {
 				s.log.Error("a write to the log hangs; this member does not lead", "for", s.logs.stalledFor())
 			}
 			said = true
+			if s.logs.pending.Load() == 0 {
+				go d.probe() // writes what could not be written
+			}
 			continue
 		case s.logs.stalledFor() == 0 && s.logs.idleFor() >= probePeriod/2:
 			go d.probe() // it may hang, and nobody waits for it
@@ -76,18 +78,14 @@ func (d *diskGuard) probe() {
 	}
 }
 
-// pinFiles locks the store's files as far as the limits allow; one that grew or was replaced is locked anew. Nothing is ever
+// pinFiles locks the backend's file as far as the limits allow; one that grew or was replaced is locked anew. Nothing is ever
 // unlocked: that comes with the end of bbolt's mapping.
 func (d *diskGuard) pinFiles() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	left := int64(maxPinned)
 	seen := map[string]bool{}
-	var paths []string
-	for _, pattern := range d.patterns {
-		list, _ := filepath.Glob(pattern) // it is ours and well-formed
-		paths = append(paths, list...)
-	}
+	paths, _ := filepath.Glob(d.pattern) // it is ours and well-formed
 	for _, path := range paths {
 		seen[path] = true
 		if err := d.pinFile(path, &left); err != nil && !d.warned && !errors.Is(err, os.ErrNotExist) {

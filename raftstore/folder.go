@@ -13,7 +13,7 @@ type Folder struct {
 }
 
 // FolderFiles are the names in a store folder that has not run yet, the one that makes it a store's last.
-func FolderFiles() []string { return []string{logFile, snapshotDir, promiseFile, identityFile} }
+func FolderFiles() []string { return []string{logDir, snapshotDir, promiseFile, identityFile} }
 
 // ReadFolder reads whose folder it is; fs.ErrNotExist when it is nobody's yet.
 func ReadFolder(dir string) (Folder, error) {

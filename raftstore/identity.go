@@ -76,7 +76,7 @@ func newIdentity(dir, machine, addr string) (identity, error) {
 
 // refuseOrphans refuses a folder that holds a log but no identity: something removed the one and left the other.
 func refuseOrphans(dir string) error {
-	if _, err := os.Stat(filepath.Join(dir, logFile)); err == nil {
+	if hasLog(dir) {
 		return fmt.Errorf("raftstore: %s holds a log but no %s; restore that file, or empty the folder to join anew",
 			dir, identityFile)
 	}
@@ -86,9 +86,9 @@ func refuseOrphans(dir string) error {
 // refuseLostLog refuses a folder whose log is gone: the member has promised its votes and acknowledged entries with it,
 // and must not start again under the same id without them.
 func refuseLostLog(dir string, id identity) error {
-	if _, err := os.Stat(filepath.Join(dir, logFile)); id.Started && errors.Is(err, fs.ErrNotExist) {
+	if id.Started && !hasLog(dir) {
 		return fmt.Errorf("%w: %s has lost its %s; restore it, or empty the folder to join anew with another id",
-			ErrDisk, dir, logFile)
+			ErrDisk, dir, logDir)
 	}
 	return nil
 }

@@ -35,6 +35,14 @@ func (l *logSizes) delete(min, max uint64) {
 	}
 }
 
+// bounds are the indexes of the first and the last entry, 0 and 0 when there is none.
+func (l *logSizes) bounds() (first, last uint64) {
+	if len(l.sizes) == 0 {
+		return 0, 0
+	}
+	return l.first, l.first + uint64(len(l.sizes)) - 1
+}
+
 func (l *logSizes) holds(index uint64) bool {
 	return len(l.sizes) > 0 && index >= l.first && index-l.first < uint64(len(l.sizes))
 }

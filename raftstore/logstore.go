@@ -5,33 +5,39 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
-	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
-	bolt "go.etcd.io/bbolt"
+
+	"quorate/raftstore/wal"
 )
 
-// logFile is the Raft log, the votes and the term, within the store folder.
-const logFile = "raft.db"
+// logDir is the Raft log, with the votes and the term, within the store folder.
+const logDir = "log"
 
-// logStore is raft-boltdb with guards. hashicorp/raft panics when it cannot save its term or read back a committed entry,
+// logStore is the log on disk with guards. hashicorp/raft panics when it cannot save its term or read back a committed entry,
 // which would take the agent and its database along; here the store fails instead (fail), and the goroutine of Raft that
 // was about to panic ends. Every write is watched: see stalled.
+//
+// A leader's own write of an entry and the messages that carry it to the followers go at the same time: see StoreLogs.
 type logStore struct {
-	bolt *raftboltdb.BoltStore
+	wal  *wal.Log
 	log  *slog.Logger
 	fail func(error)
 	// before is a test's hook.
 	before func() error
 	// took is told how long each write took; nil for nobody.
 	took func(time.Duration)
+	// overlap says whether the write of an entry may still be on its way when StoreLogs returns. nil is never.
+	overlap func() bool
 
 	pending  atomic.Int64 // when the oldest write that has not returned began, as time since start in ns; 0 for none
-	failing  atomic.Int64 // since when the term cannot be saved; 0 when it can
+	failing  atomic.Int64 // since when the term or entries cannot be saved; 0 when they can
 	lastDone atomic.Int64 // when the last write returned
 	start    time.Time
 	writeMu  sync.Mutex // orders writes, so that pending is the oldest one's
@@ -39,7 +45,13 @@ type logStore struct {
 
 	mu       sync.Mutex // guards what follows
 	sizes    logSizes
-	deleting [2]uint64 // the range that is being deleted: its entries may be there or not
+	recent   recentEntries
+	unsaved  uint64        // how many of the newest entries are not on the disk
+	bytes    int64         // of these
+	saving   bool          // a goroutine writes them
+	broken   error         // why they could not be written; nil when they could or nobody tried
+	moved    chan struct{} // closed when unsaved or broken change, and then nil; nil while nobody waits
+	deleting [2]uint64     // the range that is being deleted: its entries may be there or not
 	vote     pendingVote
 }
 
@@ -64,47 +76,48 @@ const (
 	writePause = 200 * time.Millisecond
 )
 
-func openLogStore(path string, log *slog.Logger, fail func(error), before func() error) (*logStore, error) {
-	b, err := raftboltdb.New(raftboltdb.Options{
-		Path:        path,
-		BoltOptions: &bolt.Options{Timeout: 5 * time.Second, NoFreelistSync: true, FreelistType: bolt.FreelistMapType},
-	})
+// logOptions are what a log is opened with.
+type logOptions struct {
+	log    *slog.Logger
+	fail   func(error)  // ends the store
+	before func() error // a test's hook, run before each write; may be nil
+}
+
+// openLogStore opens the log of a store folder, and makes it when there is none.
+func openLogStore(dir string, o logOptions) (*logStore, error) {
+	if err := convertBolt(dir, o.log); err != nil {
+		return nil, err
+	}
+	w, err := wal.Open(filepath.Join(dir, logDir), wal.Options{})
+	if errors.Is(err, wal.ErrDamaged) {
+		err = fmt.Errorf("%w: %w", ErrDisk, err)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("open the log %s: %w (is another process running in this folder?)", path, err)
+		return nil, fmt.Errorf("open the log: %w", err)
 	}
-	s := &logStore{bolt: b, log: log, fail: fail, before: before, start: time.Now(), closing: make(chan struct{})}
-	if err := s.scan(); err != nil {
-		return nil, errors.Join(err, b.Close())
-	}
+	s := &logStore{wal: w, log: o.log, fail: o.fail, before: o.before, start: time.Now(), closing: make(chan struct{})}
+	w.Sizes(func(index uint64, data int64) { s.sizes.append(index, data+entryOverhead) })
 	return s, nil
 }
 
-// scan measures the entries and makes sure that none is missing in between.
-func (s *logStore) scan() error {
-	first, last, err := s.bounds()
-	if err != nil || first == 0 {
-		return err
-	}
-	for i := first; i <= last; i++ {
-		var l raft.Log
-		if err := s.bolt.GetLog(i, &l); err != nil {
-			return fmt.Errorf("%w: read log entry %d of %d..%d: %w", ErrDisk, i, first, last, err)
-		}
-		s.sizes.append(i, logSize(&l))
-	}
-	return nil
+// hasLog says whether a store folder holds a log, of this or of an earlier version.
+func hasLog(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, boltFile))
+	return err == nil || wal.Exists(filepath.Join(dir, logDir))
 }
 
-func (s *logStore) bounds() (first, last uint64, err error) {
-	if first, err = s.bolt.FirstIndex(); err != nil {
-		return 0, 0, err
-	}
-	last, err = s.bolt.LastIndex()
-	return first, last, err
+// bounds are the indexes of the first and the last entry, 0 and 0 when there is none.
+func (s *logStore) bounds() (first, last uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sizes.bounds()
 }
+
+// entryOverhead is what an entry takes beside its data, roughly.
+const entryOverhead = 64
 
 // logSize is what an entry takes, roughly.
-func logSize(l *raft.Log) int64 { return int64(len(l.Data)) + 64 }
+func logSize(l *raft.Log) int64 { return int64(len(l.Data)) + entryOverhead }
 
 func (s *logStore) since() int64 { return int64(time.Since(s.start)) + 1 }
 
@@ -145,7 +158,12 @@ func (s *logStore) idleFor() time.Duration { return time.Duration(s.since() - s.
 
 // probe proves that the disk takes writes.
 func (s *logStore) probe() error {
-	return s.write(func() error { return s.bolt.SetUint64(keyProbe, uint64(s.since())) })
+	return s.write(func() error {
+		if err := s.saveRest(); err != nil {
+			return err
+		}
+		return s.wal.Set(keyProbe, binary.BigEndian.AppendUint64(nil, uint64(s.since())))
+	})
 }
 
 // die ends the store and the calling goroutine, which is one of Raft's.
@@ -155,14 +173,20 @@ func (s *logStore) die(err error) {
 }
 
 // FirstIndex implements raft.LogStore.
-func (s *logStore) FirstIndex() (uint64, error) { return s.bolt.FirstIndex() }
+func (s *logStore) FirstIndex() (uint64, error) {
+	first, _ := s.bounds()
+	return first, nil
+}
 
 // LastIndex implements raft.LogStore.
-func (s *logStore) LastIndex() (uint64, error) { return s.bolt.LastIndex() }
+func (s *logStore) LastIndex() (uint64, error) {
+	_, last := s.bounds()
+	return last, nil
+}
 
 // GetLog implements raft.LogStore. An entry that must be there and cannot be read ends the store.
 func (s *logStore) GetLog(index uint64, l *raft.Log) error {
-	err := s.bolt.GetLog(index, l)
+	err := s.readLog(index, l)
 	if err == nil {
 		return nil
 	}
@@ -180,30 +204,209 @@ func (s *logStore) StoreLog(l *raft.Log) error { return s.StoreLogs([]*raft.Log{
 
 // StoreLogs implements raft.LogStore. An error makes Raft step down or refuse the entries, which is right: a full disk may
 // get room again.
+//
+// Raft takes its return for "this server has the entries on its disk" and sends them to the followers only then, so that a
+// leader's disk and a follower's would be waited for one after the other. Therefore a leader's StoreLogs returns at once
+// where that is safe, and what Raft must not conclude too early is held back elsewhere: the transport delivers no
+// follower's answer about an entry before that entry is on this disk too (saved). As no entry is committed without a
+// follower's answer, whatever is committed was written by the leader also. Hence the conditions: this node leads, and
+// it is not the only voter (overlap); and the entries change no configuration, which counts from when it is stored and may
+// make this node the only voter. What StoreLogs wrote earlier is on the disk when a write that is waited for returns.
 func (s *logStore) StoreLogs(logs []*raft.Log) error {
-	if err := s.write(func() error { return s.bolt.StoreLogs(logs) }); err != nil {
-		return err
+	if s.later(logs) {
+		return nil
+	}
+	return s.write(func() error {
+		if err := s.saveRest(); err != nil {
+			return err
+		}
+		if err := s.wal.Append(logs); err != nil {
+			return err
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.remember(logs)
+		return nil
+	})
+}
+
+// remember notes entries; s.mu is held.
+func (s *logStore) remember(logs []*raft.Log) {
+	for _, l := range logs {
+		s.sizes.append(l.Index, logSize(l))
+		s.recent.append(l)
+	}
+	s.recent.trim(s.unsaved)
+}
+
+// maxUnsaved and maxUnsavedBytes bound what waits to be written. Beyond that Raft waits for the disk, and a larger group of
+// proposals gathers meanwhile.
+const (
+	maxUnsaved      = 1024
+	maxUnsavedBytes = 1 << 20
+)
+
+// later takes entries whose write need not be waited for; false when it must be.
+func (s *logStore) later(logs []*raft.Log) bool {
+	if len(logs) == 0 || s.overlap == nil || !s.overlap() {
+		return false
+	}
+	var size int64
+	for _, l := range logs {
+		if l.Type != raft.LogCommand {
+			return false
+		}
+		size += logSize(l)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, l := range logs {
-		s.sizes.append(l.Index, logSize(l))
+	if _, last := s.sizes.bounds(); last+1 != logs[0].Index || s.broken != nil {
+		return false
 	}
+	if s.unsaved+uint64(len(logs)) > maxUnsaved || s.bytes+size > maxUnsavedBytes {
+		return false
+	}
+	s.unsaved += uint64(len(logs))
+	s.bytes += size
+	s.remember(logs)
+	if !s.saving {
+		s.saving = true
+		go s.save()
+	}
+	return true
+}
+
+// save writes what StoreLogs left to be written, until nothing is left or the disk fails.
+func (s *logStore) save() {
+	for {
+		err := s.write(s.saveRest)
+		s.mu.Lock()
+		if err != nil {
+			s.setBroken(err)
+		}
+		if s.unsaved == 0 || s.broken != nil {
+			s.saving = false
+			s.mu.Unlock()
+			return
+		}
+		s.mu.Unlock()
+	}
+}
+
+// saveRest writes the entries that are not on the disk yet. It runs within write.
+func (s *logStore) saveRest() error {
+	s.mu.Lock()
+	rest := s.recent.newest(s.unsaved)
+	s.mu.Unlock()
+	if len(rest) == 0 {
+		return nil
+	}
+	err := s.wal.Append(rest)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil {
+		s.setBroken(err)
+		return err
+	}
+	s.unsaved -= uint64(len(rest))
+	for _, l := range rest {
+		s.bytes -= logSize(l)
+	}
+	s.recent.trim(s.unsaved)
+	s.setBroken(nil)
 	return nil
+}
+
+// setBroken notes whether the entries could be written; s.mu is held. While they cannot be, this member must not lead: see
+// diskGuard.stalled.
+func (s *logStore) setBroken(err error) {
+	if s.unsaved == 0 {
+		err = nil
+	}
+	if err != nil && s.broken == nil {
+		s.log.Error("writing entries to the log failed; this member does not lead", "error", err)
+	}
+	s.broken = err
+	if s.moved != nil {
+		close(s.moved)
+		s.moved = nil
+	}
+}
+
+// cannotSave says that entries which Raft takes for stored could not be written.
+func (s *logStore) cannotSave() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.broken != nil
+}
+
+// saved waits until an entry is on the disk, and fails when it cannot be written or the store closes.
+func (s *logStore) saved(index uint64) error {
+	for {
+		s.mu.Lock()
+		_, last := s.sizes.bounds()
+		err := s.broken
+		if index > last {
+			err = raft.ErrLogNotFound // it was replaced, so this node does not lead any more
+		}
+		if index+s.unsaved <= last {
+			s.mu.Unlock()
+			return nil
+		}
+		if s.moved == nil {
+			s.moved = make(chan struct{})
+		}
+		moved := s.moved
+		s.mu.Unlock()
+		if err != nil {
+			return err
+		}
+		select {
+		case <-moved:
+		case <-s.closing:
+			return raft.ErrRaftShutdown
+		}
+	}
 }
 
 // DeleteRange implements raft.LogStore. After an error the entries are still there, which Raft bears: it refuses the
 // entries that conflict with them, or cuts its log another time.
 func (s *logStore) DeleteRange(min, max uint64) error {
 	s.setDeleting(min, max)
-	err := s.write(func() error { return s.bolt.DeleteRange(min, max) })
+	defer s.setDeleting(0, 0)
+	return s.write(func() error { return s.deleteRange(min, max) })
+}
+
+// deleteRange deletes entries at either end of the log, as Raft does. Those that were not written yet are written first,
+// except where they are what is deleted: a disk that refused them need not take them. It runs within write.
+func (s *logStore) deleteRange(min, max uint64) (err error) {
+	switch first, last := s.bounds(); {
+	case first == 0 || max < first || min > last:
+		return nil
+	case min <= first:
+		if err = s.saveRest(); err == nil {
+			err = s.wal.DeleteBefore(max + 1)
+		}
+	case max < last:
+		err = fmt.Errorf("raftstore: entries %d to %d are in the middle of the log, which is %d to %d", min, max, first, last)
+	default:
+		err = s.wal.DeleteFrom(min)
+	}
+	if err != nil {
+		return err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err == nil {
-		s.sizes.delete(min, max)
+	if _, last := s.sizes.bounds(); max >= last {
+		for i := last; s.unsaved > 0 && i >= min; i-- {
+			s.unsaved--
+			s.bytes -= logSize(s.recent.get(i))
+		}
 	}
-	s.deleting = [2]uint64{}
-	return err
+	s.sizes.delete(min, max)
+	s.recent.delete(min, max)
+	s.setBroken(s.broken)
+	return nil
 }
 
 func (s *logStore) setDeleting(min, max uint64) {
@@ -217,7 +420,7 @@ func (s *logStore) setDeleting(min, max uint64) {
 // memory for the candidate, and both become one value.
 func (s *logStore) Set(key, val []byte) error {
 	if string(key) != string(keyLastVoteCand) {
-		return s.bolt.Set(key, val)
+		return s.write(func() error { return s.wal.Set(key, val) })
 	}
 	s.mu.Lock()
 	v := s.vote
@@ -243,7 +446,7 @@ func (s *logStore) SetUint64(key []byte, val uint64) error {
 		}
 		return nil
 	}
-	return s.bolt.SetUint64(key, val)
+	return s.Set(key, binary.BigEndian.AppendUint64(nil, val))
 }
 
 // saveTerm writes the term and does not give up before the store closes: a full disk may get room again. Meanwhile this
@@ -268,7 +471,7 @@ func (s *logStore) saveTerm(key []byte, val uint64) error {
 // stubborn writes a value, several times if need be.
 func (s *logStore) stubborn(key, val []byte, tries int) (err error) {
 	for range tries {
-		if err = s.write(func() error { return s.bolt.Set(key, val) }); err == nil {
+		if err = s.write(func() error { return s.wal.Set(key, val) }); err == nil {
 			return nil
 		}
 		s.log.Warn("writing the term or a vote failed", "key", string(key), "error", err)
@@ -281,12 +484,23 @@ func (s *logStore) stubborn(key, val []byte, tries int) (err error) {
 	return err
 }
 
+// errNoValue is compared by its text in hashicorp/raft.
+var errNoValue = errors.New("not found")
+
+func (s *logStore) value(key []byte) ([]byte, error) {
+	v := s.wal.Value(key)
+	if v == nil {
+		return nil, errNoValue
+	}
+	return v, nil
+}
+
 // Get implements raft.StableStore.
 func (s *logStore) Get(key []byte) ([]byte, error) {
 	if string(key) != string(keyLastVoteCand) {
-		return s.bolt.Get(key)
+		return s.value(key)
 	}
-	v, err := s.bolt.Get(keyVote)
+	v, err := s.value(keyVote)
 	if err != nil {
 		return nil, err
 	}
@@ -298,15 +512,15 @@ func (s *logStore) Get(key []byte) ([]byte, error) {
 
 // GetUint64 implements raft.StableStore.
 func (s *logStore) GetUint64(key []byte) (uint64, error) {
-	if string(key) != string(keyLastVoteTerm) {
-		return s.bolt.GetUint64(key)
+	if string(key) == string(keyLastVoteTerm) {
+		key = keyVote
 	}
-	v, err := s.bolt.Get(keyVote)
+	v, err := s.value(key)
 	if err != nil {
 		return 0, err
 	}
 	if len(v) < 8 {
-		return 0, fmt.Errorf("%w: the vote has %d bytes", ErrDisk, len(v))
+		return 0, fmt.Errorf("%w: %s has %d bytes", ErrDisk, key, len(v))
 	}
 	return binary.BigEndian.Uint64(v), nil
 }
@@ -325,4 +539,4 @@ func (s *logStore) bytesAfter(index uint64) int64 {
 	return s.sizes.after(index)
 }
 
-func (s *logStore) close() error { return s.bolt.Close() }
+func (s *logStore) close() error { return s.wal.Close() }

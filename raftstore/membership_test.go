@@ -295,7 +295,7 @@ func TestFolderWithoutItsLogIsRefused(t *testing.T) {
 	c := started(t, 1, nil)
 	c.kill(0)
 	dir := c.members[0].opts.Dir
-	log, id := filepath.Join(dir, logFile), filepath.Join(dir, identityFile)
+	log, id := filepath.Join(dir, logDir), filepath.Join(dir, identityFile)
 	if err := os.Rename(log, log+".aside"); err != nil {
 		t.Fatal(err)
 	}

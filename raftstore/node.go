@@ -20,7 +20,6 @@ const (
 	// proposal waits for. maxAppendBytes bounds the message too, as etcd's does.
 	maxAppendEntries = 512
 	maxAppendBytes   = 1 << 20
-	logCacheSize     = 1024
 	retainSnapshots  = 2
 	// snapshotEntries is after how many entries a snapshot is taken, snapshotInterval how often that is looked at.
 	// Housekeeping takes one earlier when the entries are large.
@@ -89,19 +88,16 @@ func (s *Store) startRaft(founders *FounderSet) error {
 	id := s.identity()
 	self := raft.Server{ID: cfg.LocalID, Address: raftAddr(id.ID, id.PeerAddr)}
 	n.trans = s.newRaftTransport(n, self, cfg)
-	logs, err := raft.NewLogCache(logCacheSize, s.logs)
-	if err != nil {
-		return err
-	}
+	s.logs.overlap = n.overlap
 	if founders != nil {
-		if err := bootstrap(cfg, logs, s.logs, snaps, n.trans, founders); err != nil {
+		if err := bootstrap(cfg, s.logs, s.logs, snaps, n.trans, founders); err != nil {
 			return errors.Join(err, n.trans.Close())
 		}
 	}
 	f := &fsm{state: s.state, fail: s.fail, applied: func(index, term uint64) {
 		n.ann.applied(committed{index: index, term: term})
 	}}
-	if n.raft, err = raft.NewRaft(cfg, f, logs, s.logs, guardedSnapshots{snaps, s}, n.trans); err != nil {
+	if n.raft, err = raft.NewRaft(cfg, f, s.logs, s.logs, guardedSnapshots{snaps, s}, n.trans); err != nil {
 		return errors.Join(fmt.Errorf("start raft: %w", err), n.trans.Close())
 	}
 	n.shutdown = sync.OnceValue(n.raft.Shutdown)
@@ -139,6 +135,7 @@ func (s *Store) newRaftTransport(n *node, self raft.Server, cfg *raft.Config) *t
 	t := newTransport(net)
 	n.ann = &announcer{trans: t, self: self, busy: map[raft.ServerID]bool{}, term: s.lead.led, targets: n.others}
 	t.acked = n.ann.acked
+	t.saved = s.logs.saved
 	t.stalled = s.disk.stalled
 	t.leads = n.leads
 	t.listed = n.addressed
@@ -177,6 +174,12 @@ func (n *node) isLeader() bool { return n.raft.State() == raft.Leader }
 // leads says whether this node leads in the given term, as far as it knows.
 func (n *node) leads(term uint64) bool {
 	return n.started.Load() && n.raft.CurrentTerm() == term && n.raft.State() == raft.Leader
+}
+
+// overlap is logStore's: this node leads, and nothing is committed without another voter. Raft's own goroutine asks, so neither
+// changes before it has stored the entries.
+func (n *node) overlap() bool {
+	return n.started.Load() && n.raft.State() == raft.Leader && len(n.voters()) > 1
 }
 
 func (n *node) servers() []raft.Server {

@@ -73,7 +73,7 @@ func recoverRaft(o Options, id identity, survivors []Member) (err error) {
 	var failure error
 	fail := func(err error) { failure = errors.Join(failure, err) }
 	log := o.Logger.With("component", "raftstore")
-	logs, err := openLogStore(filepath.Join(o.Dir, logFile), log, fail, nil)
+	logs, err := openLogStore(o.Dir, logOptions{log: log, fail: fail})
 	if err != nil {
 		return err
 	}

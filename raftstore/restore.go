@@ -151,7 +151,7 @@ func foundFromSnapshot(o Options, p Place, data string) error {
 		return fmt.Errorf("raftstore: %s is not among the members to be restored", FormatID(p.Self))
 	}
 	id := identity{ID: p.Self, ClusterID: p.ClusterID, MachineID: machine, PeerAddr: p.Members[self].PeerAddr, Started: true}
-	logs, err := openLogStore(filepath.Join(o.Dir, logFile), o.Logger, func(error) {}, nil)
+	logs, err := openLogStore(o.Dir, logOptions{log: o.Logger, fail: func(error) {}})
 	if err != nil {
 		return err
 	}

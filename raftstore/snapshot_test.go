@@ -92,6 +92,35 @@ func (c *cluster) sameHash() {
 	}
 }
 
+// A member that was sent a snapshot has entries from before it and entries from after it. It starts again with that.
+func TestRestartAfterASnapshotInstall(t *testing.T) {
+	t.Parallel()
+	c := started(t, 3, shortLog)
+	lead := c.leader()
+	away, other := c.others(lead)[0], c.others(lead)[1]
+	c.put(lead, "k", "before")
+	c.settle()
+	gen := c.store(away).state.gen
+	c.wires.set(true, away, lead, other)
+	for n := range 100 {
+		c.putEventually(lead, "k", fmt.Sprint("away", n))
+	}
+	c.truncate(lead)
+	c.truncate(other)
+	c.wires.set(false, away, lead, other)
+	c.put(away, "k", "after")
+	c.settle()
+	if c.store(away).state.gen == gen {
+		t.Fatal("no snapshot was installed, so this test proved nothing")
+	}
+	c.kill(away)
+	c.open(away)
+	c.waitReady(away)
+	if got := c.get(away, "k"); got != "after" {
+		t.Errorf("read %q", got)
+	}
+}
+
 func TestJoinerBySnapshot(t *testing.T) {
 	c := started(t, 1, shortLog)
 	for n := range 100 {

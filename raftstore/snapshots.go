@@ -12,7 +12,7 @@ import (
 // the snapshot again, and so on for ever (hashicorp/raft#697).
 func (s *logStore) conflict(index, term uint64) (bool, error) {
 	var l raft.Log
-	switch err := s.bolt.GetLog(index, &l); {
+	switch err := s.readLog(index, &l); {
 	case errors.Is(err, raft.ErrLogNotFound):
 		return false, nil
 	case err != nil:
@@ -21,21 +21,41 @@ func (s *logStore) conflict(index, term uint64) (bool, error) {
 	return l.Term != term, nil
 }
 
+// readLog reads an entry without a claim that it must be there.
+func (s *logStore) readLog(index uint64, l *raft.Log) error {
+	s.mu.Lock()
+	e := s.recent.get(index)
+	s.mu.Unlock()
+	if e != nil {
+		*l = *e
+		return nil
+	}
+	return s.wal.Entry(index, l)
+}
+
 // dropConflicts clears the log, before Raft starts, when it conflicts with the newest snapshot. Nothing is lost: what is
 // up to the snapshot's index is in the snapshot, and what follows a conflicting entry was never committed.
 func (s *Store) dropConflicts(snaps *raft.FileSnapshotStore) error {
 	list, err := snaps.List()
-	if err != nil || len(list) == 0 {
+	if err != nil {
 		return err
+	}
+	newest := uint64(0)
+	if len(list) > 0 {
+		newest = list[0].Index
+	}
+	if first, _ := s.logs.bounds(); first > newest+1 {
+		return fmt.Errorf("%w: the log begins with entry %d and the newest snapshot ends with %d: what is between is missing; bring the snapshots back, "+
+			"or empty the store folder so that this member joins anew", ErrDisk, first, newest)
+	}
+	if len(list) == 0 {
+		return nil
 	}
 	bad, err := s.logs.conflict(list[0].Index, list[0].Term)
 	if err != nil || !bad {
 		return err
 	}
-	first, last, err := s.logs.bounds()
-	if err != nil {
-		return err
-	}
+	first, last := s.logs.bounds()
 	s.log.Warn("the log conflicts with the snapshot and is cleared", "snapshot", list[0].Index, "from", first, "to", last)
 	return s.logs.DeleteRange(first, last)
 }

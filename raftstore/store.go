@@ -115,7 +115,9 @@ func (s *Store) open() (err error) {
 	if s.promises, err = loadPromises(s.opts.Dir, s.id.ID); err != nil {
 		return err
 	}
-	s.logs, err = openLogStore(filepath.Join(s.opts.Dir, logFile), s.log, s.fail, s.opts.hooks.beforeWrite)
+	s.logs, err = openLogStore(s.opts.Dir, logOptions{
+		log: s.log, fail: s.fail, before: s.opts.hooks.beforeWrite,
+	})
 	if err != nil {
 		return err
 	}

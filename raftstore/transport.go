@@ -87,6 +87,7 @@ type transport struct {
 	stalled func() bool            // is the own log disk hanging?
 	leads   func(term uint64) bool // does this node still lead in term?
 	acked   func(raft.Server)      // a follower stored entries
+	saved   func(uint64) error     // waits until an entry is on the own log disk
 	listed  func(raft.Server) bool // is the server still in the configuration, at that address?
 	closing chan struct{}          // closed when the store closes
 	once    sync.Once
@@ -106,6 +107,7 @@ type peerProgress struct {
 var (
 	errDiskStalled = errors.New("raftstore: heartbeat withheld: the log disk hangs")
 	errAway        = errors.New("raftstore: the peer does not answer heartbeats")
+	errOwnDisk     = errors.New("raftstore: the entries are not on this node's own disk")
 	errNotListed   = errors.New("raftstore: the server is no longer addressed")
 )
 
@@ -174,6 +176,9 @@ func (t *transport) AppendEntries(id raft.ServerID, addr raft.ServerAddress, req
 			err = t.NetworkTransport.AppendEntries(id, addr, req, resp)
 		}
 		if err == nil {
+			if err := t.ownDisk(req, resp); err != nil {
+				return err
+			}
 			if t.sent(id, req, resp) {
 				t.acked(raft.Server{ID: id, Address: addr})
 			}
@@ -183,6 +188,22 @@ func (t *transport) AppendEntries(id raft.ServerID, addr raft.ServerAddress, req
 			return err
 		}
 	}
+}
+
+// ownDisk waits, before Raft hears that a follower has stored entries, until this node has too: what Raft commits by that
+// answer must be on this disk, as it believes (logStore.StoreLogs).
+func (t *transport) ownDisk(req *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
+	n := len(req.Entries)
+	if n == 0 || !resp.Success {
+		return nil
+	}
+	if err := t.saved(req.Entries[n-1].Index); err != nil {
+		return fmt.Errorf("%w: %w", errOwnDisk, err)
+	}
+	if !t.leads(req.Term) {
+		return errOwnDisk
+	}
+	return nil
 }
 
 // trim leaves entries for a later message when they are too large together: one message must get through within the transport's timeout. Raft

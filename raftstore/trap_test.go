@@ -3,7 +3,6 @@ package raftstore
 import (
 	"bytes"
 	"errors"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -16,7 +15,9 @@ import (
 func openTestLog(t *testing.T, path string, before func() error) (*logStore, *error) {
 	t.Helper()
 	var failed error
-	s, err := openLogStore(path, testLogger(t), func(err error) { failed = errors.Join(failed, err) }, before)
+	s, err := openLogStore(path, logOptions{
+		log: testLogger(t), fail: func(err error) { failed = errors.Join(failed, err) }, before: before,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,7 +26,7 @@ func openTestLog(t *testing.T, path string, before func() error) (*logStore, *er
 
 // A crash between the two halves of a vote leaves the old vote whole (hashicorp/raft#661).
 func TestVoteIsAtomic(t *testing.T) {
-	path := filepath.Join(t.TempDir(), logFile)
+	path := t.TempDir()
 	vote := func(s *logStore, term uint64, who string) {
 		t.Helper()
 		if err := errors.Join(s.SetUint64(keyLastVoteTerm, term), s.Set(keyLastVoteCand, []byte(who))); err != nil {
@@ -64,7 +65,7 @@ func TestVoteIsAtomic(t *testing.T) {
 // When the term cannot be saved Raft would panic; the store fails, and the goroutine ends, instead.
 func TestTermThatCannotBeSavedFailsTheStore(t *testing.T) {
 	broken := errors.New("no space left on device")
-	s, failed := openTestLog(t, filepath.Join(t.TempDir(), logFile), func() error { return broken })
+	s, failed := openTestLog(t, t.TempDir(), func() error { return broken })
 	defer s.close()
 	close(s.closing) // no pauses between the tries
 	returned := false
@@ -201,7 +202,7 @@ func TestLogThatConflictsWithTheSnapshotIsCleared(t *testing.T) {
 		t.Fatal(list, err)
 	}
 	c.kill(follower)
-	logs, _ := openTestLog(t, filepath.Join(s.opts.Dir, logFile), nil)
+	logs, _ := openTestLog(t, s.opts.Dir, nil)
 	if err := logs.StoreLogs([]*raft.Log{{Index: list[0].Index, Term: list[0].Term + 7, Type: raft.LogNoop}}); err != nil {
 		t.Fatal(err)
 	}
