@@ -79,7 +79,7 @@ func (s *leaseServer) LeaseLeases(ctx context.Context, r *pb.LeaseLeasesRequest)
 	return resp, nil
 }
 
-// LeaseKeepAlive answers each request of the stream in turn until the client closes its side. Receiving has a goroutine of
+// LeaseKeepAlive answers the requests of the stream in their order until the client closes its side. Answering has a goroutine of
 // its own, because Recv does not return when the stream's context is cancelled from this side.
 func (s *leaseServer) LeaseKeepAlive(stream pb.Lease_LeaseKeepAliveServer) error {
 	done := make(chan error, 1)
@@ -92,7 +92,40 @@ func (s *leaseServer) LeaseKeepAlive(stream pb.Lease_LeaseKeepAliveServer) error
 	}
 }
 
+// maxRenewing is how many requests of one stream are under way at once. Whatever waits at the same time is confirmed by one
+// round of messages between the members; one after the other, each would take a round of its own.
+const maxRenewing = 64
+
+// renewal is the answer to one request.
+type renewal struct {
+	resp *pb.LeaseKeepAliveResponse
+	err  error
+}
+
 func (s *leaseServer) keepAlives(stream pb.Lease_LeaseKeepAliveServer) error {
+	ctx, cancel := context.WithCancel(stream.Context())
+	defer cancel()
+	answers := make(chan chan renewal, maxRenewing)
+	received := make(chan error, 1)
+	go func() {
+		defer close(answers)
+		received <- s.receiveKeepAlives(ctx, stream, answers)
+	}()
+	for answer := range answers {
+		r := <-answer
+		if r.err != nil {
+			return r.err
+		}
+		if err := stream.Send(r.resp); err != nil {
+			s.metrics.streamFailed(stream.Context(), "send", "lease-keepalive", err)
+			return err
+		}
+	}
+	return <-received
+}
+
+// receiveKeepAlives begins a renewal for each request and puts its answer to come into answers, in the order of the requests.
+func (s *leaseServer) receiveKeepAlives(ctx context.Context, stream pb.Lease_LeaseKeepAliveServer, answers chan<- chan renewal) error {
 	for {
 		req, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
@@ -102,14 +135,16 @@ func (s *leaseServer) keepAlives(stream pb.Lease_LeaseKeepAliveServer) error {
 			s.metrics.streamFailed(stream.Context(), "receive", "lease-keepalive", err)
 			return err
 		}
-		resp, err := s.renew(stream.Context(), req.ID)
-		if err != nil {
-			return err
+		answer := make(chan renewal, 1)
+		select {
+		case answers <- answer:
+		case <-ctx.Done():
+			return context.Cause(ctx)
 		}
-		if err := stream.Send(resp); err != nil {
-			s.metrics.streamFailed(stream.Context(), "send", "lease-keepalive", err)
-			return err
-		}
+		go func() {
+			resp, err := s.renew(ctx, req.ID)
+			answer <- renewal{resp, err}
+		}()
 	}
 }
 

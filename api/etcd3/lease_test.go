@@ -1,8 +1,10 @@
 package etcd3_test
 
 import (
+	"context"
 	"errors"
 	"io"
+	"sync/atomic"
 	"testing"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -10,6 +12,8 @@ import (
 	"go.etcd.io/etcd/server/v3/lease"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"quorate/api/etcd3"
 )
 
 func (f *frontEnd) leases() pb.LeaseClient { return pb.NewLeaseClient(f.conn) }
@@ -58,6 +62,51 @@ func TestLeaseKeepAlive(t *testing.T) {
 	}
 	if _, err := stream.Recv(); !errors.Is(err, io.EOF) {
 		t.Errorf("after closing: %v, want the end of the stream", err)
+	}
+}
+
+// together is a store that renews nothing before a number of renewals have been asked for.
+type together struct {
+	etcd3.Store
+	missing atomic.Int32
+	all     chan struct{}
+}
+
+func (s *together) LeaseRenew(ctx context.Context, id int64) (int64, error) {
+	if s.missing.Add(-1) == 0 {
+		close(s.all)
+	}
+	select {
+	case <-s.all:
+		return s.Store.LeaseRenew(ctx, id)
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+}
+
+// The keep-alives of one stream go to the store together, and are answered in their order.
+func TestLeaseKeepAlivesOfOneStreamGoTogether(t *testing.T) {
+	const n = 20
+	meet := &together{all: make(chan struct{})}
+	meet.missing.Store(n)
+	f := start(t, func(o *etcd3.Options) { meet.Store, o.Store = o.Store, meet })
+	stream, err := f.leases().LeaseKeepAlive(f.ctx())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []int64
+	for range n {
+		ids = append(ids, f.grant(60))
+	}
+	for _, id := range ids {
+		if err := stream.Send(&pb.LeaseKeepAliveRequest{ID: id}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, id := range ids {
+		if r, err := stream.Recv(); err != nil || r.ID != id || r.TTL != 60 {
+			t.Fatalf("answer %d: %v, %v, want one about %d", i, r, err, id)
+		}
 	}
 }
 
