@@ -92,6 +92,9 @@ func (d *decider) observe() {
 	case l != nil:
 		d.mem.Leader, d.mem.Term, d.mem.Lease = l.Name, l.Term, l.Lease
 		d.mem.GoneAt, d.mem.GoneRev, d.mem.RaceSince = 0, 0, 0
+		if h := d.mem.Handover.Term; !h.IsZero() && l.Term.Rev > h.Rev && (l.Name == d.s.Self.Name || d.s.PG.Phase == Running) {
+			d.mem.Handover = Handover{} // come to its end: in a pause it is what PostgreSQL may be started for
+		}
 	case d.mem.GoneRev == 0 || d.cluster.Status.Mod > d.mem.GoneRev:
 		// Every takeover writes the status: written since the key was missed, another term has come and gone unseen, and what was asked
 		// and pledged for the one before says nothing about it.

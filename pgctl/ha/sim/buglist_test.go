@@ -13,8 +13,8 @@ import (
 	"quorate/raftstore/dcs"
 )
 
-// bugs are grouped by what they break: times, the lead, synchronous replication, the data.
-var bugs = slices.Concat(timeBugs, leadBugs, syncBugs, dataBugs)
+// bugs are grouped by what they break: times, the lead, synchronous replication, the data, maintenance.
+var bugs = slices.Concat(timeBugs, leadBugs, syncBugs, dataBugs, pauseBugs)
 
 var timeBugs = []bug{
 	{name: "the fence is told a deadline after the lease's end", mode: "off", want: "I1", seed: 6, do: func(_ *ha.Snapshot, a ha.Action) ha.Action {
@@ -109,6 +109,20 @@ var syncBugs = []bug{
 
 var dataBugs = []bug{
 	{name: "a diverged folder is not noticed", mode: "off", want: "I7", seed: 3, see: func(s *ha.Snapshot) { s.PG.Checked.Diverged = false }},
+}
+
+var pauseBugs = []bug{
+	{name: "a pause holds nothing back", mode: "off", want: "I4", seed: 7, see: func(s *ha.Snapshot) { s.Set.Pause = false }},
+	{name: "a primary without a fence is not heeded", mode: "off", want: "I1", seed: 31, see: inCluster(func(s *ha.Snapshot, c *dcs.Cluster) {
+		if c.Unfenced != nil && c.Unfenced.Node != s.Self.Name {
+			c.Unfenced = nil
+		}
+	}), do: without(ha.AcquireLead, "/unfenced")},
+	{name: "a fence is dropped without a record of it", mode: "off", want: "I1", seed: 79, see: inCluster(func(s *ha.Snapshot, c *dcs.Cluster) {
+		if s.Set.Pause && c.Leader != nil && c.Leader.Name == s.Self.Name {
+			c.Unfenced = &dcs.Unfenced{Node: s.Self.Name, Term: c.Leader.Term}
+		}
+	})},
 }
 
 // without drops the compares of the keys that end so from the commits whose What begins so; key "" drops all.

@@ -20,6 +20,7 @@ type checker struct {
 	opened map[dcs.Term]string
 	acksBy map[string]int
 	late   bool // acknowledged by a host that has just come back from a pause
+	asked  bool // an operator has asked for a switchover since the pause began, or ended
 }
 
 func (c *checker) newID() int { c.ids++; return c.ids }
@@ -81,6 +82,17 @@ func (c *checker) promoted(h *host, t dcs.Term) {
 		if !have[id] {
 			h.w.violated("I3: %s was promoted for term %s without commit %d, acknowledged in term %s", h.name, t, id, at)
 		}
+	}
+}
+
+// begin is told of every action. Paused, nothing is started, stopped, promoted or rewound that no operator has asked for (I4).
+func (c *checker) begin(h *host, a ha.Action) {
+	if !h.known.Set.Pause || c.asked {
+		return
+	}
+	switch a.(type) {
+	case ha.Initdb, ha.StartPrimary, ha.StartStandby, ha.Promote, ha.Stop, ha.Restart, ha.Rewind, ha.Clone:
+		h.w.violated("I4: %s begins to %s although the cluster is paused: %s", h.name, a, h.last.Text)
 	}
 }
 

@@ -19,6 +19,7 @@ func (h *host) begin(a ha.Action) {
 	if !periodic(a) {
 		h.w.log("%s:   %s", h.name, a)
 	}
+	h.w.check.begin(h, a)
 	switch a := a.(type) {
 	case ha.GrantLease:
 		h.grant(a)

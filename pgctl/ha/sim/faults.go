@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"fmt"
+
 	"quorate/raftstore/dcs"
 )
 
@@ -17,7 +19,11 @@ func (w *World) fault() {
 			}
 		}
 	}
-	w.breaks(h, w.rng.IntN(15))
+	kinds := 15
+	if w.opt.Pauses {
+		kinds = 18
+	}
+	w.breaks(h, w.rng.IntN(kinds))
 	w.after(w.span(200, 9000), w.fault)
 }
 
@@ -55,6 +61,8 @@ func (w *World) breaks(h *host, what int) {
 		}
 	case 14:
 		w.fillDisk(h)
+	default:
+		w.maintenance()
 	}
 }
 
@@ -196,8 +204,25 @@ func (w *World) switchover(h *host) {
 	if w.chance(0.5) {
 		f.Candidate = w.hosts[w.rng.IntN(len(w.hosts))].name
 	}
+	w.check.asked = true
 	w.log("operator: switchover from %s to %q", f.Leader, f.Candidate)
 	_, _ = w.store.commit(dcs.Txn{Then: []dcs.Op{dcs.Put(h.keys.Failover(), dcs.Encode(f), 0)}})
+}
+
+// maintenance is an operator's pause of the cluster, and some time later its end. Faults go on in between.
+func (w *World) maintenance() {
+	w.setPause(true)
+	w.after(w.span(500, 12000), func() { w.setPause(false) })
+}
+
+func (w *World) setPause(on bool) {
+	keys := w.hosts[0].keys
+	if _, there := w.store.keys[keys.Config()]; !there || w.store.down && !w.quiet {
+		return
+	}
+	w.log("operator: pause %v", on)
+	w.check.asked = false
+	_, _ = w.store.commit(dcs.Txn{Then: []dcs.Op{dcs.Put(keys.Config(), fmt.Sprintf(`{"ttl":3,"pause":%v}`, on), 0)}})
 }
 
 // heal repairs everything.
@@ -205,6 +230,9 @@ func (w *World) heal() {
 	w.log("---- everything is repaired")
 	w.quiet = true
 	w.store.down = false
+	if w.opt.Pauses {
+		w.setPause(false)
+	}
 	w.cuts = map[[2]string]bool{}
 	for _, h := range w.hosts {
 		h.pg.frozen, h.frozen, h.agentFrozen, h.up = false, false, false, true

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -28,6 +29,7 @@ type host struct {
 	pg      pg
 	fence   fence
 	promise ha.Promise // on disk
+	paused  bool       // on disk: the cluster's settings as they were last seen
 	known   ha.Snapshot
 	lanes   map[ha.Lane]*busyLane
 	last    ha.Reason
@@ -118,6 +120,7 @@ func (h *host) startAgent() {
 		Keys: h.keys,
 		Set:  h.w.settings(),
 	}
+	h.known.Set.Pause = h.paused
 	for _, o := range h.w.hosts {
 		h.known.Store.Expected = append(h.known.Store.Expected, o.name)
 	}
@@ -178,6 +181,11 @@ func (h *host) see(c *dcs.Cluster, sent boottime.Instant) {
 		return
 	}
 	st.Cluster, st.SeenAt = c, max(st.SeenAt, sent)
+	if h.w.opt.Pauses {
+		var set struct{ Pause bool }
+		_ = json.Unmarshal(c.Config, &set)
+		h.paused, h.known.Set.Pause = set.Pause, set.Pause
+	}
 }
 
 // look samples PostgreSQL now and again, as the monitor does.

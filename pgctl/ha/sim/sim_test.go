@@ -18,7 +18,7 @@ var (
 )
 
 func options(seed uint64, mode string) Options {
-	return Options{Seed: seed, Hosts: 3, Sync: mode, Strict: seed%5 == 0, Safe: seed%3 == 0, Faulty: 40 * time.Second, Quiet: 40 * time.Second, Trace: *trace}
+	return Options{Seed: seed, Hosts: 3, Sync: mode, Strict: seed%5 == 0, Safe: seed%3 == 0, Pauses: seed%4 == 3, Faulty: 40 * time.Second, Quiet: 40 * time.Second, Trace: *trace}
 }
 
 func modes() []string {

@@ -18,6 +18,7 @@ type Options struct {
 	Sync   string        // synchronous_mode: off, on or quorum
 	Strict bool          // synchronous_mode_strict
 	Safe   bool          // failsafe_mode
+	Pauses bool          // an operator pauses the cluster now and again
 	Faulty time.Duration // how long faults go on
 	Quiet  time.Duration // how long the cluster then has to come to rest
 	// Decide replaces ha.Decide: with a bug seeded in it the run must find a violation.
