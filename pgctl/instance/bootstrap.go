@@ -14,8 +14,8 @@ var rewindFunctions = []string{
 	"pg_catalog.pg_read_binary_file(text, bigint, bigint, boolean)",
 }
 
-// PostBootstrap makes the roles of replication and rewind in a new cluster, or gives them the passwords of the configuration when they
-// are there. It may be repeated.
+// PostBootstrap gives the superuser of a new cluster the password of the configuration, since one that was restored has that of its origin, and
+// makes the roles of replication and rewind, or gives them their passwords when they are there. It may be repeated.
 func (i *Instance) PostBootstrap(ctx context.Context) error {
 	// A new cluster has no standby to wait for, and passwords shall not get into its log.
 	s, err := i.local(ctx, appName, map[string]string{
@@ -37,6 +37,9 @@ func (i *Instance) bootstrapSQL() []string {
 	var out []string
 	acc := i.accounts()
 	super := acc.Superuser.User
+	if acc.Superuser.Password != "" {
+		out = append(out, roleSQL(acc.Superuser, "SUPERUSER"))
+	}
 	if a := acc.Replication; a.User != "" && a.User != super {
 		out = append(out, roleSQL(a, "REPLICATION"))
 	}

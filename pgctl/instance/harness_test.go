@@ -1,6 +1,7 @@
 package instance_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -91,6 +92,8 @@ type node struct {
 	port int
 	sup  *directrun.Supervisor
 	opt  instance.Options
+	// password is the superuser's; "": that of all nodes.
+	password string
 }
 
 const password = `pw'with:odd\chars`
@@ -197,7 +200,7 @@ func (n *node) connect() *pgconn.PgConn {
 	n.t.Helper()
 	cfg, err := pgconn.ParseConfig(fmt.Sprintf("host=127.0.0.1 port=%d user=postgres dbname=postgres sslmode=disable connect_timeout=5", n.port))
 	n.ok(err)
-	cfg.Password = password
+	cfg.Password = cmp.Or(n.password, password)
 	c, err := pgconn.ConnectConfig(bounded(n.t), cfg)
 	n.ok(err)
 	return c

@@ -113,7 +113,7 @@ func TestBootstrapFromABackup(t *testing.T) {
 	a.ok(a.Restart(ctx, instance.StopOptions{}))
 	a.sql("CREATE TABLE t(i int); INSERT INTO t VALUES (1)")
 
-	b := newNode(t, "node-b")
+	b := newNode(t, "node-b", func(o *instance.Options) { o.Superuser.Password = "of the new cluster" })
 	backup := filepath.Join(filepath.Dir(b.dir), "backup")
 	copied := newNode(t, "copied", func(o *instance.Options) { o.DataDir = backup })
 	copied.dir = backup
@@ -132,6 +132,7 @@ func TestBootstrapFromABackup(t *testing.T) {
 	}))
 	b.ok(b.StartPrimary(ctx, postgres.SyncNames{}))
 	b.ok(b.PostBootstrap(ctx))
+	b.password = "of the new cluster"
 	if got := b.sql("SELECT string_agg(i::text, ',' ORDER BY i) FROM t"); got != "1,2" {
 		t.Errorf("recovered rows %s, want those before the restore point", got)
 	}
