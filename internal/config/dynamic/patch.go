@@ -69,7 +69,8 @@ func plain(v any) any {
 }
 
 // Patch applies a change to a configuration and says whether it made a difference: mappings are merged key by key, null deletes
-// the key, and everything else replaces it. Scalars are compared as text, as Patroni does, so that 10 and "10" are no change.
+// the key, and everything else replaces it: a mapping where there was none stays as it is, nulls included, which make physical slots of the first
+// permanent ones (Patroni, patch_config). Scalars are compared as text, as Patroni does, so that 10 and "10" are no change.
 // Neither argument is touched.
 func Patch(raw, patch map[string]any) (map[string]any, bool) {
 	out, changed := clone(raw), false
@@ -81,9 +82,13 @@ func Patch(raw, patch map[string]any) (map[string]any, bool) {
 			changed = changed || exists
 		case map[string]any:
 			sub, isMap := old.(map[string]any)
+			if !isMap {
+				out[key], changed = copied(value), true
+				continue
+			}
 			merged, differs := Patch(sub, value)
 			out[key] = merged
-			changed = changed || differs || !isMap
+			changed = changed || differs
 		default:
 			if !exists || !same(old, value) {
 				out[key] = copied(value)

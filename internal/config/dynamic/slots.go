@@ -6,13 +6,14 @@ import (
 	"strings"
 )
 
-// parseSlot reads a permanent slot. Nothing, or an empty mapping, is a physical slot; a database and a plugin make it logical.
+// parseSlot reads a permanent slot. Nothing, what counts as nothing in Python, or an empty mapping is a physical slot; a database and a plugin make
+// it logical.
 func parseSlot(name string, v any) (Slot, error) {
 	if err := checkSlotName(name); err != nil {
 		return Slot{}, err
 	}
 	m, ok := v.(map[string]any)
-	if v != nil && !ok {
+	if nothing := v == nil || v == false || v == "" || Text(v) == "0"; !nothing && !ok {
 		return Slot{}, errors.New("expected a mapping with type, database and plugin")
 	}
 	if err := textFields(m); err != nil {
