@@ -43,6 +43,10 @@ var restartText = ha.Restart{}.String()
 
 func (l *life) running(s *ha.Snapshot, role string) (string, string) {
 	was := *l
+	if was.up && s.PG.Crashes > was.crashes { // its end is known before it is seen to be down
+		l.up, l.crashed, l.crashes, l.before = false, true, s.PG.Crashes, s.PG.SampleAt
+		return "", ""
+	}
 	l.up, l.role, l.restarting, l.crashed, l.crashes = true, role, false, false, s.PG.Crashes
 	switch {
 	case was.restarting && was.role == role:

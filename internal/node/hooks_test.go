@@ -55,6 +55,13 @@ func TestCallbacksFollowFromWhatIsSeen(t *testing.T) {
 		{phase: down, crashes: 2, lost: true},
 		{phase: up, crashes: 2, lost: true, standby: true, fresh: true, want: "on_role_change replica"},
 		{phase: down, crashes: 3, lost: true}, // a standby's crash
+		{phase: up, crashes: 3, fresh: true, want: "on_role_change primary"},
+		{phase: up, crashes: 4, fresh: true}, // the word of the end comes first
+		{phase: down, crashes: 4},
+		{phase: down, crashes: 4, lost: true, want: "on_role_change demoted"},
+		{phase: up, crashes: 4, fresh: true, want: "on_role_change primary"},
+		{phase: up, crashes: 5, fresh: true},
+		{phase: up, crashes: 5, fresh: true, want: "on_start primary"}, // nobody has seen it down
 	} {
 		s := ha.Snapshot{Store: ha.Store{Cluster: &dcs.Cluster{Initialize: "1"}}}
 		if s.Self.Name = "a"; !c.lost {
