@@ -55,11 +55,12 @@ func (m storeMembers) List(ctx context.Context) ([]rest.StoreMember, error) {
 	if err != nil {
 		return nil, err
 	}
+	well := m.s.Healthy(ctx)
 	var out []rest.StoreMember
 	for _, x := range r.Members {
 		out = append(out, rest.StoreMember{
 			ID: fmt.Sprintf("%x", x.ID), Name: x.Name, PeerURL: first(x.PeerURLs), ClientURL: first(x.ClientURLs), Learner: x.IsLearner,
-			Leader: x.ID == m.s.Leader(), Healthy: x.ID == m.s.Leader() || x.ID == m.s.ID(),
+			Leader: x.ID == m.s.Leader(), Healthy: well[x.ID],
 		})
 	}
 	return out, nil
