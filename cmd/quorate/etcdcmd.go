@@ -5,6 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/prometheus/client_golang/prometheus"
@@ -53,5 +58,37 @@ func (a *app) runEtcd(ctx context.Context, cfg *etcdhost.Config) error {
 		return err
 	}
 	defer func() { _ = log.Close() }()
-	return etcdhost.Run(ctx, cfg, log.Logger(), prometheus.DefaultGatherer, func() { _, _ = daemon.SdNotify(false, daemon.SdNotifyReady) })
+	ctx, told := tellSignal(ctx, log.Logger())
+	err = etcdhost.Run(ctx, cfg, log.Logger(), prometheus.DefaultGatherer, func() { _, _ = daemon.SdNotify(false, daemon.SdNotifyReady) })
+	if s := told(); err == nil && s != 0 {
+		return exitError(bySignal + int(s))
+	}
+	return err
+}
+
+// signalGrace is how long after its context, which a signal ends too, a signal is waited for.
+const signalGrace = 100 * time.Millisecond
+
+// tellSignal logs the signal that ends the context, in etcd's words. told is which it was, 0 for none; it ends the context too.
+func tellSignal(ctx context.Context, log *slog.Logger) (_ context.Context, told func() syscall.Signal) {
+	ctx, cancel := context.WithCancel(ctx)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	got := make(chan syscall.Signal, 1)
+	go func() {
+		defer close(got)
+		<-ctx.Done()
+		select {
+		case s := <-signals:
+			log.Info("received signal; shutting down", "signal", s.String())
+			if n, ok := s.(syscall.Signal); ok {
+				got <- n
+			}
+		case <-time.After(signalGrace):
+		}
+	}()
+	return ctx, func() syscall.Signal {
+		cancel()
+		return <-got
+	}
 }

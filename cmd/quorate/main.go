@@ -4,8 +4,27 @@
 // Called through a link named patroni, patronictl or etcd, it takes that program's command line.
 package main
 
-import "os"
+import (
+	"os"
+	"os/signal"
+	"syscall"
+)
 
 func main() {
-	os.Exit(run(os.Args, stdio{in: os.Stdin, out: os.Stdout, err: os.Stderr}, os.Environ()))
+	code := run(os.Args, stdio{in: os.Stdin, out: os.Stdout, err: os.Stderr}, os.Environ())
+	if code > bySignal {
+		endBySignal(syscall.Signal(code - bySignal))
+	}
+	os.Exit(code)
+}
+
+// endBySignal ends the process as the signal would have, had nobody caught it: who waits for an etcd sees that. Process 1 of a container, which no
+// signal ends, ends with 0, as etcd does.
+func endBySignal(s syscall.Signal) {
+	if os.Getpid() == 1 {
+		os.Exit(exitOK)
+	}
+	signal.Reset(s)
+	_ = syscall.Kill(os.Getpid(), s)
+	select {}
 }

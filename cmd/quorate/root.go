@@ -21,6 +21,7 @@ const (
 	exitOK     = 0
 	exitFailed = 1
 	exitUsage  = 2
+	bySignal   = 128 // and the signal's number
 )
 
 // stdio are the three streams of a process.

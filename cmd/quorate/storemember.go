@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -22,7 +23,7 @@ func newMemberCmd(a *app) *cobra.Command {
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(newMemberListCmd(a), newMemberAddCmd(a), newMemberPromoteCmd(a), newMemberUpdateCmd(a),
-		newMemberRemoveCmd(a), newMemberMoveLeaderCmd(a), newMemberRecoverCmd(a))
+		newMemberRemoveCmd(a), newMemberReplaceCmd(a), newMemberMoveLeaderCmd(a), newMemberRecoverCmd(a))
 	return c
 }
 
@@ -148,6 +149,50 @@ func newMemberRemoveCmd(a *app) *cobra.Command {
 	forceFlag(c, &force)
 	a.globalFlags(c)
 	return c
+}
+
+func newMemberReplaceCmd(a *app) *cobra.Command {
+	var force bool
+	c := &cobra.Command{
+		Use:   "replace DEAD-MEMBER PEER-URL",
+		Short: "Dismiss a dead host from the store and admit another in its place",
+		Long: `Dismiss a dead host from the store and admit another in its place: remove and add in one. The new host then starts with an empty
+folder ("quorate etcd" with --initial-cluster-state existing), joins as a learner and gets its vote when it keeps up.
+
+A host that comes back at the address of the dead one, with an empty folder, needs no command at all.`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.onStoreMember(c.Context(), args[0], func(ctx context.Context, db *clientv3.Client, m *pb.Member) error {
+				return a.replaceMember(ctx, db, m, args[1])
+			}, a.sureToRemove(force))
+		},
+	}
+	forceFlag(c, &force)
+	a.globalFlags(c)
+	return c
+}
+
+// aliveTimeout bounds the question whether a member that is to be replaced is dead.
+const aliveTimeout = 2 * time.Second
+
+func (a *app) replaceMember(ctx context.Context, db *clientv3.Client, m *pb.Member, url string) error {
+	for _, u := range m.ClientURLs {
+		c, cancel := context.WithTimeout(ctx, aliveTimeout)
+		_, err := db.Status(c, u)
+		cancel()
+		if err == nil {
+			return fmt.Errorf("%s (%x) answers at %s: it is not dead. Remove it by \"quorate member remove\" if it shall go all the same", m.Name, m.ID, u)
+		}
+	}
+	if _, err := db.MemberRemove(ctx, m.ID); err != nil {
+		return err
+	}
+	r, err := db.MemberAdd(ctx, []string{url})
+	if err != nil {
+		return fmt.Errorf("%s (%x) is removed, and %s could not be added: %w. Go on with \"quorate member add --voter %s\"", m.Name, m.ID, url, err, url)
+	}
+	fmt.Fprintf(a.out, "Member %x (%s) removed, member %x added: start the host at %s with an empty folder\n", m.ID, m.Name, r.Member.ID, url)
+	return nil
 }
 
 func (a *app) sureToRemove(force bool) func(*pb.Member) error {
