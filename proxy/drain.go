@@ -17,11 +17,11 @@ const drainLook = 5 * time.Millisecond
 // The drain is over when a table of another term comes, or with Undrain.
 func (r *Router) Drain(ctx context.Context) error {
 	r.mu.Lock()
-	if r.table == nil || r.table.Term.IsZero() {
+	term := r.newestTerm()
+	if term.IsZero() {
 		r.mu.Unlock()
 		return nil
 	}
-	term := r.table.Term
 	r.draining = term
 	r.mu.Unlock()
 	look := time.NewTicker(drainLook)
@@ -39,6 +39,24 @@ func (r *Router) Drain(ctx context.Context) error {
 			return ErrStopped
 		}
 	}
+}
+
+// Term is the newest table's.
+func (r *Router) Term() Term {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.newestTerm()
+}
+
+// newestTerm is called with mu held.
+func (r *Router) newestTerm() Term {
+	switch {
+	case r.next != nil:
+		return r.next.Term
+	case r.table != nil:
+		return r.table.Term
+	}
+	return Term{}
 }
 
 // Undrain lets sessions to the primary start again: the change was called off.

@@ -75,6 +75,7 @@ type Proxy struct {
 	ConnectTimeout                 time.Duration
 	LingerTimeout                  time.Duration
 	StaleReads                     time.Duration // replicas go on being served for so long by an expired table
+	Drain                          time.Duration // idle sessions to the primary end for so long before a planned change; 0: not
 	DrainTimeout                   time.Duration // sessions may go on for so long after SIGTERM
 	UpgradeTimeout                 time.Duration // and after an upgrade; 0: without a limit
 	KeepAliveIdle                  time.Duration

@@ -90,6 +90,6 @@ func addOurs(m map[string]variable, add func(prefix, section, keys string, f for
 	add("QUORATE_GOSSIP_", "gossip", "listen advertise secret insecure", asText)
 	add("QUORATE_GOSSIP_", "gossip", "join", asList)
 	add("QUORATE_PROXY_", "proxy", `zone max_sessions start_timeout connect_timeout linger_timeout stale_reads
-		drain_timeout upgrade_timeout tcp_keepalives_idle tcp_keepalives_interval tcp_keepalives_count tcp_user_timeout access_log stats_listen`, asText)
+		drain drain_timeout upgrade_timeout tcp_keepalives_idle tcp_keepalives_interval tcp_keepalives_count tcp_user_timeout access_log stats_listen`, asText)
 	add("QUORATE_PROXY_", "proxy", "listeners", asYAML)
 }

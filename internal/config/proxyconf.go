@@ -28,6 +28,7 @@ func (p *parser) proxy(s *section) {
 		ConnectTimeout:    s.positive("connect_timeout"),
 		LingerTimeout:     s.positive("linger_timeout"),
 		StaleReads:        s.positiveOrNone("stale_reads"),
+		Drain:             s.drain(),
 		DrainTimeout:      s.positiveOrNone("drain_timeout"),
 		UpgradeTimeout:    s.positiveOrNone("upgrade_timeout"),
 		KeepAliveIdle:     s.positive("tcp_keepalives_idle"),
@@ -39,6 +40,19 @@ func (p *parser) proxy(s *section) {
 		Listeners:         p.listeners(s),
 	}
 	s.unknown()
+}
+
+// maxDrain bounds how long sessions hold a planned change up: whoever asked for it waits, and so does a host that is to stop.
+const maxDrain = 5 * time.Minute
+
+func (s *section) drain() time.Duration {
+	return read(s, "drain", 0, func(v any) (time.Duration, error) {
+		d, err := dynamic.Duration(v, time.Second)
+		if err != nil || d < 0 || d > maxDrain {
+			return 0, errors.New("0 (not at all) or a time of up to 5min, for example 5s")
+		}
+		return d, nil
+	})
 }
 
 // positive reads a time that must be more than nothing; 0 when it was not written.

@@ -44,6 +44,8 @@ type agent struct {
 	peers *peerClient
 	pub   *publisher
 	hooks *hooks
+	// drain and revoke are this host's router's; see agentOptions.
+	drain, revoke func(context.Context)
 	// stopHook says that before_stop has been run for the stop that is under way.
 	stopHook atomic.Bool
 	life     life
@@ -112,6 +114,8 @@ type agentOptions struct {
 	exe     string
 	peerKey []byte
 	publish func(*view)                // the routing table's source
+	drain   func(context.Context)      // lets sessions run out before a planned change
+	revoke  func(context.Context)      // ends this router's sessions to the primary
 	backlog func() (waiting, lost int) // of the log
 }
 
@@ -119,6 +123,7 @@ type agentOptions struct {
 func newAgent(ctx context.Context, o agentOptions) (*agent, error) {
 	c := o.cfg
 	a := &agent{
+		drain: o.drain, revoke: o.revoke,
 		cfg: c, log: o.log.With("component", "agent"), dcs: o.dcs, keys: dcs.NewKeys(c.Namespace, c.Scope), exe: o.exe,
 		exits: make(chan exitOrder, 1), state: c.PostgreSQL.DataDir + ".quorate", confs: make(chan dynamic.Config, 1), crashed: make(chan struct{}, 1), seen: newSeen(),
 	}

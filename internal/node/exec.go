@@ -141,6 +141,7 @@ func (a *agent) fenceCall(_ ha.Lane, call func(context.Context) error) {
 func (a *agent) fenceNow() {
 	ctx, cancel := context.WithTimeout(a.ctx, 2*time.Second)
 	defer cancel()
+	go a.revoke(ctx) // beside it: nothing may hold up the kill
 	if err := a.guard.Kill(ctx); err != nil {
 		a.log.Error("the fence does not answer", "error", err)
 	}

@@ -64,6 +64,7 @@ type Node struct {
 	onlooker *onlooker
 	router   *proxy.Router
 	stats    stats
+	drains   drains
 	rest     *rest.Server
 
 	reloading sync.Mutex     // one reload at a time
@@ -191,7 +192,7 @@ func (n *Node) startAgent(ctx context.Context) error {
 	}
 	var err error
 	if n.agent, err = newAgent(ctx, agentOptions{
-		cfg: n.cfg, log: n.log, dcs: n.dcs, metrics: n.reg, exe: n.opt.Exe, peerKey: peerKey(n.cfg), publish: n.route,
+		cfg: n.cfg, log: n.log, dcs: n.dcs, metrics: n.reg, exe: n.opt.Exe, peerKey: peerKey(n.cfg), publish: n.route, drain: n.drainFirst, revoke: n.revoke,
 		backlog: n.opt.LogBacklog,
 	}); err != nil {
 		return err

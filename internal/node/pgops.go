@@ -113,7 +113,8 @@ func (a *agent) operation(act ha.Action, ctlTimeout time.Duration) (func(*ha.PG)
 		ctx, cancel := context.WithTimeout(a.ctx, stopTimeout)
 		defer cancel()
 		err := a.inst.Checkpoint(ctx)
-		a.beforeStop() // while the primary still serves
+		a.drain(a.ctx) // and then what follows, while the primary still serves
+		a.beforeStop()
 		return nil, err
 	case ha.Stop:
 		return nil, a.stopPG(act)

@@ -185,4 +185,15 @@ func (n *Node) route(v *view) {
 	t := routingTable(v)
 	n.lag.fill(&t, boottime.Now())
 	n.router.Publish(t)
+	n.followDrain(v, t.Term)
+}
+
+// revoke ends the sessions to the primary at once, before PostgreSQL's end reaches them, or where it cannot (a disk that hangs).
+func (n *Node) revoke(ctx context.Context) {
+	if n.router == nil {
+		return
+	}
+	if err := n.router.Revoke(ctx); err != nil && !errors.Is(err, proxy.ErrStopped) {
+		n.log.Warn("sessions to the fenced primary may not have ended", "error", err)
+	}
 }
