@@ -186,6 +186,32 @@ func TestNothingWritableWithoutADeadline(t *testing.T) {
 	}
 }
 
+// A pause ends for a postmaster with its life: one that starts as a standby afterwards may not be promoted, nor is it one that takes writes.
+func TestUnfencedEndsWithTheLife(t *testing.T) {
+	r := newRig(t)
+	term := Term{7, 1}
+	if err := r.g.Lease(t.Context(), term, ahead(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	pm, _ := r.start(false)
+	if err := r.g.Unfence(t.Context(), term); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pm, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.g.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.start(true)
+	if st, _ := r.g.Status(); st.Unfenced || st.Deadline != 0 {
+		t.Errorf("the standby's fence: %+v", st)
+	}
+	if err := r.g.Signal(t.Context(), signalPromote); !errors.Is(err, ErrNoDeadline) {
+		t.Errorf("promoted by the pause of the life before: %v", err)
+	}
+}
+
 func TestOrphansDoNotOutliveThePostmaster(t *testing.T) {
 	r := newRig(t)
 	pm, children := r.start(true)

@@ -175,8 +175,9 @@ func (s *Server) Start(spec Spec) (int, error) {
 		return 0, r.err
 	}
 	if spec.Standby {
-		// A new life begins read-only: the deadline of the last one is no right to promote this one.
+		// A new life begins read-only: the deadline of the last one is no right to promote this one, and neither is a pause in which it ended.
 		_ = s.timer.set(0)
+		s.status.Unfenced = false
 	}
 	s.status.PM, s.status.Adopted, s.status.LastExit, s.pmExit = r.pid, false, nil, nil
 	if err := s.kill.watch(r.pid); err != nil {

@@ -166,7 +166,13 @@ func (c *checker) behind(h *host, a ha.Commit) int64 {
 // step is called after every event.
 func (c *checker) step(w *World) {
 	for _, h := range w.hosts {
-		if !h.pg.writable() || !h.awake() || h.fence.unfenced {
+		if !h.pg.writable() || !h.awake() {
+			continue
+		}
+		if h.fence.unfenced {
+			if u := w.store.view(h.keys).Unfenced; u == nil || u.Node != h.name {
+				w.violated("I2: %s is writable without a deadline, and no record says so (%v)", h.name, u)
+			}
 			continue
 		}
 		if h.fence.deadline == 0 || h.clock() > h.fence.deadline.Add(5*time.Microsecond) { // the timer event itself is due a microsecond behind

@@ -242,10 +242,16 @@ func (h *host) operate(a ha.Action) {
 		lo, hi = 10, 150
 	}
 	life, inc := p.life, h.incarnation
-	if s, ok := a.(ha.StartPrimary); ok && !p.running {
-		_ = s
+	took := h.w.span(lo, hi)
+	if starts(a) && !p.running {
+		life++
+		h.w.after(h.starting(a, took), func() {
+			if h.incarnation == inc && h.up {
+				h.run(func() { p.sample(h, &h.known.PG) })
+			}
+		})
 	}
-	h.w.after(h.w.span(lo, hi), func() {
+	h.w.after(took, func() {
 		if h.incarnation != inc || !h.up {
 			return
 		}
@@ -291,15 +297,9 @@ func (h *host) operation(a ha.Action, life int) error {
 	case ha.Initdb:
 		p.data, p.tl, p.clean, p.wasPrimary = true, 1, true, true
 	case ha.StartPrimary:
-		return h.startPrimary(a)
+		return h.startedPrimary(a, life)
 	case ha.StartStandby:
-		if p.running {
-			return errors.New("runs already")
-		}
-		p.running, p.recovery, p.upstream = true, true, a.Upstream
-		h.fence.deadline = 0
-		h.fence.gen++
-		p.life++
+		return h.started(life)
 	case ha.ReadTail:
 		if p.running {
 			return errors.New("runs again")
@@ -357,16 +357,55 @@ func (h *host) mayWrite() bool {
 	return h.fence.fired != h.fence.term && (h.fence.unfenced || h.fence.deadline != 0 && h.clock() < h.fence.deadline)
 }
 
-func (h *host) startPrimary(a ha.StartPrimary) error {
-	p := &h.pg
-	if p.running {
-		return errors.New("runs already")
+func starts(a ha.Action) bool {
+	switch a.(type) {
+	case ha.StartStandby, ha.StartPrimary:
+		return true
 	}
-	if !h.mayWrite() {
+	return false
+}
+
+// starting begins a start: the postmaster is there and takes nobody yet. It says when that shows.
+func (h *host) starting(a ha.Action, took time.Duration) time.Duration {
+	p := &h.pg
+	switch a := a.(type) {
+	case ha.StartStandby:
+		p.recovery, p.upstream = true, a.Upstream
+		h.fence.deadline, h.fence.unfenced = 0, false
+		h.fence.gen++
+	case ha.StartPrimary:
+		if !h.mayWrite() {
+			p.life++ // it fails at once
+			return took
+		}
+		p.recovery, p.term, p.upstream, p.names = false, a.Term, ha.Upstream{}, p.asked
+	}
+	p.running, p.starting = true, true
+	p.life++
+	life := p.life
+	h.w.after(took, func() { // whatever becomes of the agent meanwhile
+		if p.life == life {
+			p.starting = false
+		}
+	})
+	return took / 4
+}
+
+func (h *host) started(life int) error {
+	p := &h.pg
+	if p.life != life || !p.running {
+		return errGone
+	}
+	return nil
+}
+
+func (h *host) startedPrimary(a ha.StartPrimary, life int) error {
+	if h.pg.life == life && !h.pg.running {
 		return errFence
 	}
-	p.running, p.recovery, p.term, p.upstream, p.names = true, false, a.Term, ha.Upstream{}, p.asked
-	p.life++
+	if err := h.started(life); err != nil {
+		return err
+	}
 	if a.Bootstrap {
 		h.w.check.promoted(h, a.Term)
 	}
