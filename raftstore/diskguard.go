@@ -27,10 +27,14 @@ const (
 type diskGuard struct {
 	store   *Store
 	pattern string
+	room    *diskRoom
 
 	mu     sync.Mutex // guards locked
 	locked map[string]lockedFile
 	warned bool
+
+	full    bool          // run's: the room was too little when it last looked
+	offered time.Duration // run's: when it last offered the lead, by mono
 }
 
 // lockedFile is how much of which file was locked, or was tried to be.
@@ -40,7 +44,12 @@ type lockedFile struct {
 }
 
 func newDiskGuard(s *Store) *diskGuard {
-	return &diskGuard{store: s, locked: map[string]lockedFile{}, pattern: filepath.Join(s.opts.Dir, cacheDir, "db-*")}
+	room := newDiskRoom(s.opts.Dir)
+	if f := s.opts.hooks.statfs; f != nil {
+		room.statfs = f
+	}
+	room.look()
+	return &diskGuard{store: s, room: room, locked: map[string]lockedFile{}, pattern: filepath.Join(s.opts.Dir, cacheDir, "db-*")}
 }
 
 // stalled says whether a write to the log has been hanging for too long, or has failed when Raft was told already that
@@ -54,6 +63,7 @@ func (d *diskGuard) run() {
 	d.pinFiles()
 	said := false
 	for s.sleep(probePeriod) {
+		d.tellRoom()
 		switch {
 		case d.stalled():
 			if !said {
@@ -71,6 +81,27 @@ func (d *diskGuard) run() {
 		d.pinFiles()
 	}
 }
+
+// tellRoom says when the room has become too little, or enough again, and has a leader offer its lead.
+func (d *diskGuard) tellRoom() {
+	s, tight := d.store, d.room.tight()
+	switch {
+	case tight && !d.full:
+		s.log.Error("the disk of the store folder is nearly full; this member takes no new data", "folder", s.opts.Dir, "remedy", "make room on it")
+	case !tight && d.full:
+		s.log.Info("the disk of the store folder has room again")
+	}
+	d.full = tight
+	n := s.node.Load()
+	if !tight || n == nil || !n.isLeader() || len(n.voters()) < 2 || s.mono()-d.offered < offerPause && d.offered != 0 {
+		return
+	}
+	d.offered = s.mono()
+	n.raft.LeadershipTransfer() // its outcome shows in who leads
+}
+
+// offerPause is the time between two offers of a leader without room: the one that took the lead may have none either.
+const offerPause = 15 * time.Second
 
 func (d *diskGuard) probe() {
 	if err := d.store.logs.probe(); err != nil && d.store.ctx.Err() == nil {

@@ -116,9 +116,10 @@ func (s *Store) boundLog(n *node) {
 	if s.opts.hooks.snapshotBytes > 0 {
 		limit = s.opts.hooks.snapshotBytes
 	}
-	if s.logs.bytesAfter(last) > limit {
+	if s.logs.bytesAfter(last) > limit && s.mono() >= s.snapshotAfter {
 		if err := n.raft.Snapshot().Error(); err != nil && !errors.Is(err, raft.ErrNothingNewToSnapshot) {
-			s.log.Info("no snapshot yet", "error", err)
+			s.log.Warn("no snapshot yet, the log grows until there is one", "error", err)
+			s.snapshotAfter = s.mono() + snapshotPause
 		}
 	}
 }
@@ -171,6 +172,9 @@ func (s *Store) dropRecords(n *node, orphans map[uint64]time.Duration) {
 		}
 	}
 }
+
+// snapshotPause is the time between a snapshot that failed, for want of room most likely, and the next attempt.
+const snapshotPause = 15 * time.Second
 
 // raiseNoSpace raises the alarm that the quota is used up, as this member's.
 func (s *Store) raiseNoSpace() {

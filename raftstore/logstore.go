@@ -33,6 +33,9 @@ type logStore struct {
 	before func() error
 	// took is told how long each write took; nil for nobody.
 	took func(time.Duration)
+	// room is looked at beside each write; nil for nobody. follows says whether this member follows, and refuses entries without room.
+	room    *diskRoom
+	follows func() bool
 	// overlap says whether the write of an entry may still be on its way when StoreLogs returns. nil is never.
 	overlap func() bool
 
@@ -135,6 +138,9 @@ func (s *logStore) write(f func() error) (err error) {
 		}
 		s.lastDone.Store(s.since())
 	}()
+	if s.room != nil {
+		s.room.look()
+	}
 	if s.before != nil {
 		if err := s.before(); err != nil {
 			return err
@@ -215,6 +221,11 @@ func (s *logStore) StoreLog(l *raft.Log) error { return s.StoreLogs([]*raft.Log{
 func (s *logStore) StoreLogs(logs []*raft.Log) error {
 	if s.later(logs) {
 		return nil
+	}
+	if s.room != nil && s.follows != nil && s.follows() {
+		if s.room.look(); s.room.full() {
+			return errNoRoom
+		}
 	}
 	return s.write(func() error {
 		if err := s.saveRest(); err != nil {

@@ -88,7 +88,7 @@ func (s *Store) startRaft(founders *FounderSet) error {
 	id := s.identity()
 	self := raft.Server{ID: cfg.LocalID, Address: raftAddr(id.ID, id.PeerAddr)}
 	n.trans = s.newRaftTransport(n, self, cfg)
-	s.logs.overlap = n.overlap
+	s.logs.overlap, s.logs.follows = n.overlap, n.follows
 	if founders != nil {
 		if err := bootstrap(cfg, s.logs, s.logs, snaps, n.trans, founders); err != nil {
 			return errors.Join(err, n.trans.Close())
@@ -175,6 +175,9 @@ func (n *node) isLeader() bool { return n.raft.State() == raft.Leader }
 func (n *node) leads(term uint64) bool {
 	return n.started.Load() && n.raft.CurrentTerm() == term && n.raft.State() == raft.Leader
 }
+
+// follows is logStore's: entries come from another member.
+func (n *node) follows() bool { return n.started.Load() && n.raft.State() == raft.Follower }
 
 // overlap is logStore's: this node leads, and nothing is committed without another voter. Raft's own goroutine asks, so neither
 // changes before it has stored the entries.

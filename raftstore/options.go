@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sys/unix"
 )
 
 // Defaults of Options.
@@ -120,6 +121,8 @@ type hooks struct {
 	compareEvery time.Duration
 	// commitTimeout replaces the pace at which Raft itself tells followers of commits.
 	commitTimeout time.Duration
+	// statfs replaces the look at the file system's room.
+	statfs func(string, *unix.Statfs_t) error
 }
 
 func (o Options) withDefaults() (Options, error) {

@@ -254,9 +254,8 @@ func request[R proto.Message](s *Store, ctx context.Context, r *pb.InternalRaftR
 	if err := wellFormed(r); err != nil {
 		return none, err
 	}
-	if !s.room(r) {
-		s.raiseNoSpace()
-		return none, etcderrors.ErrNoSpace
+	if err := s.space(r); err != nil {
+		return none, err
 	}
 	who, err := s.authInfo(ctx, r)
 	if err != nil {

@@ -55,7 +55,7 @@ func (s *Store) room(r *pb.InternalRaftRequest) bool {
 	return inUse+c < s.opts.QuotaBytes
 }
 
-// roomFor is room for a command that another member forwarded.
+// roomFor is space for a command that another member forwarded.
 func (s *Store) roomFor(cmd []byte) error {
 	if len(cmd) == 0 || kind(cmd[0]) != kindEtcd {
 		return nil
@@ -64,8 +64,16 @@ func (s *Store) roomFor(cmd []byte) error {
 	if err := proto.Unmarshal(cmd[1:], &r); err != nil {
 		return fmt.Errorf("decode forwarded request: %w", err)
 	}
-	if !s.room(&r) {
+	return s.space(&r)
+}
+
+// space refuses a request that grows the data when the quota leaves no room, or when this member leads and its disk has none.
+func (s *Store) space(r *pb.InternalRaftRequest) error {
+	if !s.room(r) {
 		s.raiseNoSpace()
+		return etcderrors.ErrNoSpace
+	}
+	if n := s.node.Load(); n != nil && s.disk.room.tight() && cost(r) > 0 && n.started.Load() && n.isLeader() {
 		return etcderrors.ErrNoSpace
 	}
 	return nil

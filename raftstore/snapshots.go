@@ -69,6 +69,11 @@ type guardedSnapshots struct {
 // Create implements raft.SnapshotStore.
 func (g guardedSnapshots) Create(version raft.SnapshotVersion, index, term uint64, c raft.Configuration,
 	configIndex uint64, trans raft.Transport) (raft.SnapshotSink, error) {
+	if r := g.store.disk.room; r != nil {
+		if r.look(); r.full() {
+			return nil, errNoRoom
+		}
+	}
 	sink, err := g.FileSnapshotStore.Create(version, index, term, c, configIndex, trans)
 	if err != nil {
 		return nil, err

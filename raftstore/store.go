@@ -21,6 +21,8 @@ const cacheDir = "cache"
 // Store is one member of the consensus store. Make it with Open, end it with Close. When Failed delivers, the store can
 // do no more: close it, and open it again or use another host's.
 type Store struct {
+	snapshotAfter time.Duration // housekeeping's: when a snapshot is tried again, by mono
+
 	opts    Options
 	log     *slog.Logger
 	zap     *zap.Logger
@@ -125,6 +127,7 @@ func (s *Store) open() (err error) {
 	s.metrics.quota.Set(float64(max(0, s.opts.QuotaBytes)))
 	s.metrics.tellID(s.id.ID)
 	s.disk = newDiskGuard(s)
+	s.logs.room = s.disk.room
 	if s.state, err = newState(filepath.Join(s.opts.Dir, cacheDir), s.zap, s.mono, s.opts.Auth, s.opts.hooks); err != nil {
 		return err
 	}

@@ -18,9 +18,18 @@ var rewindFunctions = []string{
 // makes the roles of replication and rewind, or gives them their passwords when they are there. It may be repeated.
 func (i *Instance) PostBootstrap(ctx context.Context) error {
 	// A new cluster has no standby to wait for, and passwords shall not get into its log.
-	s, err := i.local(ctx, appName, map[string]string{
+	params := map[string]string{
 		"synchronous_commit": "local", "log_statement": "none", "log_min_duration_statement": "-1", "log_min_error_statement": "log",
-	})
+	}
+	i.confMu.Lock()
+	written := i.conf.Params["password_encryption"] != ""
+	i.confMu.Unlock()
+	if !written {
+		// The default of version 14 and later; before, the passwords would be stored for md5, and a pg_hba that asks for SCRAM lets nobody in. One
+		// that asks for md5 takes both.
+		params["password_encryption"] = "scram-sha-256"
+	}
+	s, err := i.local(ctx, appName, params)
 	if err != nil {
 		return fmt.Errorf("post bootstrap: %w", err)
 	}
