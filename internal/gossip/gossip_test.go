@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,7 +26,7 @@ func start(t *testing.T, name string, change func(*Options)) *Gossip {
 	t.Helper()
 	o := Options{
 		Name: name, Listen: "127.0.0.1:0", Secret: "the same everywhere", Meta: Meta{Roles: []string{"store"}},
-		Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.NewTextHandler(newTestWriter(t), &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	if change != nil {
 		change(&o)
@@ -45,10 +46,28 @@ func start(t *testing.T, name string, change func(*Options)) *Gossip {
 	return g
 }
 
-type testWriter struct{ t *testing.T }
+// testWriter logs until the test ends: memberlist's goroutines outlive their Shutdown.
+type testWriter struct {
+	mu sync.Mutex
+	t  *testing.T // nil when it has ended
+}
 
-func (w testWriter) Write(p []byte) (int, error) {
-	w.t.Logf("%s", p)
+func newTestWriter(t *testing.T) *testWriter {
+	w := &testWriter{t: t}
+	t.Cleanup(func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.t = nil
+	})
+	return w
+}
+
+func (w *testWriter) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.t != nil {
+		w.t.Logf("%s", p)
+	}
 	return len(p), nil
 }
 
