@@ -233,3 +233,55 @@ func TestStartAfterReading(t *testing.T) {
 	}
 	hearEnd(t, far)
 }
+
+// The last bytes and the end, both there before the flow starts and told to the Conn, pass all the same: a short read does not show the end.
+func TestEndBeforeTheStart(t *testing.T) {
+	e := newEngine(t, Options{})
+	for range 20 {
+		client, clientFD := pair(t)
+		server, serverFD := pair(t)
+		c := e.Conn(nil, clientFD, nil)
+		s := e.Conn(c, serverFD, nil)
+		_ = c.SetReadDeadline(time.Now().Add(time.Millisecond))
+		if _, err := c.Peek(); !errors.Is(err, os.ErrDeadlineExceeded) { // it is watched from now on
+			t.Fatal(err)
+		}
+		_ = c.SetReadDeadline(time.Time{})
+		say(t, client, "last")
+		if err := client.CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		for end := false; !end; { // the Conn has been told of both: only then is it certain that the flow is not
+			if n, err := c.Peek(); n != 1 || err != nil {
+				t.Fatal(n, err)
+			}
+			info, err := unix.GetsockoptTCPInfo(clientFD, unix.IPPROTO_TCP, unix.TCP_INFO)
+			if err != nil {
+				t.Fatal(err)
+			}
+			end = info.State == unix.BPF_TCP_CLOSE_WAIT && len(c.loop.idle(t)) == 0
+		}
+		w, f := newWatcher(), new(Flow)
+		if err := e.Start(f, w, c, s); err != nil {
+			t.Fatal(err)
+		}
+		hear(t, server, "last")
+		hearEnd(t, server)
+		_ = server.Close()
+		w.expect(t, ClientClosed)
+	}
+}
+
+// idle returns when the loop has nothing to do: what had happened before has been told.
+func (l *loop) idle(t *testing.T) []order {
+	t.Helper()
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if l.asleep.Load() {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			return l.orders
+		}
+	}
+	t.Fatal("the loop does not come to rest")
+	return nil
+}

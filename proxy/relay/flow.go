@@ -37,7 +37,7 @@ type end struct {
 	readable bool
 	writable bool
 	watched  bool // in the epoll set before the flow started
-	ending   bool // the peer has sent its end, or the connection failed: only a read tells
+	ending   bool // the peer has sent its end or the connection failed, for all that is known: only a read tells
 
 	settled bool  // has met a sweep
 	owing   bool  // had not acknowledged everything at the last sweep

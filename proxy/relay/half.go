@@ -137,6 +137,7 @@ func (h *half) forward(f *Flow, p []byte) verdict {
 func (h *half) unread(err error) verdict {
 	h.src.readable = false
 	if errors.Is(err, unix.EAGAIN) {
+		h.src.ending = false // it would have been read
 		return waiting
 	}
 	return srcLost

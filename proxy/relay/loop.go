@@ -177,7 +177,8 @@ func (l *loop) add(f *Flow) {
 	}
 	for _, e := range []*end{&f.client, &f.server} {
 		if e.watched {
-			e.readable, e.writable = true, true // what has been reported went to the Conn
+			// What has been reported went to the Conn, or to nobody: the end, too, may be there already, behind bytes.
+			e.readable, e.writable, e.ending = true, true, true
 			continue
 		}
 		if err := l.register(e.fd); err != nil {
