@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -78,7 +77,13 @@ func (p patroni) routerOnKeys(t *testing.T) {
 	}
 	from := p.Primary(p.ctx)
 	leads(from)
-	to := p.hosts[(slices.Index(p.hosts, from)+1)%len(p.hosts)]
+	var to *lab.Host // Patroni hands over to its synchronous standby only
+	eventually(t, p.ctx, "a synchronous standby", func() error {
+		if to = p.SyncStandby(p.ctx); to == nil {
+			return errors.New("there is none")
+		}
+		return nil
+	})
 	must(t, p.Switchover(p.ctx, from, to))
 	leads(to)
 
