@@ -78,6 +78,11 @@ func (r *Router) install(t *Table, now boottime.Instant) {
 		for _, s := range r.sessions {
 			s.adopt(t)
 		}
+		for d := range r.dials {
+			if d.void(t, now) {
+				d.cancel(errMoved)
+			}
+		}
 	}
 	for _, l := range r.listeners {
 		l.follow(t, now, news)

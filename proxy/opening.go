@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
+	"quorate/internal/boottime"
 	"quorate/proxy/relay"
 )
 
@@ -128,10 +130,18 @@ func (o *opening) attach() (*session, error) {
 			return nil, err
 		}
 		began := time.Now()
-		server, err := o.r.dial(o.r.ctx, o.socket, choice.Backend.Addr, o.greeting())
-		o.r.metrics.connected(choice.Backend.Name, time.Since(began), err)
+		ctx, done := o.r.dialing(choice)
+		server, err := o.r.dial(ctx, o.socket, choice.Backend.Addr, o.greeting())
+		moved := err != nil && errors.Is(context.Cause(ctx), errMoved)
+		done()
+		if !moved {
+			o.r.metrics.connected(choice.Backend.Name, time.Since(began), err)
+		}
 		if err != nil {
 			o.r.release(o.l, choice.Backend.Name, o.host)
+			if moved {
+				continue // which is no fault of the backend
+			}
 			if err := o.noConnection(choice.Backend, err); err != nil {
 				return nil, err
 			}
@@ -145,6 +155,43 @@ func (o *opening) attach() (*session, error) {
 		_ = server.Close()
 		o.r.release(o.l, choice.Backend.Name, o.host)
 	}
+}
+
+// errMoved ends a connect to a backend that a newer table does not offer for it any more: a host that was lost would be waited for in vain, while its
+// successor is there.
+var errMoved = errors.New("the table has changed")
+
+// dialing returns the context of a connect, which ends with the choice. The caller owes done.
+func (r *Router) dialing(c Choice) (ctx context.Context, done func()) {
+	ctx, cancel := context.WithCancelCause(r.ctx)
+	d := &dial{choice: c, cancel: cancel}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.dials[d] = struct{}{}
+	if r.table == nil || d.void(r.table, boottime.Now()) {
+		cancel(errMoved) // since the choice was made
+	}
+	return ctx, func() {
+		r.mu.Lock()
+		delete(r.dials, d)
+		r.mu.Unlock()
+		cancel(nil)
+	}
+}
+
+// dial is a connect on its way.
+type dial struct {
+	choice Choice
+	cancel context.CancelCauseFunc
+}
+
+// void says whether t does not offer the choice any more.
+func (d *dial) void(t *Table, now boottime.Instant) bool {
+	c := d.choice
+	if !c.Term.IsZero() && (t.Term != c.Term || t.Expired(now)) {
+		return true
+	}
+	return !slices.ContainsFunc(t.Backends, func(b Backend) bool { return b.Name == c.Backend.Name && b.Addr == c.Backend.Addr })
 }
 
 // noConnection sorts a failed connect: it is the backend's failure, unless this host has run out of something, which says nothing about

@@ -66,6 +66,7 @@ type Router struct {
 	keys      map[string]*session // by cancel key, plain sessions only
 	lastID    uint64
 	turn      uint64
+	dials     map[*dial]struct{}
 	applied   chan struct{} // closed and replaced whenever a table has come into use
 }
 
@@ -88,7 +89,7 @@ func New(opts Options) (*Router, error) {
 		log: opts.Logger.With("component", "proxy"), quiet: newThrottle(time.Second),
 		wake: make(chan struct{}, 1), ctx: ctx, cancel: cancel,
 		suspects: make(map[string]boottime.Instant), sessions: make(map[uint64]*session), keys: make(map[string]*session),
-		applied: make(chan struct{}),
+		dials: make(map[*dial]struct{}), applied: make(chan struct{}),
 	}
 	r.now.Store(&opts)
 	r.capacity.Store(int64(capacity))
