@@ -84,7 +84,7 @@ func (d *decider) member() dcs.Member {
 	p := &d.s.PG
 	m := dcs.Member{
 		ConnURL: d.s.Self.ConnURL, APIURL: d.s.Self.APIURL, ProxyURL: d.s.Self.ProxyURL, Version: d.s.Self.Version, Tags: d.tags(),
-		State: StateText(&d.s), Role: RoleText(&d.s), SystemID: p.SystemID, Folder: folderText(p.Folder), Disk: p.Disk, Pause: d.s.Set.Pause,
+		State: StateText(&d.s), Role: RoleText(&d.s), SystemID: p.SystemID, Folder: folderText(p.Folder), Disk: p.Disk, Pause: d.pauseHolds(),
 		PendingRestart: p.PendingRestart, PendingRestartReason: p.PendingRestartReason, ScheduledRestart: d.s.Self.ScheduledRestart,
 	}
 	if p.Phase == Running {
@@ -108,6 +108,12 @@ func (d *decider) member() dcs.Member {
 		m.Timeline, m.XLogLocation = uint32(p.Timeline), int64(p.EndLSN)
 	}
 	return m
+}
+
+// pauseHolds says whether the pause is in effect here, which operators wait for before they stop what they like: for a primary that is when its fence
+// has no deadline any more.
+func (d *decider) pauseHolds() bool {
+	return d.s.Set.Pause && !(d.s.PG.writable() && d.s.holdsKey() && !d.s.Fence.Unfenced)
 }
 
 func folderText(f Folder) string {
