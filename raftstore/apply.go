@@ -187,7 +187,7 @@ func result[R proto.Message](resp R, err error) outcome {
 }
 
 func (s *state) compact(r *pb.CompactionRequest) outcome {
-	done, err := s.kv.Compact(traceutil.TODO(), r.Revision)
+	done, err := s.kv.Compact(traceutil.Get(context.Background()), r.Revision)
 	if err != nil {
 		return outcome{err: err}
 	}

@@ -6,12 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
-	"net"
-	"net/url"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -183,32 +179,6 @@ func watchdogConfig(c *config.Config) fence.WatchdogConfig {
 	return fence.WatchdogConfig{Mode: c.Watchdog.Mode, Device: c.Watchdog.Device, Timeout: t}
 }
 
-// instanceOptions say which PostgreSQL the configuration means.
-func instanceOptions(c *config.Config) instance.Options {
-	p := c.PostgreSQL
-	host, _, _ := net.SplitHostPort(p.ConnectAddress)
-	eff, _ := c.Effective(nil, c.Profile())
-	return instance.Options{
-		DataDir: p.DataDir, BinDir: eff.PostgreSQL.BinDir, ClusterName: c.Scope, Listen: strings.Join(p.Listen, ","), Port: p.Port, ConnectHost: host,
-		Database: eff.PostgreSQL.Database, SocketDir: firstOf(eff.PostgreSQL.Parameters["unix_socket_directories"]),
-		Superuser: account(p.Superuser), Replication: account(p.Replication), Rewind: account(p.Rewind),
-	}
-}
-
-// account translates a role's credentials.
-func account(c config.Credentials) instance.Account {
-	a := instance.Account{User: c.Username, Password: c.Password, Extra: postgres.Conninfo{}}
-	for _, s := range []postgres.Setting{ // in this order always: another order is another connection string
-		{Name: "sslmode", Value: c.SSLMode}, {Name: "sslkey", Value: c.SSLKey}, {Name: "sslcert", Value: c.SSLCert},
-		{Name: "sslpassword", Value: c.SSLPassword}, {Name: "sslrootcert", Value: c.SSLRootCert}, {Name: "sslcrl", Value: c.SSLCRL},
-		{Name: "sslcrldir", Value: c.SSLCRLDir}, {Name: "sslnegotiation", Value: c.SSLNegotiation}, {Name: "gssencmode", Value: c.GSSEncMode},
-		{Name: "channel_binding", Value: c.ChannelBinding},
-	} {
-		a.Extra = a.Extra.With(s.Name, s.Value)
-	}
-	return a
-}
-
 func (a *agent) newKnown() *known {
 	c := a.cfg
 	k := &known{keys: a.keys, lanes: map[ha.Lane]*lane{}}
@@ -272,34 +242,6 @@ func showLocal(s *ha.Self, c *config.Config) {
 	}
 	s.Tags, s.NoFailover, s.FailoverPriority = c.Tags.All, c.Tags.NoFailover, c.Tags.FailoverPriority
 	s.CloneFrom, s.ReplicateFrom, s.NoStream = c.Tags.CloneFrom, c.Tags.ReplicateFrom, c.Tags.NoStream
-}
-
-func (a *agent) connURL() string { return pgURL(a.cfg, a.cfg.PostgreSQL.ConnectAddress) }
-
-func pgURL(c *config.Config, address string) string {
-	eff, _ := c.Effective(nil, c.Profile())
-	db := eff.PostgreSQL.Database
-	if db == "" {
-		db = "postgres"
-	}
-	return "postgres://" + address + "/" + db
-}
-
-func apiURL(c *config.Config) string {
-	scheme := "http"
-	if c.REST.TLS.Enabled() {
-		scheme = "https"
-	}
-	return scheme + "://" + c.REST.ConnectAddress + "/patroni"
-}
-
-func firstOf(list string) string {
-	for i, r := range list {
-		if r == ',' {
-			return list[:i]
-		}
-	}
-	return list
 }
 
 // start looks at the folder and begins to decide.
@@ -435,81 +377,6 @@ func (a *agent) onExit(e instance.ExitStatus) {
 // refresh looks at the folder and tells the loop.
 func (a *agent) refresh(ctx context.Context) {
 	a.loop.post(pgEvent{a.inspect(ctx)})
-}
-
-// applyConfigs gives PostgreSQL each new configuration, the newest only.
-func (a *agent) applyConfigs() {
-	for {
-		select {
-		case <-a.ctx.Done():
-			return
-		case set := <-a.confs:
-			if _, err := a.inst.Configure(a.ctx, a.instanceConfig(set)); err != nil && a.ctx.Err() == nil {
-				a.log.Error("the configuration of PostgreSQL was not applied", "error", err)
-			}
-			a.mon.Poke()
-			a.reloaded(set)
-		}
-	}
-}
-
-// instanceConfig is what the settings in force say about PostgreSQL.
-func (a *agent) instanceConfig(set dynamic.Config) instance.Config {
-	p := set.PostgreSQL.For(a.settingsRole())
-	own := a.local.Load().PostgreSQL
-	out := instance.Config{
-		Accounts: &instance.Accounts{Superuser: account(own.Superuser), Replication: account(own.Replication), Rewind: account(own.Rewind)},
-		Params:   postgres.Params(p.Parameters), Recovery: postgres.Params(p.RecoveryConf), HBA: p.PgHBA, Ident: p.PgIdent, CustomConf: p.CustomConf,
-	}
-	if set.HasLogicalSlots() && out.Params["hot_standby_feedback"] != "on" {
-		// The primary must keep the catalog rows that the standbys' copies of the slots need.
-		out.Params = maps.Clone(out.Params)
-		if out.Params == nil {
-			out.Params = postgres.Params{}
-		}
-		out.Params["hot_standby_feedback"] = "on"
-	}
-	for _, o := range p.Basebackup {
-		out.BaseBackup = append(out.BaseBackup, o.Arg())
-	}
-	for _, o := range p.Rewind {
-		out.PGRewind = append(out.PGRewind, o.Arg())
-	}
-	return out
-}
-
-// upstreamOf turns a member's conn_url into a host and a port.
-func upstreamOf(u ha.Upstream) (host string, port int, err error) {
-	if u.Conn == "" {
-		return "", 0, nil
-	}
-	p, err := url.Parse(u.Conn)
-	if err != nil {
-		return "", 0, fmt.Errorf("conn_url of %s: %w", u.Name, err)
-	}
-	host, port = p.Hostname(), 5432
-	if s := p.Port(); s != "" {
-		if port, err = strconv.Atoi(s); err != nil {
-			return "", 0, fmt.Errorf("conn_url of %s: %w", u.Name, err)
-		}
-	}
-	return host, port, nil
-}
-
-// replicationUpstream is the upstream with this member's account and slot.
-func (a *agent) replicationUpstream(u ha.Upstream) (postgres.Upstream, error) {
-	if !u.Remote.IsZero() {
-		return a.remoteUpstream(u.Remote)
-	}
-	host, port, err := upstreamOf(u)
-	if err != nil || host == "" {
-		return postgres.Upstream{}, err
-	}
-	slot := ""
-	if set := a.set.Load(); set == nil || set.PostgreSQL.UseSlots {
-		slot = postgres.SlotName(a.cfg.Name)
-	}
-	return a.inst.UpstreamTo(host, port, a.cfg.Name, slot), nil
 }
 
 var _ rest.Backend = (*backend)(nil)

@@ -57,7 +57,7 @@ func (s *Store) Compact(_ context.Context, r *pb.CompactionRequest) (*pb.Compact
 	}
 	s.write.Lock()
 	defer s.write.Unlock()
-	done, err := s.kv.Compact(traceutil.TODO(), r.Revision)
+	done, err := s.kv.Compact(traceutil.Get(context.Background()), r.Revision)
 	if err != nil {
 		return nil, err
 	}
