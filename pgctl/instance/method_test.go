@@ -69,18 +69,25 @@ func TestReplicaMethodsAreTriedInOrder(t *testing.T) {
 	}
 }
 
+// archiving has the log archived from the next start on, into the folder that it returns with the configuration.
+func (n *node) archiving() (archive string, c instance.Config) {
+	n.t.Helper()
+	archive = filepath.Join(filepath.Dir(n.dir), "archive")
+	n.ok(os.Mkdir(archive, 0o777))
+	n.ok(os.Chmod(archive, 0o777))
+	c = testConfig()
+	c.Params["archive_mode"], c.Params["archive_command"] = "on", "cp %p "+archive+"/%f"
+	n.must(n.Configure(bounded(n.t), c))
+	return archive, c
+}
+
 // TestArchiveEnd: the segment with the checkpoint of a shutdown is not full, so that PostgreSQL leaves it out of the archive.
 func TestArchiveEnd(t *testing.T) {
 	ctx := bounded(t)
 	a := newNode(t, "node-a").bootstrap()
 	a.ok(a.Stop(ctx, instance.StopOptions{}))
 	a.ok(a.ArchiveEnd(ctx)) // nothing is archived here
-	archive := filepath.Join(filepath.Dir(a.dir), "archive")
-	a.ok(os.Mkdir(archive, 0o777))
-	a.ok(os.Chmod(archive, 0o777))
-	c := testConfig()
-	c.Params["archive_mode"], c.Params["archive_command"] = "on", "cp %p "+archive+"/%f"
-	a.must(a.Configure(ctx, c))
+	archive, c := a.archiving()
 	a.ok(a.StartPrimary(ctx, postgres.SyncNames{}))
 	a.sql("CREATE TABLE t(i int)")
 	a.wantErr(a.ArchiveEnd(ctx), instance.ErrNotArchived)
@@ -104,12 +111,7 @@ func TestArchiveEnd(t *testing.T) {
 func TestBootstrapFromABackup(t *testing.T) {
 	ctx := bounded(t)
 	a := newNode(t, "node-a").bootstrap()
-	archive := filepath.Join(filepath.Dir(a.dir), "archive")
-	a.ok(os.Mkdir(archive, 0o777))
-	a.ok(os.Chmod(archive, 0o777))
-	c := testConfig()
-	c.Params["archive_mode"], c.Params["archive_command"] = "on", "cp %p "+archive+"/%f"
-	a.must(a.Configure(ctx, c))
+	archive, _ := a.archiving()
 	a.ok(a.Restart(ctx, instance.StopOptions{}))
 	a.sql("CREATE TABLE t(i int); INSERT INTO t VALUES (1)")
 
