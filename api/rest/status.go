@@ -22,6 +22,7 @@ type NodeStatus struct {
 	Failsafe Failsafe
 	Loop     Loop
 
+	PauseHolds       bool              // a pause is in effect here: of a primary, its fence has no deadline any more
 	PendingRestart   map[string]Change // parameters that wait for a restart, by name
 	ScheduledRestart *RestartRequest   // nil: none
 	WatchdogFailed   bool              // a watchdog is configured and cannot be used
@@ -79,7 +80,7 @@ type ClusterView struct {
 	LastSeen       time.Time        // the same by the wall clock, for people
 	Leader         string           // the leader key's content; "": the cluster is unlocked
 	Optime         uint64           // the position that the leader last wrote to the store
-	Paused         bool             // of the last configuration known, however old
+	Paused         bool             // asked for by the last configuration known, however old
 	StandbyCluster bool             // ditto
 	MaxLag         int64            // maximum_lag_on_failover, in bytes
 	TTL            time.Duration

@@ -83,7 +83,7 @@ func newStatusBody(s *NodeStatus, fresh bool) statusBody {
 	b := statusBody{
 		State:            s.Postgres.shown(),
 		Role:             s.Postgres.Role,
-		Pause:            s.View.Paused,
+		Pause:            s.PauseHolds,
 		Unlocked:         !fresh || s.View.Leader == "",
 		FailsafeActive:   s.Failsafe.Active,
 		Tags:             s.Tags,

@@ -63,7 +63,7 @@ func (s *Server) nodeView(n *NodeStatus) nodeView {
 	v := nodeView{
 		Name: n.Name, Scope: n.Scope, Product: s.opt.Product, PatroniVersion: n.Version, State: p.shown(), Role: p.Role, Answering: p.Answering,
 		ServerVersion: p.ServerVersion, SystemID: p.SystemID, Timeline: p.Timeline, Location: p.Location, Received: p.Received,
-		Replayed: p.Replayed, Replication: p.Replication, Paused: n.View.Paused, Failsafe: n.Failsafe.Active,
+		Replayed: p.Replayed, Replication: p.Replication, Paused: n.PauseHolds, Failsafe: n.Failsafe.Active,
 		WatchdogFailed: n.WatchdogFailed, Tags: n.Tags, PendingRestart: n.PendingRestart, Scheduled: n.ScheduledRestart.shown(),
 		Operation: n.Operation, Reason: n.Reason, FailedHooks: n.FailedHooks,
 		Lease: leaseView{Term: n.Lease.Term},

@@ -26,9 +26,10 @@ func TestStatusBody(t *testing.T) {
 	primary.PendingRestart = map[string]Change{"max_connections": {"100", "200"}}
 	primary.ScheduledRestart = &RestartRequest{Schedule: time.Date(2099, 1, 2, 3, 4, 5, 0, time.UTC), Role: RolePrimary, Pending: true}
 	primary.WatchdogFailed = true
+	primary.View.Paused = true // asked for, and its fence still has a deadline
 	standby := replicaStatus()
 	standby.Sync = SyncOn
-	standby.View.Paused = true
+	standby.View.Paused, standby.PauseHolds = true, true
 	standby.Postgres.ReplayedAt = time.Date(2026, 11, 23, 6, 29, 59, 0, time.UTC)
 	hung := replicaStatus()
 	hung.Postgres.Answering = false

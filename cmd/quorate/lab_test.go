@@ -207,6 +207,7 @@ type labNode struct {
 	mu        sync.Mutex // guards the fields below
 	scheduled *rest.RestartRequest
 	creating  int // how many more times the state is shown as creating replica
+	taking    int // how many more times a pause is shown as not in effect yet
 	started   time.Time
 }
 
@@ -224,6 +225,7 @@ func (n *labNode) Status() *rest.NodeStatus {
 			SeenAt: boottime.Now(), Leader: c.LeaderName(), TTL: 3 * time.Second, LoopWait: time.Second,
 			Paused: strings.Contains(string(c.Config), `"pause":true`),
 		},
+		PauseHolds: n.takesPause(strings.Contains(string(c.Config), `"pause":true`)),
 	}
 	if c.LeaderName() == n.name {
 		s.Postgres.Role = rest.RolePrimary
@@ -241,6 +243,21 @@ func (n *labNode) Status() *rest.NodeStatus {
 		s.Postgres.State = rest.StateCreatingReplica
 	}
 	return s
+}
+
+// takesPause is a primary's fence: it is without a deadline only some time after the pause was asked for.
+func (n *labNode) takesPause(asked bool) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch {
+	case !asked:
+		n.taking = 2
+		return false
+	case n.name == "pg1" && n.taking > 0:
+		n.taking--
+		return false
+	}
+	return true
 }
 
 func (n *labNode) Cluster() *dcs.Cluster {

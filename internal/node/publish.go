@@ -148,7 +148,7 @@ func (p *publisher) nodeStatus(v *view, d ha.Decision) *rest.NodeStatus {
 	s := &v.snap
 	st := &rest.NodeStatus{
 		Name: s.Self.Name, Scope: v.scope, Version: PatroniVersion, Tags: s.Self.Tags,
-		Postgres: p.postgres(s), Loop: rest.Loop{Last: s.Now, Next: d.Wake}, Reason: d.Reason.Text,
+		Postgres: p.postgres(s), Loop: rest.Loop{Last: s.Now, Next: d.Wake}, Reason: d.Reason.Text, PauseHolds: ha.PauseHolds(s),
 		WatchdogFailed: s.Self.WatchdogRequired && (!s.Fence.Connected || s.Self.WatchdogFailed), ScheduledRestart: p.a.requests.pending(),
 	}
 	if p.backlog != nil {

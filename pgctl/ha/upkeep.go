@@ -84,7 +84,7 @@ func (d *decider) member() dcs.Member {
 	p := &d.s.PG
 	m := dcs.Member{
 		ConnURL: d.s.Self.ConnURL, APIURL: d.s.Self.APIURL, ProxyURL: d.s.Self.ProxyURL, Version: d.s.Self.Version, Tags: d.tags(),
-		State: StateText(&d.s), Role: RoleText(&d.s), SystemID: p.SystemID, Folder: folderText(p.Folder), Disk: p.Disk, Pause: d.pauseHolds(),
+		State: StateText(&d.s), Role: RoleText(&d.s), SystemID: p.SystemID, Folder: folderText(p.Folder), Disk: p.Disk, Pause: PauseHolds(&d.s),
 		PendingRestart: p.PendingRestart, PendingRestartReason: p.PendingRestartReason, ScheduledRestart: d.s.Self.ScheduledRestart,
 	}
 	if p.Phase == Running {
@@ -110,10 +110,10 @@ func (d *decider) member() dcs.Member {
 	return m
 }
 
-// pauseHolds says whether the pause is in effect here, which operators wait for before they stop what they like: for a primary that is when its fence
+// PauseHolds says whether the pause is in effect here, which operators wait for before they stop what they like: for a primary that is when its fence
 // has no deadline any more.
-func (d *decider) pauseHolds() bool {
-	return d.s.Set.Pause && !(d.s.PG.writable() && d.s.holdsKey() && !d.s.Fence.Unfenced)
+func PauseHolds(s *Snapshot) bool {
+	return s.Set.Pause && !(s.PG.writable() && s.holdsAnyKey() && !s.Fence.Unfenced)
 }
 
 func folderText(f Folder) string {
