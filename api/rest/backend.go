@@ -87,12 +87,12 @@ type ReinitRequest struct {
 
 // FailsafeRequest is what a primary without the store tells the members.
 type FailsafeRequest struct {
-	Name    string            `json:"name"`
-	ConnURL string            `json:"conn_url"`
-	APIURL  string            `json:"api_url"`
-	Slots   map[string]uint64 `json:"slots,omitempty"`  // positions of the permanent slots, in bytes
-	Term    dcs.Term          `json:"term,omitzero"`    // ours; Patroni's agents send none
-	TTL     int64             `json:"ttl_ms,omitempty"` // ours: for how long, in milliseconds, no lead is to be taken; Patroni: the shared ttl
+	Name    string           `json:"name"`
+	ConnURL string           `json:"conn_url"`
+	APIURL  string           `json:"api_url"`
+	Slots   map[string]int64 `json:"slots,omitempty"`  // positions of the slots, in bytes
+	Term    dcs.Term         `json:"term,omitzero"`    // ours; Patroni's agents send none
+	TTL     int64            `json:"ttl_ms,omitempty"` // ours: for how long, in milliseconds, no lead is to be taken; Patroni: the shared ttl
 }
 
 // PledgeRequest asks a node to give the terms up to Term up, in a race for the lead.

@@ -21,7 +21,7 @@ import (
 func (a *agent) askFailsafe(act ha.AskFailsafe) {
 	ctx, cancel := context.WithTimeout(a.ctx, peerTimeout)
 	defer cancel()
-	req := rest.FailsafeRequest{Name: a.cfg.Name, ConnURL: a.connURL(), APIURL: apiURL(a.cfg), Term: act.Term, TTL: act.TTL.Milliseconds()}
+	req := rest.FailsafeRequest{Name: a.cfg.Name, ConnURL: a.connURL(), APIURL: apiURL(a.cfg), Term: act.Term, TTL: act.TTL.Milliseconds(), Slots: act.Slots}
 	out := ha.Failsafe{Term: act.Term, Sent: boottime.Now(), TTL: act.TTL, All: true}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
@@ -116,6 +116,7 @@ func (e *vowRequest) fold(k *known) {
 		return
 	}
 	ttl := max(k.set.TTL, time.Duration(e.req.TTL)*time.Millisecond)
+	k.safeSlots = ha.SafeSlots{At: boottime.Now(), Positions: e.req.Slots}
 	k.vow = ha.Promise{To: e.req.Name, Term: e.req.Term, Conn: e.req.ConnURL, Until: boottime.Now().Add(ttl)}
 	e.answer <- vowAnswer{vow: k.vow, ttl: ttl, lsn: uint64(max(k.pg.FlushLSN, k.pg.ReplayLSN))}
 }

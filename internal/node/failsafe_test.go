@@ -17,7 +17,7 @@ import (
 // vow asks a node that is in the state of k.
 func vow(k *known) vowAnswer {
 	e := &vowRequest{
-		req:    rest.FailsafeRequest{Name: "b", ConnURL: "postgres://b", Term: dcs.Term{Cluster: 7, Rev: 50}, TTL: 5000},
+		req:    rest.FailsafeRequest{Name: "b", ConnURL: "postgres://b", Term: dcs.Term{Cluster: 7, Rev: 50}, TTL: 5000, Slots: map[string]int64{"backup": 900}},
 		answer: make(chan vowAnswer, 1),
 	}
 	e.fold(k)
@@ -42,6 +42,9 @@ func TestVow(t *testing.T) {
 	}
 	if k.vow.To != "b" || k.vow.Until.Before(before.Add(5*time.Second)) {
 		t.Errorf("it has promised %+v", k.vow)
+	}
+	if k.safeSlots.Positions["backup"] != 900 || k.safeSlots.At.Before(before) {
+		t.Errorf("the primary's slots: %+v", k.safeSlots)
 	}
 	for name, c := range map[string]struct {
 		change func(*known)

@@ -13,18 +13,19 @@ import (
 
 // known is all that the node knows. The loop's goroutine owns it.
 type known struct {
-	self  ha.Self
-	keys  dcs.Keys
-	set   dynamic.Config
-	store ha.Store
-	lease ha.Lease
-	pg    ha.PG
-	fence ha.Fence
-	race  ha.Race
-	safe  ha.Failsafe
-	vow   ha.Promise
-	asked ha.Asked
-	mem   ha.Memory
+	self      ha.Self
+	keys      dcs.Keys
+	set       dynamic.Config
+	store     ha.Store
+	lease     ha.Lease
+	pg        ha.PG
+	fence     ha.Fence
+	race      ha.Race
+	safe      ha.Failsafe
+	vow       ha.Promise
+	safeSlots ha.SafeSlots
+	asked     ha.Asked
+	mem       ha.Memory
 
 	lanes     map[ha.Lane]*lane
 	settings  func(shared []byte) dynamic.Config
@@ -75,7 +76,7 @@ func (k *known) settle(l ha.Lane, rev int64, now boottime.Instant) {
 func (k *known) snapshot(now boottime.Instant, wall time.Time) ha.Snapshot {
 	return ha.Snapshot{
 		Now: now, Wall: wall, Self: k.self, Set: k.set, Keys: k.keys, Store: k.store, Lease: k.lease, PG: k.pg, Fence: k.fence,
-		Race: k.race, Failsafe: k.safe, Promise: k.vow, Busy: k.busy(now), Asked: k.asked, Mem: k.mem,
+		Race: k.race, Failsafe: k.safe, Promise: k.vow, SafeSlots: k.safeSlots, Busy: k.busy(now), Asked: k.asked, Mem: k.mem,
 	}
 }
 

@@ -140,11 +140,25 @@ func (a *agent) finishFounding() (done bool, err error) {
 	return true, a.inst.SetFounding(instance.FoundingNone)
 }
 
-// replicaMethods are the ways to get a copy. A method gets every key of its section as an argument, but for the command; without no_params
+// cloneMethods are the ways to get a copy from somebody. The remote primary of a standby cluster has a list of its own, and without one
+// pg_basebackup: what the cluster has for its members may rest on an archive that is not there yet (Patroni 4.1, Bootstrap.create_replica).
+func (a *agent) cloneMethods(from ha.Upstream) []instance.Method {
+	p := a.postgresql()
+	names := p.CreateReplicaMethods
+	if set := a.set.Load(); !from.Remote.IsZero() && set != nil && set.StandbyCluster != nil {
+		names = set.StandbyCluster.CreateReplicaMethods
+	}
+	if len(names) == 0 {
+		names = []string{instance.BaseBackup}
+	}
+	return replicaMethods(p, names)
+}
+
+// replicaMethods are the methods of these names. A method gets every key of its section as an argument, but for the command; without no_params
 // that includes keep_data and no_leader (Patroni 4.1, Bootstrap.create_replica).
-func replicaMethods(p dynamic.PostgreSQL) []instance.Method {
+func replicaMethods(p dynamic.PostgreSQL, names []string) []instance.Method {
 	var out []instance.Method
-	for _, name := range p.CreateReplicaMethods {
+	for _, name := range names {
 		m := instance.Method{Name: name}
 		for _, key := range dynamic.SortedKeys(p.ReplicaMethods[name]) {
 			v := p.ReplicaMethods[name][key]

@@ -374,11 +374,17 @@ func (a *agent) rewind(act ha.Rewind) (func(*ha.PG), error) {
 }
 
 func (a *agent) clone(act ha.Clone) (func(*ha.PG), error) {
+	methods := a.cloneMethods(act.From)
 	host, port, err := a.addressOf(a.ctx, act.From)
-	if err != nil {
+	switch {
+	case err != nil && !act.From.Remote.IsZero() && slices.ContainsFunc(methods, func(m instance.Method) bool { return m.NoLeader }):
+		// A remote primary that is away is no obstacle to a copy that comes from an archive.
+		a.log.Warn("the remote primary does not answer: only methods that need no server are tried", "error", err)
+		host, port = "", 0
+	case err != nil:
 		return nil, err
 	}
-	opt := instance.CloneOptions{Host: host, Port: port, Name: a.cfg.Name, SystemID: a.systemID(), Methods: replicaMethods(a.postgresql())}
+	opt := instance.CloneOptions{Host: host, Port: port, Name: a.cfg.Name, SystemID: a.systemID(), Methods: methods}
 	forget := func(p *ha.PG) { p.Checked, p.Failed = ha.Check{}, ha.OpFailure{} }
 	if !act.Aside {
 		return forget, a.inst.Clone(a.ctx, opt)

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -56,10 +57,29 @@ func TestStandbyCluster(t *testing.T) {
 
 	first.psql(portPrimary, "SELECT pg_create_physical_replication_slot('second_site', true)")
 	conf := second.config("")
-	conf.Bootstrap.DCS = map[string]any{"standby_cluster": map[string]any{"host": "127.0.0.1", "port": first.port(portPostgres), "primary_slot_name": "second_site"}}
+	// The remote primary has methods of its own, and the cluster's are not for it.
+	made := second.path("methods")
+	method := func(name, does string) map[string]any {
+		second.write(name+".sh", "set -e\necho "+name+" >>"+made+"\n"+does)
+		second.own(second.path(name + ".sh"))
+		return map[string]any{"command": "sh " + second.path(name+".sh"), "no_leader": true}
+	}
+	conf.Bootstrap.DCS = map[string]any{
+		"standby_cluster": map[string]any{
+			"host": "127.0.0.1", "port": first.port(portPostgres), "primary_slot_name": "second_site", "create_replica_methods": []any{"fails", "copies"},
+		},
+		"postgresql": map[string]any{
+			"create_replica_methods": []any{"own"}, "own": method("own", "exit 1"), "fails": method("fails", "exit 1"),
+			"copies": method("copies", `for a; do case $a in --datadir=*) d=${a#*=};; --connstring=*) c=${a#*=};; esac; done
+exec pg_basebackup -D "$d" -d "$c" -X stream -c fast --no-password`),
+		},
+	}
 	second.run(conf)
 	second.awaitRole("standby_leader")
 	second.awaitRow("one", "from the first")
+	if got, err := os.ReadFile(made); err != nil || string(got) != "fails\ncopies\n" {
+		t.Errorf("the methods that were tried: %q, %v", got, err)
+	}
 	for path, want := range map[string]int{"/standby-leader": 200, "/primary": 503, "/replica": 503, "/leader": 200, "/read-write": 503} {
 		if code, text := second.do("GET", path, ""); code != want {
 			t.Errorf("GET %s on the standby leader: %d, it should be %d: %s", path, code, want, text)

@@ -146,6 +146,7 @@ type AskFailsafe struct {
 	Term    dcs.Term
 	TTL     time.Duration
 	Members map[string]string // API URLs by name
+	Slots   map[string]int64  // positions that the standbys move their copies to
 }
 
 // Exit ends the agent.

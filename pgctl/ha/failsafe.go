@@ -32,8 +32,11 @@ func (d *decider) failsafe() {
 	delete(list, d.s.Self.Name)
 	if due := d.s.Failsafe.Sent.Add(d.s.timing().Renew); d.s.Failsafe.Term == d.s.Fence.Term && d.s.Now.Before(due) {
 		d.within(due.Sub(d.s.Now))
-	} else if d.do(AskFailsafe{Term: d.s.Fence.Term, TTL: d.s.Set.TTL, Members: list}) {
-		d.within(d.s.timing().Renew)
+	} else {
+		at, _ := d.slotPositions()
+		if d.do(AskFailsafe{Term: d.s.Fence.Term, TTL: d.s.Set.TTL, Members: list, Slots: at}) {
+			d.within(d.s.timing().Renew)
+		}
 	}
 	switch f := d.s.Failsafe; {
 	case f.Term != d.s.Fence.Term:

@@ -44,13 +44,7 @@ func keyLine(s *script, l line) {
 		}
 	case "status": // optime=N slots=NAME:POSITION,…
 		c.Status.Optime = num("optime")
-		for _, f := range list(get("slots")) {
-			n, pos, _ := strings.Cut(f, ":")
-			if c.Status.Slots == nil {
-				c.Status.Slots = map[string]int64{}
-			}
-			c.Status.Slots[n] = l.num(pos)
-		}
+		c.Status.Slots = slotsAt(l, get("slots"))
 		c.Status.RetainSlots = list(get("retain"))
 		if get("mod") != "" {
 			c.Status.Mod = num("mod")
@@ -75,6 +69,19 @@ func keyLine(s *script, l line) {
 	default:
 		l.fail("no such key")
 	}
+}
+
+// slotsAt reads NAME:POSITION,…; nil for none.
+func slotsAt(l line, text string) map[string]int64 {
+	var out map[string]int64
+	for _, f := range list(text) {
+		n, pos, _ := strings.Cut(f, ":")
+		if out == nil {
+			out = map[string]int64{}
+		}
+		out[n] = l.num(pos)
+	}
+	return out
 }
 
 // race [pending] [positions] NAME=TIMELINE:POSITION[:flags] or NAME=unreached: the answers of a race that was asked for the
@@ -152,8 +159,9 @@ func failsafeLine(s *script, l line) {
 	})
 }
 
-// promise to=NAME until=DURATION from now
+// promise to=NAME until=DURATION from now [slots=NAME:POSITION,…]
 func promiseLine(s *script, l line) {
+	s.SafeSlots = SafeSlots{At: s.Now.Add(-50 * time.Millisecond), Positions: slotsAt(l, l.kv["slots"])}
 	s.Promise = Promise{To: l.kv["to"], Conn: "postgres://" + l.kv["to"], Until: s.Now.Add(l.span(l.kv["until"]))}
 }
 

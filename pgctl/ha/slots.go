@@ -11,6 +11,7 @@ import (
 	"quorate/internal/config/dynamic"
 	"quorate/pgctl/ha/syncset"
 	"quorate/pgctl/postgres"
+	"quorate/raftstore/dcs"
 )
 
 // SetSlots drops, makes and moves replication slots, in this order. It has a lane of its own: no failover waits for a slot.
@@ -39,13 +40,24 @@ func (a SetSlots) String() string {
 		out = append(out, fmt.Sprintf("logical %v", slices.Sorted(maps.Keys(a.Logical))))
 	}
 	if len(a.Advance) > 0 {
-		out = append(out, fmt.Sprintf("advance %v", slices.Sorted(maps.Keys(a.Advance))))
+		var to []string
+		for _, n := range slices.Sorted(maps.Keys(a.Advance)) {
+			to = append(to, n+" to "+a.Advance[n].String())
+		}
+		out = append(out, "advance "+strings.Join(to, ", "))
 	}
 	return "slots: " + strings.Join(out, ", ")
 }
 
 // OnlyMoves says whether nothing is made or dropped: that is done once a loop, and no news.
 func (a SetSlots) OnlyMoves() bool { return len(a.Drop)+len(a.Want)+len(a.Logical) == 0 }
+
+func (a *SetSlots) advance(name string, to postgres.LSN) {
+	if a.Advance == nil {
+		a.Advance = map[string]postgres.LSN{}
+	}
+	a.Advance[name] = to
+}
 
 func (a SetSlots) isEmpty() bool { return a.OnlyMoves() && len(a.Advance) == 0 }
 
@@ -109,6 +121,12 @@ func (d *decider) leaderSlots() SetSlots {
 			a.Want = append(a.Want, n)
 		}
 	}
+	for n, pos := range d.cascadePositions() {
+		row, there := rows[n]
+		if pos = min(pos, d.s.PG.FlushLSN); there && !row.Logical && !row.Active && row.WALStatus != "lost" && pos > row.Restart && !d.ignored(n) {
+			a.advance(n, pos)
+		}
+	}
 	for n, s := range d.permanent(dynamic.LogicalSlot) {
 		if row, there := rows[n]; !there || row.WALStatus == "lost" && !row.Active && !d.ignored(n) {
 			if a.Logical == nil {
@@ -133,7 +151,7 @@ func (d *decider) standbySlots() SetSlots {
 			a.Want = append(a.Want, n)
 		}
 	}
-	at := d.cluster.Status.Slots
+	at := d.slotsAtLeader()
 	if len(at) == 0 {
 		return a
 	}
@@ -148,7 +166,7 @@ func (d *decider) standbySlots() SetSlots {
 		case there && row.Logical && d.s.PG.SlotSync && !row.Synced && !row.Active && !d.ignored(n):
 			a.Drop = append(a.Drop, n) // in the way of PostgreSQL's own copy
 			continue
-		case there && !logical && row.HoldsXmin && !row.Active && !slices.Contains(d.cluster.Status.RetainSlots, n) && !d.ignored(n):
+		case there && !logical && row.HoldsXmin && !row.Active && !d.retained(n) && !d.ignored(n):
 			// Left from when this node led: nobody moves its xmin any more, and it would hold back vacuum in the whole cluster.
 			a.Drop, a.Want = append(a.Drop, n), append(a.Want, n)
 		case n == own || d.ignored(n) || !postgres.ValidSlotName(n):
@@ -161,16 +179,33 @@ func (d *decider) standbySlots() SetSlots {
 			a.Drop = append(a.Drop, n) // and another one is copied
 			continue
 		case there && !row.Active && !row.Synced && !(logical && !d.carriesLogical()) && postgres.LSN(pos) > max(row.Restart, row.Confirmed) && d.s.PG.ReplayLSN > max(row.Restart, row.Confirmed):
-			if a.Advance == nil {
-				a.Advance = map[string]postgres.LSN{}
-			}
-			a.Advance[n] = postgres.LSN(pos)
+			a.advance(n, postgres.LSN(pos))
 		}
 		want = append(want, n)
 	}
 	a.Want = sorted(a.Want)
 	a.Drop = sorted(append(a.Drop, d.unwanted(want)...))
 	return a
+}
+
+// slotsAtLeader are the positions that the leader has told: in the status key, or, while the store is away, to each member that it asks to let it
+// go on. Only slots of the status key are moved by that: which ones there are is not decided without the store.
+func (d *decider) slotsAtLeader() map[string]int64 {
+	at := d.cluster.Status.Slots
+	if !d.s.Promised() || !d.s.SafeSlots.At.After(d.s.Store.SeenAt) {
+		return at
+	}
+	at = maps.Clone(at)
+	for n, pos := range at {
+		at[n] = max(pos, d.s.SafeSlots.Positions[n])
+	}
+	return at
+}
+
+// retained says whether a slot is kept for a member that is away.
+func (d *decider) retained(slot string) bool {
+	here := func(m dcs.Member) bool { return postgres.SlotName(m.Name) == slot }
+	return slices.Contains(d.cluster.Status.RetainSlots, slot) && !slices.ContainsFunc(d.cluster.Members, here)
 }
 
 // carriesLogical says whether this standby keeps copies of logical slots. One that may not lead has no use for them, and one that streams from nobody
@@ -201,17 +236,22 @@ func (d *decider) missingLogical() []string {
 
 // keptSlots are the physical slots of a leader.
 func (d *decider) keptSlots() []string {
+	out := d.memberSlots()
+	for n := range d.permanent(dynamic.PhysicalSlot) {
+		out = append(out, n)
+	}
+	return sorted(out)
+}
+
+// memberSlots are those of the members, and of those that have been away for no more than member_slots_ttl.
+func (d *decider) memberSlots() []string {
 	expired := map[string]bool{}
 	for n, since := range d.mem.SlotGone {
 		if d.s.Set.MemberSlotsTTL > 0 && d.s.Now.Sub(since) > d.s.Set.MemberSlotsTTL {
 			expired[postgres.SlotName(n)] = true
 		}
 	}
-	out := slices.DeleteFunc(d.wantSlots(), func(n string) bool { return expired[n] })
-	for n := range d.permanent(dynamic.PhysicalSlot) {
-		out = append(out, n)
-	}
-	return sorted(out)
+	return slices.DeleteFunc(d.wantSlots(), func(n string) bool { return expired[n] })
 }
 
 // permanent are the configured slots of a kind that belong to this kind of cluster. One by the name of this node's own slot would be two in one.
@@ -292,7 +332,7 @@ func (d *decider) noteGone() {
 }
 
 // slotPositions are what the standbys move their copies to, with this node's own: it will need its log from the next leader. retained are the
-// slots of members that are away.
+// slots of members, present and away, that are not permanent ones (Patroni 4.1: AbstractDCS._build_retain_slots).
 func (d *decider) slotPositions() (at map[string]int64, retained []string) {
 	if !d.s.Set.PostgreSQL.UseSlots || len(d.s.PG.SlotRows) == 0 {
 		return nil, nil
@@ -310,9 +350,10 @@ func (d *decider) slotPositions() (at map[string]int64, retained []string) {
 			at[n] = int64(pos)
 		}
 	}
-	for n := range d.mem.SlotGone {
-		if s := postgres.SlotName(n); slices.Contains(kept, s) {
-			retained = append(retained, s)
+	permanent := d.permanent(dynamic.PhysicalSlot)
+	for _, n := range append(d.memberSlots(), postgres.SlotName(d.s.Self.Name)) {
+		if _, yes := permanent[n]; !yes {
+			retained = append(retained, n)
 		}
 	}
 	return at, sorted(retained)

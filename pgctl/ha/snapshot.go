@@ -28,9 +28,11 @@ type Snapshot struct {
 	// Failsafe and Promise are the two sides of failsafe mode: what was allowed, and what was promised.
 	Failsafe Failsafe
 	Promise  Promise
-	Busy     map[Lane]bool
-	Asked    Asked
-	Mem      Memory
+	// SafeSlots came with the question that the newest promise answers.
+	SafeSlots SafeSlots
+	Busy      map[Lane]bool
+	Asked     Asked
+	Mem       Memory
 }
 
 // Self is what this node is, from its own configuration.
@@ -213,6 +215,12 @@ type Promise struct {
 	Term  dcs.Term // of the lead that it keeps
 	Conn  string   // its conn_url
 	Until boottime.Instant
+}
+
+// SafeSlots are the positions of the slots of a primary that has lost the store.
+type SafeSlots struct {
+	At        boottime.Instant // when they were told
+	Positions map[string]int64
 }
 
 // Asked is what operators and the process's life ask for.

@@ -77,8 +77,9 @@ func tagText(tags map[string]any, name string) string {
 	return s
 }
 
-// wantSlots are the slots of those who stream from this node. A leader keeps those of its members and, while their hosts are away, of the
-// roster: a slot that is dropped too early costs a new clone, and max_slot_wal_keep_size bounds what it can cost to keep one.
+// wantSlots are the slots of those who stream from this node. A leader keeps those of all its members and, while their hosts are away, of the
+// roster: a slot that is dropped too early costs a new clone, and max_slot_wal_keep_size bounds what it can cost to keep one. A member that
+// cascades is among them: when its upstream is lost it comes to the leader, which must have its log.
 func (d *decider) wantSlots() []string {
 	names := map[string]bool{}
 	if d.s.holdsKey() {
@@ -88,13 +89,10 @@ func (d *decider) wantSlots() []string {
 	}
 	for _, m := range d.cluster.Members {
 		r, cascades := d.upstreamMember(m.Name, tagText(m.Tags, "replicatefrom"))
-		if cascades && r.Name != d.s.Self.Name && d.s.holdsKey() && !d.relays(r) {
-			cascades = false // it streams from the leader in the meantime, for which it needs a slot there
-		}
 		switch {
-		case tagTrue(m.Tags, "nostream"), cascades && r.Name != d.s.Self.Name, !cascades && !d.s.holdsKey():
+		case tagTrue(m.Tags, "nostream"):
 			delete(names, m.Name)
-		default:
+		case d.s.holdsKey(), cascades && r.Name == d.s.Self.Name:
 			names[m.Name] = true
 		}
 	}
@@ -104,4 +102,17 @@ func (d *decider) wantSlots() []string {
 		out = append(out, postgres.SlotName(n))
 	}
 	return sorted(out)
+}
+
+// cascadePositions are how far the members have the log that stream from another one than this leader: their slots here are moved that far, since
+// nobody else moves them.
+func (d *decider) cascadePositions() map[string]postgres.LSN {
+	out := map[string]postgres.LSN{}
+	for _, m := range d.cluster.Members {
+		r, cascades := d.upstreamMember(m.Name, tagText(m.Tags, "replicatefrom"))
+		if cascades && d.relays(r) && !tagTrue(m.Tags, "nostream") && m.Name != d.s.Self.Name {
+			out[postgres.SlotName(m.Name)] = postgres.LSN(max(m.XLogLocation, 0))
+		}
+	}
+	return out
 }

@@ -74,9 +74,18 @@ func TestCascade(t *testing.T) {
 	}
 	attached(pg1, "pg2")
 	attached(pg2, "pg3")
-	slots(pg1, "pg2")
+	slots(pg1, "pg2,pg3") // pg3's is for when pg2 is lost
 	slots(pg2, "pg1,pg3") // a standby keeps one for whoever would stream from it as the leader, too
 	written(pg2, pg3)
+	end, err := query(ctx, app, s.Direct(pg1), "SELECT pg_current_wal_flush_lsn()")
+	must(t, err)
+	eventually(t, ctx, "the slot that nobody uses to be moved", func() error {
+		got, err := query(ctx, app, s.Direct(pg1), "SELECT NOT active AND restart_lsn >= '"+end+"' FROM pg_replication_slots WHERE slot_name = 'pg3'")
+		if err == nil && got != "t" {
+			err = fmt.Errorf("idle, and moved to the end: %s", got)
+		}
+		return err
+	})
 
 	must(t, pg2.PowerOff())
 	attached(pg1, "pg3")
@@ -84,7 +93,7 @@ func TestCascade(t *testing.T) {
 	must(t, pg2.PowerOn(), s.StartHost(pg2))
 	attached(pg1, "pg2")
 	attached(pg2, "pg3")
-	slots(pg1, "pg2")
+	slots(pg1, "pg2,pg3")
 	written(pg2, pg3)
 
 	must(t, pg1.PowerOff())
