@@ -1,8 +1,10 @@
 package raftstore
 
 import (
+	"cmp"
 	"context"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,10 +23,13 @@ import (
 type confirmer struct {
 	store *Store
 
-	mu      sync.Mutex // guards waiting and asking
+	mu      sync.Mutex // guards waiting, asking, lateness and lates
 	waiting []*confirmation
 	asking  map[raft.ServerID]int // calls on their way, per voter
 	kick    chan struct{}
+	// lateness is when a voter was last late, as lates counts.
+	lateness map[raft.ServerID]int
+	lates    int
 }
 
 // confirmation is one who waits.
@@ -41,7 +46,7 @@ const maxBatchedRenewals = 10000
 const maxAsking = 16
 
 func newConfirmer(s *Store) *confirmer {
-	return &confirmer{store: s, asking: map[raft.ServerID]int{}, kick: make(chan struct{}, 1)}
+	return &confirmer{store: s, asking: map[raft.ServerID]int{}, lateness: map[raft.ServerID]int{}, kick: make(chan struct{}, 1)}
 }
 
 // begin counts a call to a voter, or refuses it.
@@ -122,12 +127,18 @@ func (c *confirmer) round(batch []*confirmation) error {
 	body := msg.encode()
 	ctx, cancel := context.WithTimeout(c.store.ctx, c.store.opts.ElectionTimeout)
 	began := time.Now()
-	err := c.store.askQuorum(ctx, n, func(_ context.Context, srv raft.Server) error {
+	ask := func(_ context.Context, srv raft.Server) error {
 		// A late answer still tells the peer of the renewals and is not worth cutting off with the round.
 		ctx, cancel := context.WithTimeout(c.store.ctx, c.store.opts.ElectionTimeout)
 		defer cancel()
 		return c.ask(ctx, srv, term, body)
-	})
+	}
+	var err error
+	if len(msg.Bounds) > 0 {
+		err = c.store.askQuorum(ctx, n, ask) // the more members know what is left of leases, the better
+	} else {
+		err = c.askFew(ctx, n, ask)
+	}
 	cancel()
 	c.store.metrics.confirmed(time.Since(began), err == nil)
 	if err != nil {
@@ -137,6 +148,61 @@ func (c *confirmer) round(batch []*confirmation) error {
 		return errNotLeaderRetry
 	}
 	return nil
+}
+
+// askFew is askQuorum that does not trouble more voters than a quorum takes, as long as these answer soon: under load the
+// questions are what a read costs. Those that were late are asked last from then on.
+func (c *confirmer) askFew(ctx context.Context, n *node, ask func(context.Context, raft.Server) error) error {
+	first := c.first(n)
+	all := make(chan struct{})
+	askAll := sync.OnceFunc(func() {
+		c.late(first)
+		close(all)
+	})
+	defer time.AfterFunc(c.store.opts.ElectionTimeout/50, askAll).Stop()
+	return c.store.askQuorum(ctx, n, func(ctx context.Context, srv raft.Server) error {
+		if slices.Contains(first, srv.ID) {
+			err := ask(ctx, srv)
+			if err != nil {
+				askAll()
+			}
+			return err
+		}
+		select {
+		case <-all:
+			return ask(ctx, srv)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
+}
+
+// first is whom askFew asks first: with this node they are a quorum.
+func (c *confirmer) first(n *node) []raft.ServerID {
+	var list []raft.ServerID
+	voters := n.voters()
+	need := len(voters)/2 + 1
+	for _, v := range voters {
+		if v.ID == n.self {
+			need--
+			continue
+		}
+		list = append(list, v.ID)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	slices.SortStableFunc(list, func(a, b raft.ServerID) int { return cmp.Compare(c.lateness[a], c.lateness[b]) })
+	return list[:min(need, len(list))]
+}
+
+// late notes that voters were.
+func (c *confirmer) late(list []raft.ServerID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, id := range list {
+		c.lates++
+		c.lateness[id] = c.lates
+	}
 }
 
 func (c *confirmer) ask(ctx context.Context, srv raft.Server, term uint64, body []byte) error {

@@ -3,6 +3,7 @@ package raftstore
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	etcderrors "go.etcd.io/etcd/server/v3/etcdserver/errors"
@@ -15,13 +16,75 @@ func (s *Store) readIndex(ctx context.Context, n *node) (uint64, error) {
 	if n.isLeader() {
 		return s.leaderIndex(ctx, n)
 	}
+	return s.asked.get(ctx, s.askIndex)
+}
+
+// askIndex asks the leader, for all reads that wait on this node.
+func (s *Store) askIndex() (uint64, error) {
+	ctx, cancel := context.WithTimeout(s.ctx, dialTimeout(s.opts.ElectionTimeout))
+	defer cancel()
 	b, err := s.askLeader(ctx, methodReadIndex, nil)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = errNotSent // a read may be asked again by each who has time left
+	}
 	if err != nil {
 		return 0, err
 	}
 	r := reader{buf: b}
 	index := r.u64()
 	return index, r.done("read index")
+}
+
+// indexBatches lets reads share a question to the leader: those that come while one is under way wait for the next, which is sent
+// after they came.
+type indexBatches struct {
+	mu     sync.Mutex  // guards what follows
+	next   *indexBatch // nil while nobody waits for the next
+	asking bool
+}
+
+// indexBatch is one question, and its answer once done is closed.
+type indexBatch struct {
+	done  chan struct{}
+	index uint64
+	err   error
+}
+
+// get is the answer to a question that ask puts after the call of get.
+func (b *indexBatches) get(ctx context.Context, ask func() (uint64, error)) (uint64, error) {
+	b.mu.Lock()
+	if b.next == nil {
+		b.next = &indexBatch{done: make(chan struct{})}
+	}
+	mine := b.next
+	if !b.asking {
+		b.asking = true
+		go b.run(ask)
+	}
+	b.mu.Unlock()
+	select {
+	case <-mine.done:
+		return mine.index, mine.err
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+}
+
+// run asks until nobody waits.
+func (b *indexBatches) run(ask func() (uint64, error)) {
+	for {
+		b.mu.Lock()
+		batch := b.next
+		b.next = nil
+		if batch == nil {
+			b.asking = false
+			b.mu.Unlock()
+			return
+		}
+		b.mu.Unlock()
+		batch.index, batch.err = ask()
+		close(batch.done)
+	}
 }
 
 func (s *Store) leaderIndex(ctx context.Context, n *node) (uint64, error) {

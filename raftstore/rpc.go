@@ -72,26 +72,74 @@ func readFrame(r io.Reader) (id uint64, tag byte, body []byte, err error) {
 	return binary.BigEndian.Uint64(head[4:]), head[12], body, nil
 }
 
-// frameWriter sends frames of several goroutines over one connection.
+// frameWriter sends frames of several goroutines over one connection. What gathers while a write is under way goes with the next one: under load
+// a frame costs no system call of its own.
 type frameWriter struct {
-	mu      sync.Mutex
 	conn    net.Conn
 	timeout time.Duration
+
+	mu      sync.Mutex // guards what follows
+	waiting []byte     // frames that wait for the write under way
+	spare   []byte     // the buffer of the last write
+	writing bool       // a goroutine writes, and takes what waits
+	room    *sync.Cond // less waits, or a write failed
+	failed  error
 }
 
+// maxWaitingFrames is how many bytes of frames wait before their senders do.
+const maxWaitingFrames = 4 << 20
+
+func newFrameWriter(conn net.Conn, timeout time.Duration) *frameWriter {
+	w := &frameWriter{conn: conn, timeout: timeout}
+	w.room = sync.NewCond(&w.mu)
+	return w
+}
+
+// send returns when the frame is written, or another goroutine is about to write it: after a failure of that one the connection has to
+// be ended by it, as by whoever gets an error here.
 func (w *frameWriter) send(id uint64, tag byte, body []byte) error {
 	if len(body) > maxFrame-9 {
 		return errRequestOutOfBounds
 	}
-	frame := appendFrame(make([]byte, 0, frameHeader+len(body)), id, tag, body)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if err := w.conn.SetWriteDeadline(time.Now().Add(w.timeout)); err != nil {
-		return err
+	for w.writing && len(w.waiting) > maxWaitingFrames && w.failed == nil {
+		w.room.Wait()
 	}
-	_, err := w.conn.Write(frame)
-	return err
+	if w.failed != nil {
+		return w.failed
+	}
+	w.waiting = appendFrame(w.waiting, id, tag, body)
+	if w.writing {
+		return nil
+	}
+	w.writing = true
+	for len(w.waiting) > 0 && w.failed == nil {
+		w.flush()
+	}
+	w.writing = false
+	return w.failed
 }
+
+// flush writes what waits; w.mu is held, but not while it writes.
+func (w *frameWriter) flush() {
+	out := w.waiting
+	w.waiting, w.spare = w.spare[:0], nil
+	w.mu.Unlock()
+	err := w.conn.SetWriteDeadline(time.Now().Add(w.timeout))
+	if err == nil {
+		_, err = w.conn.Write(out)
+	}
+	w.mu.Lock()
+	if cap(out) <= maxSpare {
+		w.spare = out
+	}
+	w.failed = err
+	w.room.Broadcast()
+}
+
+// maxSpare is the largest buffer that is kept between writes.
+const maxSpare = 64 << 10
 
 // handler answers one call. from is the caller's member id, cluster its cluster.
 type handler func(ctx context.Context, m method, from greeting, body []byte) ([]byte, error)
@@ -112,7 +160,7 @@ func (s *rpcServer) serve(conn net.Conn, g greeting) {
 	defer wg.Wait()
 	defer cancel()
 	defer conn.Close()
-	out := &frameWriter{conn: conn, timeout: s.timeout}
+	out := newFrameWriter(conn, s.timeout)
 	slots := make(chan struct{}, maxConcurrentCalls)
 	in := bufio.NewReaderSize(conn, 32<<10)
 	for {
@@ -161,7 +209,7 @@ type rpcReply struct {
 
 func newRPCConn(conn net.Conn, timeout time.Duration) *rpcConn {
 	c := &rpcConn{
-		out: &frameWriter{conn: conn, timeout: timeout}, done: make(chan struct{}), calls: map[uint64]chan rpcReply{},
+		out: newFrameWriter(conn, timeout), done: make(chan struct{}), calls: map[uint64]chan rpcReply{},
 	}
 	go c.readLoop()
 	return c

@@ -36,6 +36,7 @@ type Store struct {
 	state    *state
 	logs     *logStore
 	quorum   *confirmer
+	asked    indexBatches
 	disk     *diskGuard
 
 	idMu sync.RWMutex // guards id

@@ -1,0 +1,121 @@
+package raftstore
+
+import (
+	"context"
+	"errors"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+)
+
+// Reads share a question that was sent after they came, and never one that was under way.
+func TestReadsShareQuestions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var b indexBatches
+		var asked atomic.Uint64
+		answers := make(chan struct{})
+		ask := func() (uint64, error) {
+			n := asked.Add(1)
+			<-answers
+			return n, nil
+		}
+		var wg sync.WaitGroup
+		expect := func(readers int, want uint64) {
+			for range readers {
+				wg.Go(func() {
+					if got, err := b.get(t.Context(), ask); got != want || err != nil {
+						t.Errorf("answer of question %d, %v; want question %d", got, err, want)
+					}
+				})
+			}
+			synctest.Wait()
+		}
+		expect(1, 1)
+		expect(50, 2) // question 1 is under way
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := b.get(gone, ask); !errors.Is(err, context.Canceled) {
+			t.Errorf("a reader that has gone: %v", err)
+		}
+		answers <- struct{}{}
+		synctest.Wait()
+		expect(50, 3)
+		answers <- struct{}{}
+		answers <- struct{}{}
+		wg.Wait()
+		expect(1, 4)
+		answers <- struct{}{}
+		wg.Wait()
+		if n := asked.Load(); n != 4 {
+			t.Errorf("%d questions", n)
+		}
+	})
+}
+
+// A read waits neither for a voter that says nothing nor, once that is known, for the time after which the others are asked.
+func TestReadsWithAVoterThatIsSilent(t *testing.T) {
+	t.Parallel()
+	c := started(t, 3, func(_ int, o *Options) { o.ElectionTimeout = 2 * time.Second })
+	lead := c.leader()
+	s := c.store(lead)
+	read := func() {
+		t.Helper()
+		if _, err := s.Range(t.Context(), &pb.RangeRequest{Key: []byte("k")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read()
+	first := func() int {
+		id := memberID(s.quorum.first(s.node.Load())[0])
+		return slices.IndexFunc(c.members, func(m *member) bool { return m.store.ID() == id })
+	}
+	silent := first()
+	c.wires.swallow(true, silent, c.others(silent)...)
+	read()
+	if first() == silent {
+		t.Error("the silent voter is still asked first")
+	}
+	for range 100 {
+		read()
+	}
+	c.wires.swallow(false, silent, c.others(silent)...)
+}
+
+// Frames of many senders arrive whole, whichever of them writes; after a failure all senders are told.
+func TestFrameWriter(t *testing.T) {
+	here, there := net.Pipe()
+	w := newFrameWriter(here, time.Minute)
+	const senders, each = 50, 100
+	var wg sync.WaitGroup
+	for s := range senders {
+		wg.Go(func() {
+			for i := range each {
+				if err := w.send(uint64(s), byte(i), make([]byte, i)); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	next := map[uint64]byte{}
+	for range senders * each {
+		id, tag, body, err := readFrame(there)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tag != next[id] || len(body) != int(tag) {
+			t.Fatalf("sender %d: frame %d with %d bytes, expected frame %d", id, tag, len(body), next[id])
+		}
+		next[id]++
+	}
+	wg.Wait()
+	there.Close()
+	if w.send(1, 0, nil) == nil || w.send(1, 0, nil) == nil {
+		t.Error("a frame was sent into a connection that has ended")
+	}
+}
