@@ -2,6 +2,7 @@ package raftstore
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
@@ -15,6 +16,9 @@ const (
 	probePeriod = time.Second
 	// stallElections is how many election timeouts a write may hang before a leader stops its heartbeats. An election follows.
 	stallElections = 3
+	// refusedLimit is how long the disk may refuse writes, full disks aside, before the store fails. Files of a file system that has shut down never take
+	// writes again; opened anew they may.
+	refusedLimit = 5 * time.Second
 	// maxPinned bounds the memory in which the store's files are locked.
 	maxPinned = 64 << 20
 )
@@ -64,6 +68,10 @@ func (d *diskGuard) run() {
 	said := false
 	for s.sleep(probePeriod) {
 		d.tellRoom()
+		if refused := s.logs.refusedFor(); refused > refusedLimit {
+			s.fail(fmt.Errorf("%w: it has refused every write to the log for %s; the log has the errors", ErrDisk, refused.Round(time.Second)))
+			return
+		}
 		switch {
 		case d.stalled():
 			if !said {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+	"golang.org/x/sys/unix"
 
 	"quorate/raftstore/wal"
 )
@@ -42,6 +43,7 @@ type logStore struct {
 	pending  atomic.Int64 // when the oldest write that has not returned began, as time since start in ns; 0 for none
 	failing  atomic.Int64 // since when the term or entries cannot be saved; 0 when they can
 	lastDone atomic.Int64 // when the last write returned
+	refused  atomic.Int64 // since when every write has failed, and not for want of room; 0 when the last one succeeded
 	start    time.Time
 	writeMu  sync.Mutex // orders writes, so that pending is the oldest one's
 	closing  chan struct{}
@@ -112,6 +114,7 @@ func (s *logStore) write(f func() error) (err error) {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic in the log file: %v", p)
 		}
+		s.note(err)
 		if began := s.pending.Swap(0); s.took != nil {
 			s.took(time.Duration(s.since() - began))
 		}
@@ -126,6 +129,24 @@ func (s *logStore) write(f func() error) (err error) {
 		}
 	}
 	return f()
+}
+
+// note takes note of what became of a write.
+func (s *logStore) note(err error) {
+	switch {
+	case err == nil, errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
+		s.refused.Store(0)
+	default:
+		s.refused.CompareAndSwap(0, s.since())
+	}
+}
+
+// refusedFor is how long the disk has refused every write, for another reason than want of room; 0 when it takes them, or hangs.
+func (s *logStore) refusedFor() time.Duration {
+	if at := s.refused.Load(); at != 0 && s.pending.Load() == 0 {
+		return time.Duration(s.since() - at)
+	}
+	return 0
 }
 
 // stalledFor is how long the oldest write has been hanging, or the term could not be saved; 0 when neither is so.

@@ -158,10 +158,10 @@ func (s *Store) runNode(n *node) {
 	s.wg.Go(func() { s.catchUp(n) })
 }
 
-// stop ends Raft and its watchers.
-func (n *node) stop(timeout time.Duration) error {
+// stop ends Raft and its watchers. bounded bounds the wait for Raft.
+func (n *node) stop(bounded func(what string, f func() error) error) error {
 	n.raft.DeregisterObserver(n.observer)
-	err := bounded(timeout, "stop raft", n.shutdown().Error)
+	err := bounded("stop raft", n.shutdown().Error)
 	err = errors.Join(err, n.trans.Close())
 	close(n.stopped)
 	n.wg.Wait()

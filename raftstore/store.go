@@ -62,6 +62,8 @@ type Store struct {
 	done     chan struct{}
 	closing  sync.Once
 	closeErr error
+	ending   sync.WaitGroup // what shut did not wait for to the end
+	gone     chan struct{}
 }
 
 // Open opens the store folder, makes it when it is not there, and starts the member. It does not wait for a leader nor for
@@ -92,7 +94,7 @@ func newStore(o Options, ln net.Listener) *Store {
 	ctx, cancel := context.WithCancel(background)
 	s := &Store{
 		opts: o, log: o.Logger.With("component", "raftstore"), start: time.Now(), metrics: newMetrics(o.Registerer),
-		ctx: ctx, cancel: cancel, failed: make(chan error, 1), done: make(chan struct{}), nudge: make(chan struct{}, 1), promoted: make(chan struct{}, 1),
+		ctx: ctx, cancel: cancel, failed: make(chan error, 1), done: make(chan struct{}), gone: make(chan struct{}), nudge: make(chan struct{}, 1), promoted: make(chan struct{}, 1),
 	}
 	s.zap = newZap(s.log, func(msg string) { s.fail(fmt.Errorf("%w: %s", ErrDisk, msg)) })
 	s.dialer = &dialer{dial: o.Dial, timeout: dialTimeout(o.ElectionTimeout)}
@@ -187,9 +189,13 @@ func (s *Store) Close() error {
 		s.cancel()
 		close(s.done)
 		s.closeErr = s.shut()
+		go func() { s.ending.Wait(); close(s.gone) }()
 	})
 	return s.closeErr
 }
+
+// Gone is closed when, after Close, nothing of the store is left that might still write to its folder: a write that hangs outlives Close.
+func (s *Store) Gone() <-chan struct{} { return s.gone }
 
 // handOver passes the leadership on before a planned stop: an election would cost the others a second or two.
 func (s *Store) handOver() {
@@ -216,19 +222,28 @@ func (s *Store) shut() (err error) {
 		close(s.logs.closing) // before Raft, which may be waiting to save a term
 	}
 	if n := s.node.Load(); n != nil {
-		list = append(list, n.stop(s.shutTimeout()))
+		list = append(list, n.stop(s.bounded))
 	}
 	s.conns.close()
 	list = append(list, s.port.close())
-	list = append(list, bounded(s.shutTimeout(), "end the chores", func() error { s.wg.Wait(); return nil }))
+	list = append(list, s.bounded("end the chores", func() error { s.wg.Wait(); return nil }))
 	if s.logs != nil {
-		list = append(list, bounded(s.shutTimeout(), "close the log", s.logs.close))
+		list = append(list, s.bounded("close the log", s.logs.close))
 	}
 	if s.state != nil {
-		list = append(list, bounded(s.shutTimeout(), "close the backend", s.state.close))
+		list = append(list, s.bounded("close the backend", s.state.close))
 	}
 	s.metrics.unregister()
 	return errors.Join(list...)
+}
+
+// bounded runs a part of shut.
+func (s *Store) bounded(what string, f func() error) error {
+	s.ending.Add(1)
+	return bounded(s.shutTimeout(), what, func() error {
+		defer s.ending.Done()
+		return f()
+	})
 }
 
 // bounded runs f and stops waiting for it after d.

@@ -24,6 +24,7 @@ type metrics struct {
 	healthChecks             *prometheus.CounterVec
 	rpcSeconds               *prometheus.HistogramVec // nil: not measured
 	more                     []prometheus.Collector
+	unregister               func()
 }
 
 // newMetrics registers the series; an error means that the registry has one of them already.
@@ -60,13 +61,21 @@ func newMetrics(o Options) (*metrics, error) {
 		}, rpc)
 		m.more = append(m.more, m.rpcSeconds)
 	}
+	registered := make([]prometheus.Collector, 0, len(m.more)+12)
+	m.unregister = func() {
+		for _, c := range registered {
+			o.Registerer.Unregister(c)
+		}
+	}
 	for _, c := range append(m.more,
 		m.sentBytes, m.receivedBytes, m.streamFailures, m.clientRequests, m.rpcStarted, m.rpcHandled, m.msgReceived,
 		m.msgSent, m.healthSuccess, m.healthBad, m.healthCheck, m.healthChecks,
 	) {
 		if err := o.Registerer.Register(c); err != nil {
+			m.unregister()
 			return nil, fmt.Errorf("etcd3: registering metrics: %w", err)
 		}
+		registered = append(registered, c)
 	}
 	return m, nil
 }

@@ -229,6 +229,7 @@ func (s *Server) stop(ctx context.Context) error {
 	s.stopGRPC(ctx)
 	errs = append(errs, s.closeConns())
 	s.wg.Wait()
+	s.metrics.unregister()
 	return errors.Join(errs...)
 }
 

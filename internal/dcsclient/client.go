@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"google.golang.org/grpc"
 )
 
 // Etcd is the Client over etcd's v3 API.
@@ -36,11 +38,7 @@ func New(opts Options) (*Etcd, error) {
 	c := &Etcd{opts: opts, log: opts.Logger}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.tokens.init(opts)
-	if opts.Local != nil {
-		local := newEndpoint("in-process", opts.Local, true)
-		c.endpoints = []*endpoint{local}
-		c.wg.Go(func() { local.keepConnected(c.ctx) })
-	}
+	c.SetLocal(opts.Local)
 	if err := c.SetEndpoints(opts.Endpoints); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
@@ -77,6 +75,22 @@ func (c *Etcd) SetEndpoints(addresses []string) error {
 	}
 	c.endpoints = kept
 	return errors.Join(errs...)
+}
+
+// SetLocal replaces the way to the store in this process; nil: there is none now. It stays its owner's, who closes it.
+func (c *Etcd) SetLocal(conn *grpc.ClientConn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return
+	}
+	c.endpoints = slices.DeleteFunc(slices.Clone(c.endpoints), func(e *endpoint) bool { return e.local })
+	if conn == nil {
+		return
+	}
+	local := newEndpoint("in-process", conn, true)
+	c.endpoints = append([]*endpoint{local}, c.endpoints...)
+	c.wg.Go(func() { local.keepConnected(c.ctx) })
 }
 
 // findOrDial expects mu to be held.

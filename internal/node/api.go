@@ -30,8 +30,8 @@ func (n *Node) startREST(ctx context.Context) error {
 		opt.Router = routerView{n.router}
 	}
 	opt.Process = process{n}
-	if n.store != nil {
-		opt.Members = storeMembers{n.store}
+	if n.member != nil {
+		opt.Members = storeMembers{n.member}
 	}
 	var err error
 	if n.rest, err = rest.New(opt); err != nil {

@@ -50,8 +50,9 @@ func (n *Node) meta() gossip.Meta {
 	if c.Roles.Proxy {
 		m.Roles = append(m.Roles, "proxy")
 	}
-	if n.store != nil {
-		m.MemberID, m.StoreID = n.store.ID(), n.store.ClusterID()
+	if n.member != nil {
+		s := n.member.now()
+		m.MemberID, m.StoreID = s.ID(), s.ClusterID()
 		m.Founded = m.StoreID != 0
 	}
 	return m
@@ -99,8 +100,8 @@ func (n *Node) watchGossip() {
 }
 
 func (n *Node) hostsChanged(v gossip.View) {
-	if n.store != nil {
-		n.store.LookAgain()
+	if n.member != nil {
+		n.member.now().LookAgain()
 	}
 	var stores []string
 	for _, m := range v.Members {
@@ -108,7 +109,7 @@ func (n *Node) hostsChanged(v gossip.View) {
 			stores = append(stores, m.Meta.ClientURL)
 		}
 	}
-	if n.dcs != nil && n.cfg.Etcd == nil && (n.store == nil || len(stores) > 0) {
+	if n.dcs != nil && n.cfg.Etcd == nil && (n.member == nil || len(stores) > 0) {
 		if err := n.dcs.SetEndpoints(stores); err != nil {
 			n.log.Warn("store hosts", "error", err)
 		}

@@ -13,13 +13,11 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"quorate/api/etcd3"
 	"quorate/api/rest"
 	"quorate/internal/config"
 	"quorate/internal/dcsclient"
 	"quorate/internal/gossip"
 	"quorate/proxy"
-	"quorate/raftstore"
 )
 
 // PatroniVersion is what is told to those who ask for Patroni's version.
@@ -56,8 +54,7 @@ type Node struct {
 	log *slog.Logger
 	reg *prometheus.Registry
 
-	store    *raftstore.Store
-	front    *etcd3.Server
+	member   *storeMember // nil without the role store
 	gossip   *gossip.Gossip
 	dcs      *dcsclient.Etcd
 	agent    *agent // nil without the role postgres: then onlooker is set
@@ -130,6 +127,7 @@ func (n *Node) Run(ctx context.Context, ready func()) (err error) {
 			return fmt.Errorf("%s: %w", part.name, err)
 		}
 	}
+	n.keepMember()
 	n.log.Info("running", "name", n.cfg.Name, "scope", n.cfg.Scope, "roles", n.cfg.Roles.String())
 	n.opt.Sockets.rest(n.log)
 	ready()
@@ -139,15 +137,11 @@ func (n *Node) Run(ctx context.Context, ready func()) (err error) {
 	return err
 }
 
-// serve waits for the end: asked for, or by the agent's or the store's own word.
+// serve waits for the end: asked for, or by the agent's own word.
 func (n *Node) serve(ctx context.Context) error {
 	var exits chan exitOrder
 	if n.agent != nil {
 		exits = n.agent.exits
-	}
-	failed := make(<-chan error)
-	if n.store != nil {
-		failed = n.store.Failed()
 	}
 	stopping := false
 	for {
@@ -172,10 +166,6 @@ func (n *Node) serve(ctx context.Context) error {
 			if !stopping {
 				return errUpgrade
 			}
-		case err := <-failed:
-			// The agent goes on with another host's member: a broken store must not take a healthy primary down.
-			n.log.Error("the store has failed; this host goes on without its own member", "error", err)
-			failed = nil
 		}
 	}
 }

@@ -14,7 +14,6 @@ import (
 	"quorate/internal/config/dynamic"
 	"quorate/pgctl/ha"
 	"quorate/proxy"
-	"quorate/raftstore"
 )
 
 func askStop(k *ha.Asked) { k.Stop = true }
@@ -48,19 +47,20 @@ func (v routerView) Kill(id string) error {
 }
 
 // storeMembers shows the store's members to the API.
-type storeMembers struct{ s *raftstore.Store }
+type storeMembers struct{ m *storeMember }
 
 func (m storeMembers) List(ctx context.Context) ([]rest.StoreMember, error) {
-	r, err := m.s.MemberList(ctx, &pb.MemberListRequest{})
+	s := m.m.now()
+	r, err := s.MemberList(ctx, &pb.MemberListRequest{})
 	if err != nil {
 		return nil, err
 	}
-	well := m.s.Healthy(ctx)
+	well := s.Healthy(ctx)
 	var out []rest.StoreMember
 	for _, x := range r.Members {
 		out = append(out, rest.StoreMember{
 			ID: fmt.Sprintf("%x", x.ID), Name: x.Name, PeerURL: first(x.PeerURLs), ClientURL: first(x.ClientURLs), Learner: x.IsLearner,
-			Leader: x.ID == m.s.Leader(), Healthy: well[x.ID],
+			Leader: x.ID == s.Leader(), Healthy: well[x.ID],
 		})
 	}
 	return out, nil
@@ -74,7 +74,7 @@ func first(list []string) string {
 }
 
 func (m storeMembers) Add(ctx context.Context, _, peerURL string) (rest.StoreMember, error) {
-	r, err := m.s.MemberAdd(ctx, &pb.MemberAddRequest{PeerURLs: []string{peerURL}, IsLearner: true})
+	r, err := m.m.now().MemberAdd(ctx, &pb.MemberAddRequest{PeerURLs: []string{peerURL}, IsLearner: true})
 	if err != nil {
 		return rest.StoreMember{}, err
 	}
@@ -86,7 +86,7 @@ func (m storeMembers) Promote(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	_, err = m.s.MemberPromote(ctx, &pb.MemberPromoteRequest{ID: n})
+	_, err = m.m.now().MemberPromote(ctx, &pb.MemberPromoteRequest{ID: n})
 	return err
 }
 
@@ -95,7 +95,7 @@ func (m storeMembers) Remove(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	_, err = m.s.MemberRemove(ctx, &pb.MemberRemoveRequest{ID: n})
+	_, err = m.m.now().MemberRemove(ctx, &pb.MemberRemoveRequest{ID: n})
 	return err
 }
 

@@ -5,19 +5,16 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
-	"net/http"
 	"strconv"
 
 	"quorate/api/client"
-	"quorate/api/etcd2"
-	"quorate/api/etcd3"
 	"quorate/internal/config"
 	"quorate/internal/dcsclient"
 	"quorate/internal/peertls"
 	"quorate/raftstore"
 )
 
-// startStore opens the member of the store on this host, and etcd's API.
+// startStore opens the member of the store on this host, with etcd's API.
 func (n *Node) startStore(context.Context) error {
 	if !n.cfg.Roles.Store {
 		return nil
@@ -36,44 +33,14 @@ func (n *Node) startStore(context.Context) error {
 		}
 		opt.TLS = &raftstore.PeerTLS{Server: server, Client: client}
 	}
-	var err error
-	if n.store, err = raftstore.Open(opt); err != nil {
+	n.member = &storeMember{n: n, opt: opt}
+	if err := n.member.open(); err != nil {
 		return err
 	}
-	n.onStop("store", func(context.Context) error { return n.store.Close() })
+	n.onStop("store", n.member.end)
 	if n.gossip != nil {
 		n.watchGossip()
-		_ = n.gossip.SetMeta(n.meta())
 	}
-	return n.startFront()
-}
-
-// startFront serves etcd's API.
-func (n *Node) startFront() error {
-	v2, err := etcd2.New(etcd2.Options{Store: v2Store{n.store}, Logger: n.log})
-	if err != nil {
-		return err
-	}
-	n.front, err = etcd3.New(etcd3.Options{
-		Store: n.store, Logger: n.log, Registerer: n.reg, Gatherer: n.series(), Handlers: map[string]http.Handler{"/v2/": v2},
-	})
-	if err != nil {
-		return err
-	}
-	n.onStop("store's API", func(ctx context.Context) error { v2.Stop(); return n.front.Stop(ctx) })
-	l, err := net.Listen("tcp", net.JoinHostPort(n.cfg.Store.Listen, strconv.Itoa(n.cfg.Store.ClientPort)))
-	if err != nil {
-		return err
-	}
-	conf, err := serverTLS(n.cfg.Store.ClientTLS)
-	if err != nil {
-		return err
-	}
-	go func() {
-		if err := n.front.Serve(l, conf); err != nil {
-			n.log.Error("the store's API has ended", "error", err)
-		}
-	}()
 	return nil
 }
 
@@ -106,7 +73,7 @@ func (n *Node) startClient(context.Context) error {
 		return err
 	}
 	n.onStop("store client", func(context.Context) error { return n.dcs.Close() })
-	if n.gossip != nil && n.store == nil {
+	if n.gossip != nil && n.member == nil {
 		n.watchGossip()
 	}
 	return nil
@@ -125,8 +92,8 @@ func (n *Node) clientOptions() (dcsclient.Options, error) {
 				return opt, fmt.Errorf("etcd3: %w", err)
 			}
 		}
-	case n.front != nil:
-		opt.Local = n.front.Conn()
+	case n.member != nil:
+		opt.Local = n.member.conn()
 	}
 	return opt, nil
 }

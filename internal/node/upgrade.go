@@ -130,7 +130,7 @@ func (n *Node) feedAfterwards() (stop func(), err error) {
 // storeURLs are the store hosts that this host knows, itself among them.
 func (n *Node) storeURLs() []string {
 	var out []string
-	if n.store != nil {
+	if n.member != nil {
 		out = append(out, n.clientURL())
 	}
 	if n.gossip != nil {
