@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -31,6 +33,9 @@ type Client struct {
 	o    Options
 	http *http.Client
 }
+
+// connectTimeout bounds a connect, of a write too.
+const connectTimeout = 3 * time.Second
 
 // maxBody bounds what is read of an answer.
 const maxBody = 16 << 20
@@ -63,7 +68,9 @@ func New(o Options) *Client {
 		urls[i] = Base(u)
 	}
 	o.URLs = urls
-	t := &http.Transport{TLSClientConfig: o.TLS, MaxIdleConnsPerHost: 1, IdleConnTimeout: 30 * time.Second, ForceAttemptHTTP2: false}
+	// A host that drops packets lets nobody wait for longer than two attempts of TCP's.
+	dialer := net.Dialer{Timeout: connectTimeout}
+	t := &http.Transport{DialContext: dialer.DialContext, TLSClientConfig: o.TLS, MaxIdleConnsPerHost: 1, IdleConnTimeout: 30 * time.Second, ForceAttemptHTTP2: false}
 	return &Client{o: o, http: &http.Client{
 		Transport: t,
 		// A member never redirects; one that does is none, and must not be sent the password.
@@ -121,6 +128,9 @@ func (c *Client) Do(ctx context.Context, memberURL, method, path string, body an
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
+		if u := (*url.Error)(nil); errors.As(err, &u) {
+			err = u.Err // the address stands in front already
+		}
 		return Reply{}, fmt.Errorf("request to %s: %w", Base(memberURL), err)
 	}
 	defer resp.Body.Close()

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"quorate/api/clusterbody"
 	"quorate/internal/boottime"
 	"quorate/raftstore/dcs"
 )
@@ -53,7 +54,7 @@ func (s *Server) status(w http.ResponseWriter, code int, in HealthInput) {
 func (s *Server) getCluster(w http.ResponseWriter, r *http.Request) {
 	c, stale := s.fresh(r.Context())
 	if s.told(w, c, stale) {
-		s.json(w, http.StatusOK, newClusterBody(s.opt.Backend.Status().Scope, c))
+		s.json(w, http.StatusOK, clusterbody.New(s.opt.Backend.Status().Scope, c))
 	}
 }
 

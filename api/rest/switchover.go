@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"quorate/api/clusterbody"
 	"quorate/internal/config/dynamic"
 	"quorate/raftstore/dcs"
 )
@@ -42,7 +43,7 @@ func (s *Server) handover(w http.ResponseWriter, r *http.Request, action string,
 	if unread != nil {
 		return *unread
 	}
-	cfg := sharedConfig(c)
+	cfg := clusterbody.Shared(c)
 	h, bad := parseHandover(action, body, cfg, time.Now())
 	if bad != nil {
 		return *bad
@@ -137,7 +138,7 @@ func (h handover) candidates(c *dcs.Cluster, cfg dynamic.Config) (members []dcs.
 	}
 	listed := cfg.SynchronousMode == dynamic.SyncOn && cfg.StandbyCluster == nil
 	if h.candidate != "" {
-		if h.action == "switchover" && listed && !listedSync(c.Sync, h.candidate) {
+		if h.action == "switchover" && listed && !clusterbody.ListedSync(c.Sync, h.candidate) {
 			return nil, "candidate name does not match with sync_standby"
 		}
 		m, ok := c.Member(h.candidate)
@@ -147,7 +148,7 @@ func (h handover) candidates(c *dcs.Cluster, cfg dynamic.Config) (members []dcs.
 		return []dcs.Member{m}, ""
 	}
 	for _, m := range c.Members {
-		if listed && listedSync(c.Sync, m.Name) || !listed && m.Name != c.LeaderName() && m.APIURL != "" {
+		if listed && clusterbody.ListedSync(c.Sync, m.Name) || !listed && m.Name != c.LeaderName() && m.APIURL != "" {
 			members = append(members, m)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"quorate/api/clusterbody"
 	"quorate/raftstore/dcs"
 )
 
@@ -85,7 +86,7 @@ func (s *Server) nodeView(n *NodeStatus) nodeView {
 
 // clusterView is GET /v1/cluster: all that Patroni shows, and what is ours.
 type clusterView struct {
-	clusterBody
+	clusterbody.Body
 	Revision int64             `json:"revision"`
 	SystemID string            `json:"system_id"`
 	Leader   string            `json:"leader"`
@@ -118,7 +119,7 @@ func (s *Server) v1Cluster(w http.ResponseWriter, r *http.Request) {
 
 func newClusterView(scope string, c *dcs.Cluster) clusterView {
 	v := clusterView{
-		clusterBody: newClusterBody(scope, c), Revision: c.Revision, SystemID: c.Initialize, Leader: c.LeaderName(),
+		Body: clusterbody.New(scope, c), Revision: c.Revision, SystemID: c.Initialize, Leader: c.LeaderName(),
 		Optime: c.Status.Optime, Released: c.Released, Unfenced: c.Unfenced, Losses: c.Losses, Problems: c.Problems,
 		Sync: syncView{c.Sync.Leader, c.Sync.Quorum, c.Sync.Standbys}, Versions: map[string]string{},
 	}

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"quorate/api/clusterbody"
 	"quorate/internal/boottime"
 )
 
@@ -127,7 +128,7 @@ func TestMemberRoles(t *testing.T) {
 		m := cluster(config)
 		m.put(m.keys.Sync(), `{"leader":"n1","quorum":0,"sync_standby":"N2"}`)
 		var got []string
-		for _, member := range newClusterBody("demo", m.Cluster()).Members {
+		for _, member := range clusterbody.New("demo", m.Cluster()).Members {
 			got = append(got, member.Role)
 		}
 		if strings.Join(got, " ") != want {

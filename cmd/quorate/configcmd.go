@@ -176,7 +176,7 @@ func (s *session) patchConfig(ctx context.Context, c ctl.Cluster, before, patch 
 	if len(ctl.Difference(before, now)) > 0 {
 		return said("Config modification aborted due to concurrent changes")
 	}
-	r, err := s.write(ctx, c, http.MethodPatch, "/config", patch)
+	r, err := s.changeConfig(ctx, c, patch)
 	if err != nil {
 		return err
 	}

@@ -3,115 +3,78 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
+	"slices"
 	"time"
 
-	clientv3 "go.etcd.io/etcd/client/v3"
-
-	"quorate/internal/config"
+	"quorate/api/client"
+	"quorate/internal/ctl"
+	"quorate/internal/ctl/direct"
 )
 
-// discoverTimeout bounds the look into the store when the members that the configuration names do not answer.
+// discoverTimeout bounds one question to the store when the members that the configuration names do not answer.
 const discoverTimeout = 3 * time.Second
 
 // errNoScope means that the store cannot be asked for a cluster without a name.
 var errNoScope = errors.New("the configuration has no scope, and no cluster was named")
 
-// discover asks the store for the members of a cluster: their API addresses.
-func (s *session) discover(ctx context.Context) ([]string, error) {
+// openStore makes ready to ask the store for the cluster. The caller closes it.
+func (s *session) openStore(ctx context.Context) (*direct.Store, error) {
 	scope := cmp.Or(s.scope, s.hint)
 	if scope == "" {
 		return nil, errNoScope
 	}
-	ctx, cancel := context.WithTimeout(ctx, discoverTimeout)
-	defer cancel()
-	values, err := s.memberValues(ctx, scope)
+	at, err := s.storeAt(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var urls []string
-	for _, v := range values {
-		var m struct {
-			APIURL string `json:"api_url"`
-		}
-		if json.Unmarshal(v, &m) == nil && m.APIURL != "" {
-			urls = append(urls, m.APIURL)
-		}
-	}
-	if len(urls) == 0 {
-		return nil, fmt.Errorf("the store knows no member of the cluster %s", scope)
-	}
-	return urls, nil
-}
-
-// memberValues are the contents of a cluster's members/*.
-func (s *session) memberValues(ctx context.Context, scope string) (values [][]byte, err error) {
-	if e := s.cfg.Etcd; e != nil && e.API == 2 {
-		return s.memberValuesV2(ctx, e, scope)
-	}
-	err = s.withStore(ctx, func(ctx context.Context, db *clientv3.Client) error {
-		r, err := db.Get(ctx, s.prefix(scope)+"members/", clientv3.WithPrefix())
-		if err != nil {
-			return err
-		}
-		for _, kv := range r.Kvs {
-			values = append(values, kv.Value)
-		}
-		return nil
+	return direct.Open(direct.Options{
+		API: at.api, Endpoints: at.endpoints, TLS: at.tls, Username: at.username, Password: at.password, Timeout: discoverTimeout,
+		Namespace: s.cfg.Namespace, Scope: scope,
 	})
-	return values, err
 }
 
-// memberValuesV2 reads them by etcd's old API, from the first host that answers.
-func (s *session) memberValuesV2(ctx context.Context, e *config.Etcd, scope string) ([][]byte, error) {
-	errs := []error{errors.New("no etcd host answers")}
-	for _, endpoint := range e.Endpoints {
-		values, err := readV2(ctx, e, endpoint+"/v2/keys"+s.prefix(scope)+"members?recursive=true")
-		if err == nil {
-			return values, nil
-		}
-		errs = append(errs, err)
+// lookUp reads the cluster from the store.
+func (s *session) lookUp(ctx context.Context) (direct.View, error) {
+	store, err := s.openStore(ctx)
+	if err != nil {
+		return direct.View{}, err
 	}
-	return nil, errors.Join(errs...)
+	defer store.Close()
+	v, err := store.Read(ctx)
+	if err == nil && !v.Exists() {
+		return v, fmt.Errorf("the store (%s) knows no cluster %s: a slip in the name, or in the namespace (%s)?", store, v.Name, s.cfg.Namespace)
+	}
+	return v, err
 }
 
-func readV2(ctx context.Context, e *config.Etcd, url string) ([][]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+// inStore does something in the store itself, in place of a member that cannot be reached.
+func (s *session) inStore(ctx context.Context, do func(*direct.Store) error) error {
+	store, err := s.openStore(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if e.Username != "" {
-		req.SetBasicAuth(e.Username, e.Password)
-	}
-	t, err := storeTLS(e)
-	if err != nil {
-		return nil, err
-	}
-	c := &http.Client{Transport: &http.Transport{TLSClientConfig: t, DisableKeepAlives: true}}
-	resp, err := c.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	var tree struct {
-		Message string
-		Node    struct {
-			Nodes []struct{ Value string }
+	defer store.Close()
+	return do(store)
+}
+
+// byKeys is the cluster as the store has it, for when no member answers: enough to see, and to change what the store alone decides.
+func (s *session) byKeys(v direct.View) ctl.Cluster {
+	if s.stored == nil && !s.warned {
+		s.warned = true
+		fmt.Fprintf(s.app.err, "Warning: no member of %s answers: this is what the store has of it\n", v.Name)
+		for _, p := range v.Problems() {
+			fmt.Fprintf(s.app.err, "Warning: %s\n", p)
 		}
 	}
-	if err := json.NewDecoder(io.LimitReader(resp.Body, 16<<20)).Decode(&tree); err != nil {
-		return nil, fmt.Errorf("answer of %s: %w", url, err)
-	}
-	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s answered %d: %s", url, resp.StatusCode, tree.Message)
-	}
-	var values [][]byte
-	for _, n := range tree.Node.Nodes {
-		values = append(values, []byte(n.Value))
-	}
-	return values, nil
+	s.stored = &v
+	return v.Cluster
+}
+
+// asked says whether all these members are among those that were asked already.
+func (s *session) asked(urls []string) bool {
+	return !slices.ContainsFunc(urls, func(url string) bool {
+		return !slices.ContainsFunc(s.cfg.Members, func(m string) bool { return client.Base(m) == client.Base(url) })
+	})
 }

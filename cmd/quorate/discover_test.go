@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"quorate/internal/config"
+	"quorate/internal/ctl/direct"
 	"quorate/internal/freeport"
 )
 
@@ -54,12 +55,12 @@ func TestDiscoverByTheFirstArgument(t *testing.T) {
 	etcd := startEtcd(t)
 	put(t, etcd+"/v2/keys/service/demo/members/a", `{"api_url":"http://10.0.0.1:8008/patroni"}`)
 	s := &session{app: &app{}, hint: "demo", cfg: &config.Client{Namespace: "/service", Etcd: &config.Etcd{API: 2, Endpoints: []string{etcd}}}}
-	if urls, err := s.discover(t.Context()); err != nil || !slices.Equal(urls, []string{"http://10.0.0.1:8008/patroni"}) {
-		t.Errorf("%v, %v", urls, err)
+	if v, err := s.lookUp(t.Context()); err != nil || !slices.Equal(v.URLs(), []string{"http://10.0.0.1:8008"}) {
+		t.Errorf("%v, %v", v.URLs(), err)
 	}
 	s.hint = "a"
-	if urls, err := s.discover(t.Context()); err == nil {
-		t.Errorf("%v", urls)
+	if v, err := s.lookUp(t.Context()); err == nil {
+		t.Errorf("%+v", v)
 	}
 }
 
@@ -72,14 +73,50 @@ func TestDiscoverV2(t *testing.T) {
 	s := &session{app: &app{}, scope: "demo", cfg: &config.Client{
 		Namespace: "/service", Etcd: &config.Etcd{API: 2, Endpoints: []string{"http://" + freeport.Addr(t), etcd}},
 	}}
-	urls, err := s.discover(t.Context())
-	slices.Sort(urls)
-	if want := []string{"http://10.0.0.1:8008/patroni", "http://10.0.0.2:8008/patroni"}; err != nil || !slices.Equal(urls, want) {
-		t.Errorf("%v, %v", urls, err)
+	v, err := s.lookUp(t.Context())
+	if want := []string{"http://10.0.0.1:8008", "http://10.0.0.2:8008"}; err != nil || !slices.Equal(v.URLs(), want) {
+		t.Errorf("%v, %v", v.URLs(), err)
+	}
+	if p := v.Problems(); len(p) != 1 || !strings.Contains(p[0], "members/c") {
+		t.Errorf("problems: %q", p)
 	}
 	s.scope = "other"
-	if _, err := s.discover(t.Context()); err == nil || !strings.Contains(err.Error(), "Key not found") {
+	if _, err := s.lookUp(t.Context()); err == nil || !strings.Contains(err.Error(), "knows no cluster other") {
 		t.Errorf("an unknown cluster: %v", err)
+	}
+}
+
+// Where only an etcd with the v2 API answers, the configuration is changed and a switchover asked for in it, unless somebody was faster.
+func TestChangesV2(t *testing.T) {
+	etcd := startEtcd(t)
+	for key, value := range map[string]string{
+		"members/a": `{"conn_url":"postgres://10.0.0.1:5432/postgres","api_url":"http://10.0.0.1:8008/patroni","role":"primary"}`,
+		"leader":    "a", "config": `{"ttl":30,"loop_wait":10}`, "failover": "{}",
+	} {
+		put(t, etcd+"/v2/keys/service/demo/"+key, value)
+	}
+	s := &session{app: &app{}, scope: "demo", cfg: &config.Client{Namespace: "/service", Etcd: &config.Etcd{API: 2, Endpoints: []string{etcd}}}}
+	change := func(do func(*direct.Store) error) error { return s.inStore(t.Context(), do) }
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(change(func(d *direct.Store) error { return d.PatchConfig(t.Context(), map[string]any{"loop_wait": 5}) }))
+	ask := direct.Handover{Leader: "a", Candidate: "b", At: "2999-01-01T00:00:00+00:00"}
+	must(change(func(d *direct.Store) error { return d.AskHandover(t.Context(), ask) }))
+	v, err := s.lookUp(t.Context())
+	must(err)
+	if shared, err := v.Config(); err != nil || shared["loop_wait"] != int64(5) || v.ScheduledSwitchover == nil || v.Leader() == nil {
+		t.Errorf("%v %v %+v", shared, err, v.Cluster)
+	}
+	if err := change(func(d *direct.Store) error { return d.AskHandover(t.Context(), ask) }); err == nil || !strings.Contains(err.Error(), "asked for already") {
+		t.Errorf("a second request: %v", err)
+	}
+	must(change(func(d *direct.Store) error { return d.CancelHandover(t.Context()) }))
+	if v, err := s.lookUp(t.Context()); err != nil || v.HandoverPending() {
+		t.Errorf("it is still asked for: %v", err)
 	}
 }
 

@@ -36,7 +36,7 @@ func (s *session) history(c *cobra.Command, f ctl.Format) error {
 	if err != nil {
 		return err
 	}
-	lines, err := s.client.History(c.Context(), cluster.URLs())
+	lines, err := s.promotions(c.Context(), cluster)
 	if err != nil {
 		return err
 	}

@@ -81,6 +81,34 @@ func (l *lab) startStore(dir string) error {
 	return err
 }
 
+// shutOut ends the members' API. The members themselves go on, and do what the keys ask for.
+func (l *lab) shutOut() {
+	for _, n := range l.nodes {
+		stopIn(10*time.Second, n.server.Stop)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	l.stops = append(l.stops, cancel)
+	snap, err := l.db.Load(ctx, l.keys.Prefix())
+	if err != nil {
+		panic(err)
+	}
+	updates := l.db.Watch(ctx, l.keys.Prefix(), snap.Revision+1)
+	go func() {
+		for u := range updates {
+			for _, e := range u.Events {
+				switch e.KV.Key {
+				case l.keys.Failover():
+					l.nodes[0].Wake()
+				case l.keys.Config():
+					for _, n := range l.nodes {
+						_ = n.tell(map[bool]string{true: `"pause":true`}[strings.Contains(string(e.KV.Value), `"pause":true`)])
+					}
+				}
+			}
+		}
+	}()
+}
+
 func stopIn(d time.Duration, stop func(context.Context) error) {
 	ctx, cancel := context.WithTimeout(context.Background(), d)
 	defer cancel()
@@ -105,6 +133,7 @@ func (l *lab) startNode(name string) error {
 	}
 	l.stops = append(l.stops, func() { stopIn(10*time.Second, server.Stop) })
 	n.url = "http://" + server.Addr().String()
+	n.server = server
 	l.nodes = append(l.nodes, n)
 	return nil
 }
@@ -203,6 +232,7 @@ func (l *lab) read() (*dcs.Cluster, error) {
 type labNode struct {
 	*lab
 	name, url string
+	server    *rest.Server
 
 	mu        sync.Mutex // guards the fields below
 	scheduled *rest.RestartRequest

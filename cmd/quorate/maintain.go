@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"quorate/api/client"
 	"quorate/internal/config/dynamic"
 	"quorate/internal/ctl"
+	"quorate/internal/ctl/direct"
 )
 
 // selected makes a command for some members out of what is done with them.
@@ -138,6 +140,10 @@ func (a *app) flushSwitchover(ctx context.Context, args []string) error {
 		return nil
 	}
 	r, err := s.write(ctx, c, http.MethodDelete, "/switchover", nil)
+	if errors.Is(err, errNobody) {
+		r = client.Reply{Code: http.StatusOK, Body: []byte("scheduled switchover deleted")}
+		err = s.orStore(ctx, func(store *direct.Store) error { return store.CancelHandover(ctx) })
+	}
 	if err != nil {
 		return err
 	}

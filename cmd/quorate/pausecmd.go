@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"quorate/api/client"
 	"quorate/internal/ctl"
 )
 
@@ -56,7 +57,7 @@ func (s *session) setPause(ctx context.Context, paused, wait bool) error {
 		verb, done = "pause", "Success: cluster management is paused"
 		change["pause"] = true
 	}
-	r, err := s.write(ctx, c, http.MethodPatch, "/config", change)
+	r, err := s.changeConfig(ctx, c, change)
 	if err != nil {
 		return err
 	}
@@ -81,13 +82,7 @@ func (s *session) waitPause(ctx context.Context, c ctl.Cluster, paused bool) err
 	defer cancel()
 	left := c.Members
 	for {
-		var behind []string
-		for _, m := range left {
-			status, err := s.client.Status(ctx, m.APIURL)
-			if err != nil || status.Pause != paused {
-				behind = append(behind, m.Name)
-			}
-		}
+		behind := s.behind(ctx, left, paused)
 		if len(behind) == 0 {
 			return nil
 		}
@@ -98,4 +93,22 @@ func (s *session) waitPause(ctx context.Context, c ctl.Cluster, paused bool) err
 			return err
 		}
 	}
+}
+
+// behind are the members on which a pause, or its end, does not hold yet.
+func (s *session) behind(ctx context.Context, members []client.Member, paused bool) (names []string) {
+	holds := func(m client.Member) bool {
+		status, err := s.client.Status(ctx, m.APIURL)
+		return err == nil && status.Pause == paused
+	}
+	if s.stored != nil {
+		v, err := s.lookUp(ctx)
+		holds = func(m client.Member) bool { return err == nil && v.Paused(m.Name, paused) }
+	}
+	for _, m := range members {
+		if !holds(m) {
+			names = append(names, m.Name)
+		}
+	}
+	return names
 }

@@ -15,13 +15,17 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs the command lines of testdata against a cluster of their own (lab): $PG1, $PG2, $PG3 are its members, $STORE is its store,
-// and cluster.yml is how to reach it; stranger.yml has a wrong password.
+// and cluster.yml is how to reach it; stranger.yml has a wrong password. The command shutout leaves only the store to ask.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			// shutout ends the API of all members; what they do by the store's keys goes on.
+			"shutout": func(ts *testscript.TestScript, _ bool, _ []string) { ts.Value("lab").(*lab).shutOut() },
+		},
 		Setup: func(e *testscript.Env) error {
 			l, err := newLab(e.Getenv("TMPDIR"))
 			e.Defer(l.stop)
@@ -31,6 +35,7 @@ func TestScripts(t *testing.T) {
 			for i, n := range l.nodes {
 				e.Setenv(fmt.Sprintf("PG%d", i+1), n.url)
 			}
+			e.Values["lab"] = l
 			e.Setenv("STORE", l.url)
 			e.Setenv("STORE_DCS", "etcd3"+strings.TrimPrefix(l.url, "http"))
 			e.Setenv("HOME", e.WorkDir)

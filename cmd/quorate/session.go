@@ -15,6 +15,7 @@ import (
 	"quorate/internal/config"
 	"quorate/internal/config/dynamic"
 	"quorate/internal/ctl"
+	"quorate/internal/ctl/direct"
 )
 
 // session is one command's way to a cluster.
@@ -26,6 +27,9 @@ type session struct {
 	scope  string // as asked for; "": whichever the members belong to
 	// hint is a word that may be the cluster's name, or that of a member: the members that answer know, and without them the store.
 	hint string
+	// stored is the cluster by its keys, while no member answers; nil while one does.
+	stored *direct.View
+	warned bool // that no member answers has been said
 }
 
 // connectBy is connect for a command whose first argument may be the cluster or a member.
@@ -119,8 +123,9 @@ func (a *app) configPath() (path string, explicit bool) {
 }
 
 // cluster reads the cluster from the first member that answers: of those that the configuration names, else of those that the store
-// knows. A person who names the store means its members.
+// knows. A person who names the store means its members. When no member answers, it is what the store has.
 func (s *session) cluster(ctx context.Context) (ctl.Cluster, error) {
+	s.stored = nil
 	var err error
 	var c ctl.Cluster
 	if !s.dcsNamed() {
@@ -128,7 +133,7 @@ func (s *session) cluster(ctx context.Context) (ctl.Cluster, error) {
 			return c, nil
 		}
 	}
-	urls, storeErr := s.discover(ctx)
+	v, storeErr := s.lookUp(ctx)
 	switch {
 	case storeErr != nil && err == nil && c.Name != "":
 		return c, nil // of another name than the hint: whoever wants a member of it says so
@@ -136,10 +141,15 @@ func (s *session) cluster(ctx context.Context) (ctl.Cluster, error) {
 		return ctl.Cluster{}, s.unreachable(err, storeErr)
 	case storeErr != nil:
 		return ctl.Cluster{}, storeErr
+	case errors.Is(err, client.ErrNoMember) && s.asked(v.URLs()):
+		return s.byKeys(v), nil
 	}
 	s.client.Close()
-	s.client = client.New(s.options(urls))
-	return s.ask(ctx)
+	s.client = client.New(s.options(v.URLs()))
+	if c, err = s.ask(ctx); errors.Is(err, client.ErrNoMember) {
+		return s.byKeys(v), nil
+	}
+	return c, err
 }
 
 // ask reads the cluster from the client's members.
@@ -177,11 +187,26 @@ func (s *session) unreachable(err, storeErr error) error {
 
 // sharedConfig reads the cluster's dynamic configuration.
 func (s *session) sharedConfig(ctx context.Context, c ctl.Cluster) (map[string]any, error) {
+	if s.stored != nil {
+		v, err := s.lookUp(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return v.Config()
+	}
 	text, err := s.client.Config(ctx, c.URLs())
 	if err != nil {
 		return nil, fmt.Errorf("read the configuration of cluster %s: %w", c.Name, err)
 	}
 	return decodeConfig(text)
+}
+
+// promotions reads the cluster's history.
+func (s *session) promotions(ctx context.Context, c ctl.Cluster) ([]client.HistoryLine, error) {
+	if s.stored != nil {
+		return s.stored.History(), nil
+	}
+	return s.client.History(ctx, c.URLs())
 }
 
 // profile holds the defaults and minimums of the cluster's times. The store's election timeout is not known here, so that only its

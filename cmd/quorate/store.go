@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 
 	"quorate/api/client"
 	"quorate/internal/config"
+	"quorate/internal/etcdsrv"
 )
 
 // storeTimeout bounds one request to the store.
@@ -21,34 +23,62 @@ const storeTimeout = 10 * time.Second
 // errV2 means that a command needs the store and the store speaks etcd's old API only.
 var errV2 = errors.New("the section etcd names a store by its v2 API, which this command cannot use: use etcd3 (or --dcs-url etcd3://...)")
 
-// store connects to the store itself: Quorate's own or an etcd, by the v3 API.
-func (s *session) store() (*clientv3.Client, error) {
-	endpoints := s.cfg.StoreEndpoints
-	c := clientv3.Config{DialTimeout: storeTimeout, Logger: zap.NewNop()}
+// place is where the store is, and how it is spoken to.
+type place struct {
+	api                int // etcd's
+	endpoints          []string
+	tls                *tls.Config
+	username, password string
+}
+
+// storeAt finds the store: Quorate's own or an etcd.
+func (s *session) storeAt(ctx context.Context) (place, error) {
+	at := place{api: 3, endpoints: s.cfg.StoreEndpoints}
 	if e := s.cfg.Etcd; e != nil {
-		if e.API == 2 {
-			return nil, errV2
+		at = place{api: e.API, endpoints: e.Endpoints, username: e.Username, password: e.Password}
+		if e.SRV != "" {
+			found, err := etcdsrv.Find(ctx, net.DefaultResolver, e.SRV, e.SRVSuffix)
+			if err != nil && len(at.endpoints) == 0 {
+				return at, fmt.Errorf("srv: %w", err)
+			}
+			if err == nil {
+				at.endpoints = found
+			}
 		}
-		endpoints, c.Username, c.Password = e.Endpoints, e.Username, e.Password
 		var err error
-		if c.TLS, err = storeTLS(e); err != nil {
-			return nil, err
+		if at.tls, err = storeTLS(e, at.endpoints); err != nil {
+			return at, err
 		}
 	}
-	if len(endpoints) == 0 {
-		return nil, errors.New("the configuration names no store: expected gossip.join, etcd3.hosts or --dcs-url")
+	if len(at.endpoints) == 0 {
+		return at, errors.New("the configuration names no store: expected gossip.join, etcd3.hosts or --dcs-url")
 	}
-	c.Endpoints = endpoints
-	db, err := clientv3.New(c)
+	return at, nil
+}
+
+// store connects to the store itself, by the v3 API.
+func (s *session) store() (*clientv3.Client, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	at, err := s.storeAt(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("connect to the store (%s): %w", strings.Join(endpoints, ", "), err)
+		return nil, err
+	}
+	if at.api == 2 {
+		return nil, errV2
+	}
+	db, err := clientv3.New(clientv3.Config{
+		Endpoints: at.endpoints, TLS: at.tls, Username: at.username, Password: at.password, DialTimeout: storeTimeout, Logger: zap.NewNop(),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("connect to the store (%s): %w", strings.Join(at.endpoints, ", "), err)
 	}
 	return db, nil
 }
 
 // storeTLS is nil for a store without TLS.
-func storeTLS(e *config.Etcd) (*tls.Config, error) {
-	if len(e.Endpoints) == 0 || !strings.HasPrefix(e.Endpoints[0], "https://") {
+func storeTLS(e *config.Etcd, endpoints []string) (*tls.Config, error) {
+	if len(endpoints) == 0 || !strings.HasPrefix(endpoints[0], "https://") {
 		return nil, nil
 	}
 	return client.TLSFiles{CACert: e.CACert, CertFile: e.Cert, KeyFile: e.Key, KeyPassword: e.KeyPassword}.Config()

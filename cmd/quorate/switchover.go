@@ -12,6 +12,7 @@ import (
 
 	"quorate/internal/config/dynamic"
 	"quorate/internal/ctl"
+	"quorate/internal/ctl/direct"
 )
 
 // handover is a switchover or a failover.
@@ -205,8 +206,7 @@ func (s *session) sureToHandOver(c ctl.Cluster, h handover, at time.Time) error 
 	return s.agree(fmt.Sprintf("Are you sure you want to %s cluster %s%s?", h.action, c.Name, demoting), "Aborting "+h.action)
 }
 
-// sendHandOver asks the leader, or the candidate where there is none. A request that was lost on its way is not repeated elsewhere:
-// it may have been taken.
+// sendHandOver asks the leader, or the candidate where there is none; when it cannot be reached, the store is asked in its place.
 func (s *session) sendHandOver(ctx context.Context, c ctl.Cluster, h handover, at time.Time) error {
 	body := map[string]any{"candidate": nil}
 	if h.candidate != "" {
@@ -223,22 +223,81 @@ func (s *session) sendHandOver(ctx context.Context, c ctl.Cluster, h handover, a
 		member = c.Member(h.candidate)
 	}
 	r, err := s.client.Do(ctx, member.APIURL, http.MethodPost, "/"+h.action, body)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	if err != nil {
-		return fmt.Errorf("%s: %w (it may have been taken all the same: see quorate list)", h.action, err)
+		fmt.Fprintf(s.app.err, "Warning: %v\n", err)
+		return s.handOverByKey(ctx, c, h, at)
 	}
 	if r.Code != http.StatusOK && r.Code != http.StatusAccepted {
 		result := "failed"
 		if strings.Contains(strings.ToLower(r.Text()), "status unknown") {
 			result = "result unknown"
 		}
-		fmt.Fprintf(s.out, "%s %s, details: %d, %s\n", strings.ToUpper(h.action[:1])+h.action[1:], result, r.Code, r.Text())
+		fmt.Fprintf(s.out, "%s %s, details: %d, %s\n", capital(h.action), result, r.Code, r.Text())
 		return errFailed
 	}
 	fmt.Fprintf(s.out, "%s %s\n", micro(s.now()), r.Text())
-	after, err := s.cluster(ctx)
-	if err != nil {
-		return err
-	}
-	s.show(after)
-	return nil
+	return s.showAgain(ctx)
 }
+
+func (s *session) showAgain(ctx context.Context) error {
+	after, err := s.cluster(ctx)
+	if err == nil {
+		s.show(after)
+	}
+	return err
+}
+
+// handOverByKey asks by the key failover, which is all that a member does with a request. It is written only if nothing is asked for yet: a request that
+// arrived before its answer was lost is not made twice.
+func (s *session) handOverByKey(ctx context.Context, c ctl.Cluster, h handover, at time.Time) error {
+	fmt.Fprintf(s.out, "%s Could not %s using Patroni api, falling back to DCS\n", micro(s.now()), h.action)
+	limit := 2 * max(10*time.Second, s.loopWait(ctx, c))
+	return s.orStore(ctx, func(store *direct.Store) error {
+		ask := direct.Handover{Leader: h.leader, Candidate: h.candidate}
+		if !at.IsZero() {
+			ask.At = ctl.ISO(at)
+		}
+		before, err := store.Read(ctx)
+		if err == nil {
+			err = store.AskHandover(ctx, ask)
+		}
+		switch {
+		case err != nil:
+			return err
+		case !at.IsZero():
+			fmt.Fprintf(s.out, "%s %s scheduled\n", micro(s.now()), capital(h.action))
+			return s.showAgain(ctx)
+		}
+		return s.awaitHandOver(ctx, store, h, before.LeaderName(), limit)
+	})
+}
+
+// awaitHandOver looks at the keys until another leads, or the request has been given up.
+func (s *session) awaitHandOver(ctx context.Context, store *direct.Store, h handover, old string, limit time.Duration) error {
+	bounded, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for {
+		v, err := store.Read(bounded)
+		leader := v.LeaderName
+		switch {
+		case err != nil:
+		case leader() != "" && leader() != old:
+			fmt.Fprintf(s.out, "%s Successfully %sed over to \"%s\"\n", micro(s.now()), strings.TrimSuffix(h.action, "over"), leader())
+			return s.showAgain(ctx)
+		case !v.HandoverPending():
+			return saidf("%s failed: the members have given it up (quorate why tells the reason)", capital(h.action))
+		}
+		if pause(bounded, 200*time.Millisecond) != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return saidf("%s status unknown after %d seconds; operation may still be in progress", capital(h.action), int(limit/time.Second))
+		}
+	}
+}
+
+// capital makes the first letter large.
+func capital(word string) string { return strings.ToUpper(word[:1]) + word[1:] }

@@ -4,22 +4,49 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 
 	"quorate/api/client"
 	"quorate/internal/ctl"
+	"quorate/internal/ctl/direct"
 )
 
 // write sends a request that any member can serve to the leader, and to the others in turn while nobody takes it. It is for
 // requests that do no harm when they arrive twice.
 func (s *session) write(ctx context.Context, c ctl.Cluster, method, path string, body any) (client.Reply, error) {
-	for _, url := range leaderFirst(c) {
+	urls := leaderFirst(c)
+	if s.stored != nil {
+		urls = nil // none has answered a moment ago
+	}
+	for _, url := range urls {
 		r, err := s.client.Do(ctx, url, method, path, body)
 		if err == nil {
 			return r, nil
 		}
 		fmt.Fprintf(s.app.err, "Warning: %v\n", err)
 	}
-	return client.Reply{}, said("Can not find accessible cluster member")
+	return client.Reply{}, errNobody
+}
+
+// errNobody means that no member could be reached.
+const errNobody = said("Can not find accessible cluster member")
+
+// changeConfig merges a change into the shared configuration: by a member, or in the store itself when none can be reached.
+func (s *session) changeConfig(ctx context.Context, c ctl.Cluster, patch map[string]any) (client.Reply, error) {
+	r, err := s.write(ctx, c, http.MethodPatch, "/config", patch)
+	if !errors.Is(err, errNobody) {
+		return r, err
+	}
+	return client.Reply{Code: http.StatusOK}, s.orStore(ctx, func(store *direct.Store) error { return store.PatchConfig(ctx, patch) })
+}
+
+// orStore is inStore after nobody could be reached: without a store either, that is what is wrong.
+func (s *session) orStore(ctx context.Context, do func(*direct.Store) error) error {
+	err := s.inStore(ctx, do)
+	if err != nil {
+		return fmt.Errorf("%w, and without one: %w", errNobody, err)
+	}
+	return nil
 }
 
 // leaderFirst are the members' API addresses, the leader's before the others'.

@@ -53,6 +53,30 @@ func TestForeignPatronictl(t *testing.T) {
 	p.says("Switchover scheduled at: 2099-01-01", "list")
 	p.says("Success: scheduled switchover deleted", "flush", "lab", "switchover", "--force")
 	p.says(`Successfully failed over to "`+third+`"`, `Successfully switched over to "`+third+`"`, "failover", "--force", "--candidate", third)
+	must(t, c.AwaitHealthy(p.ctx))
+	p.pastTheMembers(third, other)
+}
+
+// pastTheMembers gives Quorate's own commands where the members' API is shut to them, and the store is open.
+func (p *patronictl) pastTheMembers(leader, other string) {
+	p.t.Helper()
+	for _, h := range p.hosts {
+		_, err := h.Run(p.ctx, lab.Spec{Args: []string{
+			"iptables", "-w", "-I", "INPUT", "-p", "tcp", "--dport", "8008", "-s", p.client.IP(), "-j", "REJECT", "--reject-with", "tcp-reset",
+		}})
+		must(p.t, err)
+	}
+	p.program = program(p.t)
+	p.says("this is what the store has of it", "list")
+	p.says(" "+leader+" ", "list")
+	p.says("loop_wait: 2", "show-config")
+	p.says("| "+other, "history")
+	p.says("Configuration changed", "edit-config", "--force", "-p", "work_mem=6MB")
+	p.everywhere("SHOW work_mem", "6MB", time.Second)
+	p.says("Success: cluster management is paused", "pause", "--wait")
+	p.says("Success: cluster management is resumed", "resume", "--wait")
+	p.says(`Successfully switched over to "`+other+`"`, "switchover", "--force", "--candidate", other)
+	p.says("host="+p.host(other).IP(), "dsn")
 }
 
 // worksInAPause asks in a pause for what an operator may ask for: each ends with a cluster that is whole again, though nothing is started unasked.

@@ -1,4 +1,6 @@
-package rest
+// Package clusterbody is the body of GET /cluster: how Patroni shows a cluster by its keys. The API answers with it, and a command that no member
+// answers makes it of the store's keys itself.
+package clusterbody
 
 import (
 	"encoding/json"
@@ -11,22 +13,23 @@ import (
 	"quorate/raftstore/dcs"
 )
 
-// clusterBody is the body of /cluster.
-type clusterBody struct {
-	Members    []memberBody    `json:"members"`
-	Pause      bool            `json:"pause,omitempty"`
-	Switchover *switchoverBody `json:"scheduled_switchover,omitempty"`
-	Scope      string          `json:"scope"`
+// Body is the body of /cluster.
+type Body struct {
+	Members    []Member    `json:"members"`
+	Pause      bool        `json:"pause,omitempty"`
+	Switchover *Switchover `json:"scheduled_switchover,omitempty"`
+	Scope      string      `json:"scope"`
 }
 
-type switchoverBody struct {
+// Switchover is one to come.
+type Switchover struct {
 	At   string `json:"at"`
 	From string `json:"from,omitempty"`
 	To   string `json:"to,omitempty"`
 }
 
-// memberBody is one member in /cluster. Lags are a number of bytes or "unknown"; the leader has none.
-type memberBody struct {
+// Member is one member in /cluster. Lags are a number of bytes or "unknown"; the leader has none.
+type Member struct {
 	Name             string          `json:"name"`
 	Role             string          `json:"role"`
 	State            string          `json:"state"`
@@ -46,21 +49,21 @@ type memberBody struct {
 	LSN              string          `json:"lsn,omitempty"`
 }
 
-// newClusterBody shows a view of the cluster as Patroni does (patroni/utils.py, cluster_as_json).
-func newClusterBody(scope string, c *dcs.Cluster) clusterBody {
-	cfg := sharedConfig(c)
-	b := clusterBody{Scope: scope, Pause: cfg.Pause, Members: make([]memberBody, 0, len(c.Members))}
+// New shows a view of the cluster as Patroni does (patroni/utils.py, cluster_as_json).
+func New(scope string, c *dcs.Cluster) Body {
+	cfg := Shared(c)
+	b := Body{Scope: scope, Pause: cfg.Pause, Members: make([]Member, 0, len(c.Members))}
 	for _, m := range c.Members {
-		b.Members = append(b.Members, newMemberBody(m, memberRole(c, cfg, m.Name), c.Status.Optime))
+		b.Members = append(b.Members, newMember(m, memberRole(c, cfg, m.Name), c.Status.Optime))
 	}
 	if f := c.Failover; f.ScheduledAt != "" {
-		b.Switchover = &switchoverBody{At: f.ScheduledAt, From: f.Leader, To: f.Candidate}
+		b.Switchover = &Switchover{At: f.ScheduledAt, From: f.Leader, To: f.Candidate}
 	}
 	return b
 }
 
-// sharedConfig is the cluster's dynamic configuration; what cannot be read has its default.
-func sharedConfig(c *dcs.Cluster) dynamic.Config {
+// Shared is the cluster's dynamic configuration; what cannot be read has its default.
+func Shared(c *dcs.Cluster) dynamic.Config {
 	raw, err := dynamic.Decode(c.Config)
 	if err != nil {
 		raw = nil
@@ -77,7 +80,7 @@ func memberRole(c *dcs.Cluster, cfg dynamic.Config, name string) string {
 		return "standby_leader"
 	case name == c.LeaderName():
 		return "leader"
-	case standbyCluster || !listedSync(c.Sync, name):
+	case standbyCluster || !ListedSync(c.Sync, name):
 		return "replica"
 	case cfg.SynchronousMode == dynamic.SyncQuorum:
 		return "quorum_standby"
@@ -87,8 +90,8 @@ func memberRole(c *dcs.Cluster, cfg dynamic.Config, name string) string {
 	return "replica"
 }
 
-// listedSync says whether name is a synchronous standby. Case does not matter, as it does not in synchronous_standby_names.
-func listedSync(s dcs.Sync, name string) bool {
+// ListedSync says whether name is a synchronous standby. Case does not matter, as it does not in synchronous_standby_names.
+func ListedSync(s dcs.Sync, name string) bool {
 	if s.Leader == "" {
 		return false
 	}
@@ -100,8 +103,8 @@ func listedSync(s dcs.Sync, name string) bool {
 	return false
 }
 
-func newMemberBody(m dcs.Member, role string, optime int64) memberBody {
-	b := memberBody{
+func newMember(m dcs.Member, role string, optime int64) Member {
+	b := Member{
 		Name: m.Name, Role: role, State: m.State, APIURL: m.APIURL, Timeline: m.Timeline, Tags: m.Tags,
 		PendingRestart: m.PendingRestart, PendingReason: m.PendingRestartReason, ScheduledRestart: m.ScheduledRestart,
 	}
