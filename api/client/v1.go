@@ -24,6 +24,14 @@ func (c *Client) Why(ctx context.Context, memberURL string) (Why, error) {
 	return read[Why](ctx, c, memberURL, "/v1/why")
 }
 
+// SystemID is the cluster's system identifier as a host of Quorate has it from the store; "" when it does not know.
+func (c *Client) SystemID(ctx context.Context, memberURL string) string {
+	v, _ := read[struct {
+		SystemID string `json:"system_id"`
+	}](ctx, c, memberURL, "/v1/cluster")
+	return v.SystemID
+}
+
 // Router is the body of /v1/router.
 type Router struct {
 	Scope        string           `json:"scope"`

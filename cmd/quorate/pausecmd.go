@@ -95,18 +95,16 @@ func (s *session) waitPause(ctx context.Context, c ctl.Cluster, paused bool) err
 	}
 }
 
-// behind are the members on which a pause, or its end, does not hold yet.
+// behind are the members on which a pause, or its end, does not hold yet: by their own word, and by their key when they cannot be asked.
 func (s *session) behind(ctx context.Context, members []client.Member, paused bool) (names []string) {
-	holds := func(m client.Member) bool {
-		status, err := s.client.Status(ctx, m.APIURL)
-		return err == nil && status.Pause == paused
-	}
-	if s.stored != nil {
-		v, err := s.lookUp(ctx)
-		holds = func(m client.Member) bool { return err == nil && v.Paused(m.Name, paused) }
-	}
 	for _, m := range members {
-		if !holds(m) {
+		status, err := s.client.Status(ctx, m.APIURL)
+		holds := err == nil && status.Pause == paused
+		if err != nil {
+			v, err := s.lookUp(ctx)
+			holds = err == nil && v.Paused(m.Name, paused)
+		}
+		if !holds {
 			names = append(names, m.Name)
 		}
 	}

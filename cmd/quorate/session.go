@@ -168,6 +168,9 @@ func (s *session) ask(ctx context.Context) (ctl.Cluster, error) {
 			out.Name = status.Patroni.Scope
 		}
 	}
+	if out.Initialize == "uninitialized" { // or a host without PostgreSQL has answered
+		out.Initialize = cmp.Or(s.client.SystemID(ctx, c.From), out.Initialize)
+	}
 	if out.Name == "" {
 		out.Name = s.scope
 	}

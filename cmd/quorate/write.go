@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"quorate/api/client"
 	"quorate/internal/ctl"
@@ -49,7 +50,7 @@ func (s *session) orStore(ctx context.Context, do func(*direct.Store) error) err
 	return nil
 }
 
-// leaderFirst are the members' API addresses, the leader's before the others'.
+// leaderFirst are the members' API addresses, the leader's before the others', and the one that gave the view.
 func leaderFirst(c ctl.Cluster) []string {
 	var out []string
 	if l := c.Leader(); l != nil && l.APIURL != "" {
@@ -59,6 +60,9 @@ func leaderFirst(c ctl.Cluster) []string {
 		if m.APIURL != "" && !m.IsLeader() {
 			out = append(out, m.APIURL)
 		}
+	}
+	if from := c.From; from != "" && !slices.ContainsFunc(out, func(url string) bool { return client.Base(url) == client.Base(from) }) {
+		out = append(out, from) // a host without PostgreSQL takes requests about the cluster, too
 	}
 	return out
 }

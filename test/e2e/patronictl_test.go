@@ -67,15 +67,16 @@ func (p *patronictl) pastTheMembers(leader, other string) {
 		must(p.t, err)
 	}
 	p.program = program(p.t)
-	p.says("this is what the store has of it", "list")
-	p.says(" "+leader+" ", "list")
-	p.says("loop_wait: 2", "show-config")
-	p.says("| "+other, "history")
-	p.says("Configuration changed", "edit-config", "--force", "-p", "work_mem=6MB")
+	p.says(" "+leader+" ", "list") // by the router's host, whose API is open
+	store := "etcd3://" + p.hosts[0].Addr(2379)
+	p.says("this is what the store has of it", "-d", store, "list", "lab")
+	p.says("loop_wait: 2", "-d", store, "show-config", "lab")
+	p.says("| "+other, "-d", store, "history", "lab")
+	p.says("Configuration changed", "-d", store, "edit-config", "lab", "--force", "-p", "work_mem=6MB")
 	p.everywhere("SHOW work_mem", "6MB", time.Second)
 	p.says("Success: cluster management is paused", "pause", "--wait")
-	p.says("Success: cluster management is resumed", "resume", "--wait")
-	p.says(`Successfully switched over to "`+other+`"`, "switchover", "--force", "--candidate", other)
+	p.says("Success: cluster management is resumed", "-d", store, "resume", "lab", "--wait")
+	p.says(`Successfully switched over to "`+other+`"`, "-d", store, "switchover", "lab", "--force", "--candidate", other)
 	p.says("host="+p.host(other).IP(), "dsn")
 }
 
