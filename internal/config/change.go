@@ -10,8 +10,7 @@ import (
 // stands for all beneath it.
 var atStart = []string{
 	"name", "scope", "namespace", "roles", "store", "gossip", "raft", "etcd", "etcd3",
-	"postgresql.data_dir", "postgresql.config_dir", "postgresql.bin_name",
-	"watchdog.device", "watchdog.driver", "bootstrap",
+	"postgresql.data_dir", "postgresql.config_dir", "watchdog.driver", "bootstrap",
 }
 
 // Change is what differs between two configurations of one host.

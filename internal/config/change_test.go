@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"quorate/internal/config"
@@ -31,6 +32,16 @@ func TestChanged(t *testing.T) {
 	}
 	if want := []string{"store.client_port", "store.expect"}; !slices.Equal(c.Restart, want) {
 		t.Errorf("at the next start: %v", c.Restart)
+	}
+	more := strings.Replace(base, "data_dir: /data", "data_dir: /data, listen: '*:5433', bin_dir: /x, bin_name: {postgres: y}, pgpass: /p, database: d", 1)
+	reloaded, _, err := config.Parse(config.Input{Host: testHost(), Texts: []config.Text{
+		{Source: "a.yml", Content: []byte(more + "watchdog: {mode: 'off', device: /dev/w}\nctl: {insecure: true}\n")},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := config.Changed(parsed(t, ""), reloaded); len(c.Settings) != 8 || len(c.Restart) > 0 {
+		t.Errorf("a reload puts all of these in force: %+v", c)
 	}
 	if c := config.Changed(now, old); !slices.Contains(c.Settings, "log.level") {
 		t.Errorf("a setting that was taken out is no change: %+v", c)

@@ -25,6 +25,11 @@ func (c *Config) CheckFiles() error {
 			f.wrong(c.At("postgresql.bin_dir"), "postgresql.bin_dir", quoteText(dir), fmt.Sprintf("a folder with PostgreSQL's programs (%v)", err))
 		}
 	}
+	if file := c.PostgreSQL.PgPass; file != "" && c.Roles.Postgres {
+		if fi, err := os.Stat(filepath.Dir(file)); err != nil || !fi.IsDir() {
+			f.wrong(c.At("postgresql.pgpass"), "postgresql.pgpass", quoteText(file), "a file in a folder that is there")
+		}
+	}
 	return f.err()
 }
 

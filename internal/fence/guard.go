@@ -62,9 +62,15 @@ func (g *Guard) connect(ctx context.Context) error {
 			return err
 		}
 	}
-	if g.opt.Watchdog.Mode != "" {
-		if err := c.SetWatchdog(ctx, g.opt.Watchdog); err != nil {
+	g.mu.Lock()
+	w := g.opt.Watchdog
+	g.mu.Unlock()
+	if w.Mode != "" {
+		switch err := c.SetWatchdog(ctx, w); {
+		case errors.Is(err, ErrLost), ctx.Err() != nil:
 			return err
+		case err != nil: // a fence that guards a primary keeps the device that it has
+			g.opt.Logger.Error("the watchdog stays as the fence has it", "error", err)
 		}
 	}
 	g.mu.Lock()
@@ -276,6 +282,21 @@ func (g *Guard) Wait(ctx context.Context) (Exit, error) {
 		return Exit{}, err
 	}
 	return c.Wait(ctx)
+}
+
+// SetWatchdog changes the watchdog: of the fence that runs, and of each that is started later.
+func (g *Guard) SetWatchdog(ctx context.Context, w WatchdogConfig) error {
+	c, err := g.get()
+	if err != nil {
+		return err
+	}
+	if err := c.SetWatchdog(ctx, w); err != nil {
+		return err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.opt.Watchdog = w
+	return nil
 }
 
 // Close leaves the fence alone: it goes on guarding, for the next agent.

@@ -217,10 +217,10 @@ func (s *Server) do(r request) error {
 	case "adopt":
 		return s.Adopt(r.PM)
 	case "watchdog":
-		if r.Watchdog != nil {
-			s.SetWatchdog(*r.Watchdog)
+		if r.Watchdog == nil {
+			return nil
 		}
-		return nil
+		return s.SetWatchdog(*r.Watchdog)
 	case "quit":
 		return s.Quit()
 	}

@@ -254,11 +254,11 @@ func (s *Server) Quit() error {
 	return nil
 }
 
-// SetWatchdog says which device to use from the next term on.
-func (s *Server) SetWatchdog(c WatchdogConfig) {
+// SetWatchdog says which device to use: at once when a primary runs behind a deadline, else from the next term on.
+func (s *Server) SetWatchdog(c WatchdogConfig) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.watchdog.cfg = c
+	return s.watchdog.change(c, s.statusLocked().Armed)
 }
 
 // reapLoop collects every child: the postmaster, and the orphans that it leaves. After the postmaster's end nothing of the

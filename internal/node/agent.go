@@ -72,6 +72,8 @@ type agent struct {
 	copied   *configCache
 	unread   *unreadKeys
 	carried  copies
+	served   servedEvent // the monitor's own: what the loop was told
+	dog      watchdogKeeper
 }
 
 // exitOrder is the loop's word that the agent is to end.
@@ -146,7 +148,7 @@ func newAgent(ctx context.Context, o agentOptions) (*agent, error) {
 	}
 	if a.guard, err = fence.NewGuard(ctx, fence.GuardOptions{
 		StateDir: a.state, DataDir: c.PostgreSQL.DataDir, Command: []string{o.exe, "fence"}, Logger: o.log.With("component", "fence"),
-		Watchdog: watchdogConfig(c),
+		Watchdog: a.dog.first(c),
 	}); err != nil {
 		return nil, err
 	}
@@ -170,15 +172,6 @@ func newAgent(ctx context.Context, o agentOptions) (*agent, error) {
 	return a, nil
 }
 
-func watchdogConfig(c *config.Config) fence.WatchdogConfig {
-	eff, _ := c.Effective(c.Bootstrap.DCS, c.Profile())
-	t := eff.TTL - c.Watchdog.SafetyMargin
-	if c.Watchdog.SafetyMargin < 0 || t <= 0 {
-		t = dynamic.TimingFor(eff.TTL).WatchdogTimeout()
-	}
-	return fence.WatchdogConfig{Mode: c.Watchdog.Mode, Device: c.Watchdog.Device, Timeout: t}
-}
-
 func (a *agent) newKnown() *known {
 	c := a.cfg
 	k := &known{keys: a.keys, lanes: map[ha.Lane]*lane{}}
@@ -188,7 +181,7 @@ func (a *agent) newKnown() *known {
 	if k.self.BootstrapConfig == nil {
 		k.self.BootstrapConfig = bootstrapConfig(c)
 	}
-	showLocal(&k.self, c)
+	showLocal(&k.self, c, nil)
 	k.copied = a.copied.keep
 	k.local = c
 	a.local.Store(c)
@@ -234,9 +227,9 @@ func bootstrapConfig(c *config.Config) json.RawMessage {
 	return b
 }
 
-// showLocal puts into the member key what this member's own file says.
-func showLocal(s *ha.Self, c *config.Config) {
-	s.APIURL, s.ConnURL, s.ProxyURL = apiURL(c), pgURL(c, c.PostgreSQL.ConnectAddress), ""
+// showLocal puts into the member key what this member's own file says; what it says of PostgreSQL's address counts from the postmaster's start on.
+func showLocal(s *ha.Self, c *config.Config, served *servedBy) {
+	s.APIURL, s.ConnURL, s.ProxyURL = apiURL(c), pgURL(c, served.address(c)), ""
 	if c.PostgreSQL.ProxyAddress != "" {
 		s.ProxyURL = pgURL(c, c.PostgreSQL.ProxyAddress)
 	}

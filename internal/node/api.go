@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"slices"
-	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -108,8 +107,11 @@ func (n *Node) reload(ctx context.Context) error {
 		}
 	}
 	n.log.Info("configuration reloaded", "changed", changed.Settings)
-	if later := atNextStart(changed); len(later) > 0 {
-		n.log.Warn("settings that take effect at the next start of this process only", "settings", later)
+	if len(changed.Restart) > 0 {
+		n.log.Warn("settings that take effect at the next start of this process only", "settings", changed.Restart)
+	}
+	if slices.Contains(changed.Settings, "postgresql.listen") {
+		n.log.Warn("postgresql.listen takes effect at the next restart of PostgreSQL: quorate restart --pending")
 	}
 	return nil
 }
@@ -121,23 +123,6 @@ func (n *Node) peerClients() []*peerClient {
 	}
 	if n.onlooker != nil {
 		out = append(out, n.onlooker.peers)
-	}
-	return out
-}
-
-// kept are settings that the parts of a running node keep as they were made with, besides those that no running host can change.
-var kept = []string{
-	"postgresql.listen", "postgresql.bin_dir", "postgresql.database", "postgresql.pgpass", "watchdog",
-}
-
-// atNextStart are the changed settings that wait for a start, in order.
-func atNextStart(c config.Change) []string {
-	var out []string
-	for _, name := range c.Settings {
-		under := func(s string) bool { return name == s || strings.HasPrefix(name, s+".") }
-		if slices.Contains(c.Restart, name) || slices.ContainsFunc(kept, under) {
-			out = append(out, name)
-		}
 	}
 	return out
 }

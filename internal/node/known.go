@@ -30,6 +30,7 @@ type known struct {
 	lanes     map[ha.Lane]*lane
 	settings  func(shared []byte) dynamic.Config
 	local     *config.Config // the newest that was read
+	served    *servedBy      // nil: no postmaster was seen yet
 	copied    func([]byte)   // takes each shared configuration
 	configRev int64
 	opText    string // what the PostgreSQL operation in flight is, for people

@@ -22,7 +22,8 @@ func askStop(k *ha.Asked) { k.Stop = true }
 type reloadEvent struct{ cfg *config.Config }
 
 func (e reloadEvent) fold(k *known) {
-	showLocal(&k.self, e.cfg)
+	showLocal(&k.self, e.cfg, k.served)
+	k.self.WatchdogRequired = e.cfg.Watchdog.Mode == "required"
 	k.local = e.cfg
 	if c := k.store.Cluster; c != nil {
 		k.set = k.settings(c.Config)

@@ -14,12 +14,22 @@ import (
 // instanceOptions say which PostgreSQL the configuration means.
 func instanceOptions(c *config.Config) instance.Options {
 	p := c.PostgreSQL
-	host, _, _ := net.SplitHostPort(p.ConnectAddress)
 	eff, _ := c.Effective(nil, c.Profile())
+	own := instanceSettings(c, eff.PostgreSQL)
 	return instance.Options{
-		DataDir: p.DataDir, BinDir: eff.PostgreSQL.BinDir, ClusterName: c.Scope, Listen: strings.Join(p.Listen, ","), Port: p.Port, ConnectHost: host,
-		Database: eff.PostgreSQL.Database, SocketDir: firstOf(eff.PostgreSQL.Parameters["unix_socket_directories"]),
-		Superuser: account(p.Superuser), Replication: account(p.Replication), Rewind: account(p.Rewind),
+		DataDir: p.DataDir, ConfigDir: p.ConfigDir, ClusterName: c.Scope, SocketDir: firstOf(eff.PostgreSQL.Parameters["unix_socket_directories"]),
+		Listen: own.Listen, Port: own.Port, ConnectHost: own.ConnectHost, Database: own.Database, BinDir: own.BinDir, BinName: own.BinName,
+		PassFile: own.PassFile, Superuser: account(p.Superuser), Replication: account(p.Replication), Rewind: account(p.Rewind),
+	}
+}
+
+// instanceSettings are those that a reload changes.
+func instanceSettings(c *config.Config, shared dynamic.PostgreSQL) instance.Settings {
+	p := c.PostgreSQL
+	host, _, _ := net.SplitHostPort(p.ConnectAddress)
+	return instance.Settings{
+		Listen: strings.Join(p.Listen, ","), Port: p.Port, ConnectHost: host, Database: shared.Database, BinDir: shared.BinDir, BinName: shared.BinName,
+		PassFile: p.PgPass,
 	}
 }
 
@@ -44,6 +54,7 @@ func (a *agent) applyConfigs() {
 		case <-a.ctx.Done():
 			return
 		case set := <-a.confs:
+			a.applyWatchdog(set.TTL)
 			if _, err := a.inst.Configure(a.ctx, a.instanceConfig(set)); err != nil && a.ctx.Err() == nil {
 				a.log.Error("the configuration of PostgreSQL was not applied", "error", err)
 			}
@@ -56,8 +67,10 @@ func (a *agent) applyConfigs() {
 // instanceConfig is what the settings in force say about PostgreSQL.
 func (a *agent) instanceConfig(set dynamic.Config) instance.Config {
 	p := set.PostgreSQL.For(a.settingsRole())
-	own := a.local.Load().PostgreSQL
+	local := a.local.Load()
+	own, settings := local.PostgreSQL, instanceSettings(local, set.PostgreSQL)
 	out := instance.Config{
+		Own:      &settings,
 		Accounts: &instance.Accounts{Superuser: account(own.Superuser), Replication: account(own.Replication), Rewind: account(own.Rewind)},
 		Params:   postgres.Params(p.Parameters), Recovery: postgres.Params(p.RecoveryConf), HBA: p.PgHBA, Ident: p.PgIdent, CustomConf: p.CustomConf,
 	}

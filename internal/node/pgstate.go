@@ -44,6 +44,7 @@ func (s *seen) get() (instance.Sample, <-chan struct{}) {
 func (a *agent) onSample(s instance.Sample) {
 	a.seen.put(s)
 	a.lookForWatchdog()
+	a.sawServed(s)
 	a.loop.post(pgEvent{func(p *ha.PG) { foldSample(p, s, a.phase(s)) }})
 	a.pub.sample(s)
 }

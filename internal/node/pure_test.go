@@ -220,13 +220,29 @@ func TestOutageIsToldOnce(t *testing.T) {
 	}
 }
 
-func TestSettingsThatWait(t *testing.T) {
-	got := atNextStart(config.Change{
-		Settings: []string{"name", "postgresql.authentication.superuser.password", "postgresql.parameters.work_mem", "proxy.listeners", "proxy.zone", "restapi.certfile", "tags.x"},
-		Restart:  []string{"name"},
-	})
-	if want := []string{"name"}; !reflect.DeepEqual(got, want) {
-		t.Errorf("%q", got)
+// The address that others are told is that of the postmaster which runs.
+func TestServedAddress(t *testing.T) {
+	conf := func(connect string, port int, listen ...string) *config.Config {
+		return &config.Config{PostgreSQL: config.PostgreSQL{ConnectAddress: connect, Port: port, Listen: listen}}
+	}
+	before := conf("10.0.0.1:5432", 5432, "*")
+	var none *servedBy
+	for i, c := range []struct {
+		served *servedBy
+		now    *config.Config
+		want   string
+	}{
+		{none, before, "10.0.0.1:5432"},
+		{&servedBy{port: 5432, cfg: before}, conf("10.0.0.1:5433", 5433, "*"), "10.0.0.1:5432"},                                         // waits for the restart
+		{&servedBy{port: 5433, cfg: before}, conf("10.0.0.1:5433", 5433, "*"), "10.0.0.1:5433"},                                         // which has come
+		{&servedBy{port: 5432, cfg: before}, conf("10.0.0.9:6000", 5433, "*"), "10.0.0.9:6000"},                                         // behind a translation of addresses
+		{&servedBy{port: 5432, cfg: conf("10.0.0.1:5432", 5432, "10.0.0.1")}, conf("10.0.0.9:5432", 5432, "10.0.0.9"), "10.0.0.1:5432"}, // not listened on yet
+		{&servedBy{port: 5432, cfg: before}, conf("10.0.0.9:5432", 5432, "*"), "10.0.0.9:5432"},
+		{&servedBy{cfg: before}, conf("10.0.0.1:5433", 5433, "*"), "10.0.0.1:5433"}, // nothing is known of the port
+	} {
+		if got := c.served.address(c.now); got != c.want {
+			t.Errorf("%d: %s, want %s", i, got, c.want)
+		}
 	}
 }
 

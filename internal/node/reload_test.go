@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"quorate/internal/config"
+	"quorate/internal/freeport"
 )
 
 // A reload opens and closes the router's listeners; one that cannot be opened is told of, and leaves them as they were.
@@ -103,4 +105,58 @@ func TestReloadOfTheRoutersSettings(t *testing.T) {
 	if n.drainTimeout() != drainDefault || n.router.Status().Capacity == 7 || served() {
 		t.Errorf("and back: drain %s, %d sessions, statistics %v", n.drainTimeout(), n.router.Status().Capacity, served())
 	}
+}
+
+// What the member's own file says of PostgreSQL changes by a reload: the password file, the programs, the database and the watchdog at once, the port by
+// the restart that is pending from then on. Until that has come the member key tells the port that is served.
+func TestReloadOfPostgreSQL(t *testing.T) {
+	requirePostgres(t)
+	t.Parallel()
+	s := newSite(t)
+	u := s.run(s.config("  database: template1\n  pgpass: " + s.path("first.pass") + "\n"))
+	s.awaitPrimary()
+	if !strings.Contains(s.read("first.pass"), ":rep") {
+		t.Error("postgresql.pgpass is not the password file")
+	}
+	agents := func(port int) string {
+		return s.sh([]string{"PGPASSWORD=sup"}, "psql", "-h", "127.0.0.1", "-p", strconv.Itoa(port), "-U", "postgres", "-Atqc",
+			"SELECT string_agg(DISTINCT datname, ' ') FROM pg_stat_activity WHERE application_name LIKE 'Quorate heartbeat%'", "postgres")
+	}
+	if got := agents(s.ports[portPostgres]); got != "template1" {
+		t.Errorf("the agent looks at PostgreSQL by the database %q", got)
+	}
+	moved := freeport.Port(t)
+	text := s.read("c.yml")
+	for from, to := range map[string]string{
+		s.addr(portPostgres): "127.0.0.1:" + strconv.Itoa(moved), s.path("first.pass"): s.path("second.pass"), "template1": "postgres\n  bin_dir: " + binDir(),
+	} {
+		text = strings.ReplaceAll(text, from, to)
+	}
+	s.write("c.yml", text+"watchdog: {mode: 'off'}\n")
+	if err := u.reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.awaitText("second.pass", ":rep")
+	eventually(t, "the restart that is pending", func() bool {
+		_, status := s.do("GET", "/patroni", "")
+		return strings.Contains(status, `"port": {"old_value": "`+strconv.Itoa(s.ports[portPostgres])+`", "new_value": "`+strconv.Itoa(moved)+`"}`)
+	})
+	told := func() string { _, body := s.do("GET", "/cluster", ""); return body }
+	if !strings.Contains(told(), `"port": `+strconv.Itoa(s.ports[portPostgres])+",") {
+		t.Errorf("the others are sent elsewhere before PostgreSQL is there: %s", told())
+	}
+	s.psql(portPrimary, "SELECT 1")
+	if st, _ := u.agent.guard.Status(); st.Watchdog != "off" {
+		t.Errorf("the watchdog is %q", st.Watchdog)
+	}
+	if code, text := s.do("POST", "/restart", "{}"); code != 200 {
+		t.Fatalf("restart: %d %s", code, text)
+	}
+	eventually(t, "the new port in the member key", func() bool { return strings.Contains(told(), `"port": `+strconv.Itoa(moved)+",") })
+	s.psql(portPrimary, "SELECT 1")
+	eventually(t, "the agent in its new database", func() bool { return agents(moved) == "postgres" })
+	if strings.Contains(s.log.String(), "take effect at the next start") {
+		t.Error("something waits for the next start of the agent")
+	}
+	u.end()
 }

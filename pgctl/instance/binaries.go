@@ -18,6 +18,13 @@ type binaries struct {
 	version postgres.Version
 }
 
+// forget looks for the programs again when they are needed next.
+func (b *binaries) forget() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.dir, b.version = "", 0
+}
+
 // binGlobs are where the distributions put each major version's programs.
 var binGlobs = []string{"/usr/lib/postgresql/%d/bin", "/usr/pgsql-%d/bin", "/usr/lib/postgresql%d/bin"}
 
@@ -27,7 +34,7 @@ func (i *Instance) tools(ctx context.Context) (dir string, v postgres.Version, e
 	b := &i.bins
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.dir != "" && (major == 0 || major == b.version.Major() || i.opt.BinDir != "") {
+	if b.dir != "" && (major == 0 || major == b.version.Major() || i.settings().BinDir != "") {
 		return b.dir, b.version, nil
 	}
 	var found []string
@@ -37,13 +44,13 @@ func (i *Instance) tools(ctx context.Context) (dir string, v postgres.Version, e
 			continue
 		}
 		found = append(found, fmt.Sprintf("%s (%s)", dir, v))
-		if major == 0 || v.Major() == major || i.opt.BinDir != "" {
+		if major == 0 || v.Major() == major || i.settings().BinDir != "" {
 			b.dir, b.version = dir, v
 			return dir, v, nil
 		}
 	}
-	if i.opt.BinDir != "" {
-		return "", 0, fmt.Errorf("bin_dir %s: %w", i.opt.BinDir, ErrNoBinaries)
+	if i.settings().BinDir != "" {
+		return "", 0, fmt.Errorf("bin_dir %s: %w", i.settings().BinDir, ErrNoBinaries)
 	}
 	if major == 0 {
 		return "", 0, fmt.Errorf("%w: install PostgreSQL, or set postgresql.bin_dir", ErrNoBinaries)
@@ -53,8 +60,8 @@ func (i *Instance) tools(ctx context.Context) (dir string, v postgres.Version, e
 
 // binCandidates are the folders to look in, the newest version first.
 func (i *Instance) binCandidates(major int) []string {
-	if i.opt.BinDir != "" {
-		return []string{i.opt.BinDir}
+	if i.settings().BinDir != "" {
+		return []string{i.settings().BinDir}
 	}
 	majors := []int{major}
 	if major == 0 {
@@ -96,7 +103,7 @@ func (i *Instance) program(ctx context.Context, name string) (string, error) {
 }
 
 func (i *Instance) inDir(dir, name string) string {
-	if own := i.opt.BinName[name]; own != "" {
+	if own := i.settings().BinName[name]; own != "" {
 		name = own
 	}
 	return filepath.Join(dir, name)

@@ -30,6 +30,8 @@ type Config struct {
 	BaseBackup, PGRewind []string
 	// Accounts replace those of the Options; nil: they stay. Roles and passwords in the database are their owner's to change.
 	Accounts *Accounts
+	// Own replaces what the Options said of it; nil: it stays.
+	Own *Settings
 }
 
 const (
@@ -48,6 +50,11 @@ func (i *Instance) Configure(ctx context.Context, c Config) ([]postgres.Correcti
 	i.conf = c
 	clear(i.dropped)
 	i.confMu.Unlock()
+	if c.Own != nil {
+		if err := i.setOwn(*c.Own); err != nil {
+			return nil, err
+		}
+	}
 	if c.Accounts != nil {
 		if err := i.setAccounts(*c.Accounts); err != nil {
 			return nil, err
@@ -124,8 +131,8 @@ func (i *Instance) wanted(v postgres.Version) postgres.Params {
 	if i.cut && v.RestoreCommandReloads() {
 		p["restore_command"] = ""
 	}
-	p["listen_addresses"] = i.opt.Listen
-	p["port"] = strconv.Itoa(i.opt.Port)
+	p["listen_addresses"] = i.settings().Listen
+	p["port"] = strconv.Itoa(i.settings().Port)
 	p["cluster_name"] = i.opt.ClusterName
 	if p["unix_socket_directories"] == "" {
 		p["unix_socket_directories"] = i.opt.SocketDir

@@ -36,16 +36,17 @@ type target struct {
 
 // local opens a connection of the superuser to the local server: by the socket, else by TCP when the socket lets nobody in.
 func (i *Instance) local(ctx context.Context, app string, params map[string]string) (*session, error) {
-	return i.localTo(ctx, i.opt.Database, app, params)
+	return i.localTo(ctx, i.settings().Database, app, params)
 }
 
 func (i *Instance) localTo(ctx context.Context, database, app string, params map[string]string) (*session, error) {
-	t := target{host: i.opt.SocketDir, port: i.opt.Port, account: i.accounts().Superuser, database: database, app: app, params: params}
+	at := i.served(ctx)
+	t := target{host: at.socketDir, port: at.port, account: i.accounts().Superuser, database: database, app: app, params: params}
 	s, err := i.dial(ctx, t)
 	if err == nil || ctx.Err() != nil {
 		return s, err
 	}
-	t.host = i.opt.ConnectHost
+	t.host = i.settings().ConnectHost
 	s, errTCP := i.dial(ctx, t)
 	if errTCP != nil {
 		return nil, errors.Join(err, errTCP)

@@ -50,8 +50,9 @@ func (i *Instance) DiscardFailed(ctx context.Context) (err error) {
 
 // LocalConninfo is how a program of the user's reaches this server as the superuser; the password is in the password file.
 func (i *Instance) LocalConninfo() string {
-	c := postgres.Conninfo{}.With("host", i.opt.ConnectHost).With("port", strconv.Itoa(i.opt.Port)).With("user", i.accounts().Superuser.User).
-		With("dbname", i.opt.Database)
+	port := i.Port(i.life)
+	c := postgres.Conninfo{}.With("host", i.settings().ConnectHost).With("port", strconv.Itoa(port)).With("user", i.accounts().Superuser.User).
+		With("dbname", i.settings().Database)
 	for _, s := range i.accounts().Superuser.Extra {
 		c = c.With(s.Name, s.Value)
 	}

@@ -77,7 +77,7 @@ func (i *Instance) PassFile() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	path := i.opt.PassFile
+	path := i.settings().PassFile
 	if _, err := i.updateFile(path, []byte(text)); err != nil {
 		return "", err
 	}

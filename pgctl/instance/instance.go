@@ -28,6 +28,8 @@ type Instance struct {
 	wg   sync.WaitGroup
 
 	acc atomic.Pointer[rotation]
+	set atomic.Pointer[Settings]
+	at  atomic.Pointer[place] // of the postmaster that was last seen to run
 
 	opMu sync.Mutex
 	op   string // the operation under way, "" for none
@@ -73,6 +75,7 @@ func New(opt Options) (*Instance, error) {
 		return nil, err
 	}
 	i := &Instance{opt: opt, log: opt.Logger.With("component", "postgres"), metrics: m, dropped: map[string]string{}}
+	i.set.Store(opt.settings())
 	i.acc.Store(&rotation{now: Accounts{Superuser: opt.Superuser, Replication: opt.Replication, Rewind: opt.Rewind}.withDefaults()})
 	i.life, i.end = context.WithCancel(context.Background())
 	if err := i.lockState(); err != nil {

@@ -30,7 +30,7 @@ type RemoteSlot struct {
 // SourceSlots are logical slots of a server that takes writes, by the rewind account, which may read the files of the data folder, and the catalog_xmin
 // of the physical slot by which this standby streams (0: it has sent no feedback yet). Slots that are not there, or have lost their log, are left out.
 func (i *Instance) SourceSlots(ctx context.Context, host string, port int, own string, names []string) (slots []RemoteSlot, feedback uint32, err error) {
-	s, err := i.dial(ctx, target{host: host, port: port, account: i.accounts().Rewind, database: i.opt.Database, app: appName})
+	s, err := i.dial(ctx, target{host: host, port: port, account: i.accounts().Rewind, database: i.settings().Database, app: appName})
 	if err != nil {
 		return nil, 0, fmt.Errorf("reading the slots of %s:%d: %w", host, port, err)
 	}
@@ -108,7 +108,7 @@ func (i *Instance) PrepareSlots(ctx context.Context, host string, port int, slot
 
 // fetchSegments copies the segments [from, to) of the primary, of whatever timeline it has them.
 func (i *Instance) fetchSegments(ctx context.Context, host string, port int, from, to, size uint64) ([]string, error) {
-	s, err := i.dial(ctx, target{host: host, port: port, account: i.accounts().Rewind, database: i.opt.Database, app: appName})
+	s, err := i.dial(ctx, target{host: host, port: port, account: i.accounts().Rewind, database: i.settings().Database, app: appName})
 	if err != nil {
 		return nil, err
 	}

@@ -17,6 +17,7 @@ func Look(ctx context.Context, opt Options) (Folder, error) {
 		return Folder{}, err
 	}
 	i := &Instance{opt: opt, log: opt.Logger, metrics: m, dropped: map[string]string{}}
+	i.set.Store(opt.settings())
 	f := i.Inspect(ctx)
 	if f.Empty {
 		if _, _, err := i.tools(ctx); err != nil {

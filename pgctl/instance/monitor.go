@@ -22,6 +22,8 @@ type Sample struct {
 	StatusAt boottime.Instant // zero: this postmaster has not answered yet
 	// PID is the postmaster that the supervisor had at that moment, 0 for none.
 	PID int
+	// Port is where that postmaster takes connections; without one, where the next one will.
+	Port int
 	// Starting says that the server refused because it is starting up, shutting down, or not consistent yet: it lives.
 	Starting bool
 	// Failures counts the looks in a row without an answer.
@@ -116,7 +118,7 @@ func (m *Monitor) look(ctx context.Context) {
 	if pid != s.PID { // another postmaster, or none: what the former one said is over
 		s.Status, s.StatusAt = postgres.Status{}, 0
 	}
-	s.Asked, s.Err, s.Starting, s.PID = asked, err, isStarting(err), pid
+	s.Asked, s.Err, s.Starting, s.PID, s.Port = asked, err, isStarting(err), pid, m.inst.Port(bounded)
 	if err != nil {
 		m.drop()
 		s.Failures++

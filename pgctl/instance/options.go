@@ -89,10 +89,7 @@ func (o *Options) setDefaults() error {
 	o.DataDir = filepath.Clean(o.DataDir)
 	setIfEmpty(&o.ConfigDir, o.DataDir)
 	setIfEmpty(&o.StateDir, o.DataDir+".quorate")
-	setIfEmpty(&o.PassFile, filepath.Join(o.StateDir, "pgpass"))
-	setIfEmpty(&o.Listen, "*")
-	setIfEmpty(&o.ConnectHost, "127.0.0.1")
-	setIfEmpty(&o.Database, "postgres")
+	o.setOwnDefaults()
 	if o.FetchLimit == 0 {
 		o.FetchLimit = 256 << 20
 	}
@@ -101,9 +98,6 @@ func (o *Options) setDefaults() error {
 	}
 	if _, err := exec.LookPath("timeout"); err != nil {
 		o.RestoreLimit = -1
-	}
-	if o.Port == 0 {
-		o.Port = 5432
 	}
 	if o.SocketDir == "" {
 		o.SocketDir = "/tmp"
@@ -141,6 +135,17 @@ func groupsOf(uid int) []uint32 {
 		}
 	}
 	return out
+}
+
+// setOwnDefaults completes what Settings hold.
+func (o *Options) setOwnDefaults() {
+	setIfEmpty(&o.PassFile, filepath.Join(o.StateDir, "pgpass"))
+	setIfEmpty(&o.Listen, "*")
+	setIfEmpty(&o.ConnectHost, "127.0.0.1")
+	setIfEmpty(&o.Database, "postgres")
+	if o.Port == 0 {
+		o.Port = 5432
+	}
 }
 
 func setIfEmpty(s *string, v string) {

@@ -147,7 +147,7 @@ func (i *Instance) pgRewind(ctx context.Context, o RewindOptions, v postgres.Ver
 	restore := i.conf.Recovery["restore_command"] != ""
 	extra := append([]string(nil), i.conf.PGRewind...)
 	i.confMu.Unlock()
-	args := []string{"-D", i.opt.DataDir, "--source-server=" + i.toolConninfo(o.Host, o.Port, o.Name, i.accounts().Rewind).With("dbname", i.opt.Database).String(), "--progress"}
+	args := []string{"-D", i.opt.DataDir, "--source-server=" + i.toolConninfo(o.Host, o.Port, o.Name, i.accounts().Rewind).With("dbname", i.settings().Database).String(), "--progress"}
 	if v.AtLeast(13) {
 		args = append(args, "--no-ensure-shutdown") // it was seen to before
 	}

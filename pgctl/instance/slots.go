@@ -42,7 +42,7 @@ func (i *Instance) DropSlot(ctx context.Context, name string) error {
 // is. It never moves one back, and not behind what this server has replayed.
 func (i *Instance) AdvanceSlot(ctx context.Context, name, database string, to postgres.LSN) error {
 	if database == "" {
-		database = i.opt.Database
+		database = i.settings().Database
 	}
 	sql := fmt.Sprintf(`SELECT pg_catalog.pg_replication_slot_advance(slot_name, least(%[2]s::pg_lsn, CASE WHEN pg_catalog.pg_is_in_recovery()
  THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_flush_lsn() END))
@@ -51,7 +51,7 @@ func (i *Instance) AdvanceSlot(ctx context.Context, name, database string, to po
 }
 
 func (i *Instance) slotSQL(ctx context.Context, name, sql string) error {
-	return i.slotSQLIn(ctx, i.opt.Database, name, sql)
+	return i.slotSQLIn(ctx, i.settings().Database, name, sql)
 }
 
 func (i *Instance) slotSQLIn(ctx context.Context, database, name, sql string) error {

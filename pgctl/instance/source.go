@@ -76,7 +76,7 @@ const checkpointPoll = 200 * time.Millisecond
 // awaitSourceCheckpoint waits until the source's control file knows its timeline. Before version 16 pg_rewind takes the timeline from
 // there, and would find nothing to do.
 func (i *Instance) awaitSourceCheckpoint(ctx context.Context, host string, port int, want postgres.Timeline) error {
-	s, err := i.dial(ctx, target{host: host, port: port, account: i.accounts().Rewind, database: i.opt.Database, app: appName})
+	s, err := i.dial(ctx, target{host: host, port: port, account: i.accounts().Rewind, database: i.settings().Database, app: appName})
 	if err != nil {
 		return fmt.Errorf("connection for the rewind to %s:%d: %w", host, port, err)
 	}

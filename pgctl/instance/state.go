@@ -68,7 +68,7 @@ func (i *Instance) UpstreamTo(host string, port int, name, slot string) postgres
 func (i *Instance) withAccount(up postgres.Upstream) postgres.Upstream {
 	if up.Host != "" && up.User == "" {
 		a := i.accounts().Replication
-		up.User, up.PassFile, up.Extra = a.User, i.opt.PassFile, a.Extra
+		up.User, up.PassFile, up.Extra = a.User, i.settings().PassFile, a.Extra
 	}
 	return up
 }
