@@ -44,6 +44,9 @@ type Options struct {
 	// Handlers are further paths of the HTTP side by pattern of http.ServeMux, as "/v2/" for the v2 API.
 	Handlers map[string]http.Handler
 
+	// Access restricts who may use the HTTP side of Serve; nil: any host's name, and no web page of another origin.
+	Access *Access
+
 	// Version and ClusterVersion are what /version and Status present: three numbers, no suffix.
 	Version, ClusterVersion string
 	// MaxRequestBytes bounds one request (DefaultMaxRequestBytes).

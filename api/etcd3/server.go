@@ -108,7 +108,7 @@ func (s *Server) connect() error {
 		return errors.Join(err, s.closeConns())
 	}
 	s.http = &http.Server{
-		Handler:           s.handler,
+		Handler:           s.opts.Access.guard(s.handler, s.rejectedHost),
 		ReadHeaderTimeout: readHeaderTimeout,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
@@ -157,7 +157,12 @@ func (s *Server) Register(r grpc.ServiceRegistrar) {
 	healthpb.RegisterHealthServer(r, s.health)
 }
 
-// Handler is the HTTP side: the JSON gateway, the pages and Options.Handlers.
+// rejectedHost tells of it in etcd's words.
+func (s *Server) rejectedHost(host string) {
+	s.log.Warn("rejecting HTTP request to prevent DNS rebinding attacks", "host", host)
+}
+
+// Handler is the HTTP side: the JSON gateway, the pages and Options.Handlers, without Options.Access.
 func (s *Server) Handler() http.Handler { return s.handler }
 
 // Conn is a gRPC connection to this Server that uses no network, for this process on its own behalf: its calls have the

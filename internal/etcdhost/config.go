@@ -33,6 +33,9 @@ type Config struct {
 	// Pprof serves runtime profiles below /debug/pprof/ of the client URLs.
 	Pprof bool
 
+	// Access is who may use the HTTP side.
+	Access etcd3.Access
+
 	ElectionTimeout    time.Duration
 	SnapshotEntries    uint64
 	Quota              int64
@@ -81,7 +84,7 @@ func (v *values) config() (*Config, error) {
 	if c.DataDir == "" {
 		c.DataDir = c.Name + ".etcd"
 	}
-	for _, step := range []func(*Config) error{v.switches, v.logs, v.users, v.timers, v.limits, v.compaction, v.secure, v.listen, v.cluster} {
+	for _, step := range []func(*Config) error{v.switches, v.access, v.logs, v.users, v.timers, v.limits, v.compaction, v.secure, v.listen, v.cluster} {
 		if err := step(c); err != nil {
 			return nil, err
 		}
@@ -121,6 +124,23 @@ func (v *values) switches(c *Config) error {
 	}
 	return errors.Join(v.boolean("version", &c.Version), v.boolean("enable-v2", &c.V2),
 		v.boolean("enable-pprof", &c.Pprof), v.boolean("force-new-cluster", &c.ForceNewCluster))
+}
+
+// access reads whose web pages, and which of this host's names, are served over HTTP.
+func (v *values) access(c *Config) error {
+	for name := range strings.SplitSeq(v.get("host-whitelist"), ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			c.Access.Hosts = append(c.Access.Hosts, name)
+		}
+	}
+	if v.get("cors") == "*" {
+		return nil
+	}
+	list, err := v.urls("cors")
+	for _, u := range list {
+		c.Access.Origins = append(c.Access.Origins, u.String())
+	}
+	return err
 }
 
 // users reads how users are known. Certificates are users where they are asked for.

@@ -96,7 +96,7 @@ var options = []option{
 	{name: "grpc-keepalive-timeout", def: "20s", note: "it is 20s"},
 	{name: "socket-reuse-port", boolean: true, note: "sockets are not shared"},
 	{name: "socket-reuse-address", boolean: true, note: "Go's sockets reuse addresses"},
-	{name: "cors", def: "*", note: "browsers are not served"}, {name: "host-whitelist", def: "*", note: "the Host header is not looked at"},
+	{name: "cors", def: "*"}, {name: "host-whitelist", def: "*"},
 	{name: "enable-pprof", boolean: true},
 	{name: "feature-gates", note: "nothing here is experimental in etcd's sense"},
 	{name: "raft-read-timeout", note: "peers that are silent are noticed by Raft's timers"},

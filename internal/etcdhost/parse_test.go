@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -84,6 +85,11 @@ func TestOptions(t *testing.T) {
 			return strings.HasPrefix(c.Auth.Token, "jwt,") && c.Auth.TokenTTL == time.Minute && c.Auth.BcryptCost == 4 && c.Auth.CertUser == nil && len(c.Warnings) == 0
 		}},
 		{"--metrics extensive", func(c *Config) bool { return c.ExtensiveMetrics && len(c.Warnings) == 0 }},
+		{"--cors http://a.example:80,https://b.example:1 --host-whitelist one,two", func(c *Config) bool {
+			return slices.Equal(c.Access.Origins, []string{"http://a.example:80", "https://b.example:1"}) &&
+				slices.Equal(c.Access.Hosts, []string{"one", "two"}) && len(c.Warnings) == 0
+		}},
+		{"--cors *", func(c *Config) bool { return c.Access.Origins == nil && c.Access.Hosts[0] == "*" }},
 		{"--client-cert-auth", func(c *Config) bool { return c.Auth.CertUser != nil }},
 		{"--watch-progress-notify-interval 3s", func(c *Config) bool { return c.ProgressInterval == 3*time.Second }},
 		{"--experimental-watch-progress-notify-interval 3s --max-concurrent-streams 8", func(c *Config) bool {
@@ -109,6 +115,7 @@ func TestOptions(t *testing.T) {
 
 func TestRefusals(t *testing.T) {
 	for line, want := range map[string]string{
+		"--cors a.example": "--cors: URL scheme must be",
 		"--no-such-flag":   "not defined: -no-such-flag",
 		"gateway start":    "is not here: give clients the addresses of all members",
 		"grpc-proxy start": "is not here: give clients",
