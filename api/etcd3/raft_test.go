@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -18,6 +17,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"quorate/api/etcd3"
+	"quorate/internal/raftlab"
 	"quorate/raftstore"
 )
 
@@ -26,58 +26,6 @@ var (
 	_ etcd3.AuthStore  = (*raftstore.Store)(nil)
 	_ etcd3.Authorizer = (*raftstore.Store)(nil)
 )
-
-// raftMember is a member of a real cluster with its front end.
-type raftMember struct {
-	store  *raftstore.Store
-	server *etcd3.Server
-	addr   string
-}
-
-func (m *raftMember) stop(t *testing.T) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	if err := m.server.Stop(ctx); err != nil {
-		t.Errorf("stop: %v", err)
-	}
-	if err := m.store.Close(); err != nil {
-		t.Errorf("close: %v", err)
-	}
-}
-
-// startCluster founds a cluster of n members.
-func startCluster(t *testing.T, n int) []*raftMember {
-	t.Helper()
-	peers, clients := make([]net.Listener, n), make([]net.Listener, n)
-	var found []raftstore.Peer
-	for i := range n {
-		peers[i], clients[i] = listen(t), listen(t)
-		found = append(found, raftstore.Peer{PeerAddr: peers[i].Addr().String()})
-	}
-	members := make([]*raftMember, n)
-	for i := range n {
-		store, err := raftstore.Open(raftstore.Options{
-			Dir: t.TempDir(), Name: fmt.Sprintf("n%d", i), Listener: peers[i], MachineID: fmt.Sprintf("machine-%d", i),
-			ClientURLs: []string{"http://" + clients[i].Addr().String()}, Expect: n,
-			Peers: func() []raftstore.Peer { return found }, ElectionTimeout: time.Second,
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		server, err := etcd3.New(etcd3.Options{Store: store})
-		if err != nil {
-			t.Fatal(err)
-		}
-		go server.Serve(clients[i], nil)
-		members[i] = &raftMember{store: store, server: server, addr: clients[i].Addr().String()}
-		t.Cleanup(func() { members[i].stop(t) })
-	}
-	for _, m := range members {
-		eventually(t, "ready", func() bool { return m.store.Health() == nil })
-	}
-	return members
-}
 
 func listen(t *testing.T) net.Listener {
 	t.Helper()
@@ -89,30 +37,23 @@ func listen(t *testing.T) net.Listener {
 }
 
 // asFrontEnd gives a member the helpers of the other tests.
-func (m *raftMember) asFrontEnd(t *testing.T) *frontEnd {
+func asFrontEnd(t *testing.T, m *raftlab.Member) *frontEnd {
 	t.Helper()
-	conn, err := grpc.NewClient(m.addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := grpc.NewClient(m.Addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	return &frontEnd{TB: t, server: m.server, addr: m.addr, url: "http://" + m.addr, conn: conn}
-}
-
-func endpoints(members []*raftMember) (urls []string) {
-	for _, m := range members {
-		urls = append(urls, m.addr)
-	}
-	return urls
+	return &frontEnd{TB: t, server: m.V3, addr: m.Addr, url: m.URL(""), conn: conn}
 }
 
 // Any member answers, and what one has acknowledged another shows.
 func TestClusterServesEverywhere(t *testing.T) {
-	members := startCluster(t, 3)
+	members := raftlab.Start(t, 3)
 	for i, m := range members {
-		f := m.asFrontEnd(t)
+		f := asFrontEnd(t, m)
 		rev := f.put("k", fmt.Sprint(i))
-		next := members[(i+1)%3].asFrontEnd(t)
+		next := asFrontEnd(t, members[(i+1)%3])
 		got, err := next.kv().Range(next.ctx(), &pb.RangeRequest{Key: key("k")})
 		if err != nil || string(got.Kvs[0].Value) != fmt.Sprint(i) || got.Header.Revision != rev {
 			t.Errorf("written by %d, read by the next: %v, %v", i, got, err)
@@ -129,13 +70,13 @@ func TestClusterServesEverywhere(t *testing.T) {
 			t.Errorf("lease of %d renewed by the next: %v, %v", i, alive, err)
 		}
 	}
-	f := members[0].asFrontEnd(t)
-	f.addr = strings.Join(endpoints(members), ",")
+	f := asFrontEnd(t, members[0])
+	f.addr = strings.Join(raftlab.Addrs(members), ",")
 	for args, want := range map[string]string{
 		"endpoint health --cluster": "is healthy",
 		"member list":               "started, n1, http://",
 		"endpoint status":           "3.5.33",
-		"endpoint hashkv":           members[2].addr,
+		"endpoint hashkv":           members[2].Addr,
 	} {
 		if got := f.etcdctl(strings.Fields(args)...); !strings.Contains(got, want) {
 			t.Errorf("etcdctl %s: %s", args, got)
@@ -145,18 +86,10 @@ func TestClusterServesEverywhere(t *testing.T) {
 
 // A watch and a lease of etcd's own client survive the death of the member that led and served them.
 func TestClusterSurvivesItsLeader(t *testing.T) {
-	members := startCluster(t, 3)
-	leader := -1
-	eventually(t, "a leader", func() bool {
-		for i, m := range members {
-			if m.store.IsLeader() {
-				leader = i
-			}
-		}
-		return leader >= 0
-	})
-	order := append([]*raftMember{members[leader]}, append(append([]*raftMember{}, members[:leader]...), members[leader+1:]...)...)
-	c, err := clientv3.New(clientv3.Config{Endpoints: endpoints(order), Logger: zap.NewNop()})
+	members := raftlab.Start(t, 3)
+	leader := raftlab.Leader(t, members)
+	order := append([]*raftlab.Member{members[leader]}, append(append([]*raftlab.Member{}, members[:leader]...), members[leader+1:]...)...)
+	c, err := clientv3.New(clientv3.Config{Endpoints: raftlab.Addrs(order), Logger: zap.NewNop()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +122,7 @@ func TestClusterSurvivesItsLeader(t *testing.T) {
 		}
 	}
 	write(before)
-	order[0].stop(t)
+	order[0].Stop()
 	write(after)
 	got, last := 0, int64(0)
 	for got < before+after {
@@ -218,20 +151,20 @@ func TestClusterSurvivesItsLeader(t *testing.T) {
 
 // Users, roles and tokens, by etcdctl against several members.
 func TestClusterAuth(t *testing.T) {
-	members := startCluster(t, 3)
-	f := members[0].asFrontEnd(t)
+	members := raftlab.Start(t, 3)
+	f := asFrontEnd(t, members[0])
 	for _, args := range []string{
 		"user add root:secret", "user add app:secret", "role add app", "role grant-permission --prefix app readwrite /app/",
 		"user grant-role app app", "user grant-role root root", "auth enable",
 	} {
 		f.etcdctl(strings.Fields(args)...)
 	}
-	f.addr = members[1].addr
+	f.addr = members[1].Addr
 	f.etcdctl("--user", "app:secret", "put", "/app/k", "v")
 	if got := f.etcdctl("--user", "root:secret", "get", "/app/k"); !strings.Contains(got, "v") {
 		t.Errorf("root reads %q", got)
 	}
-	other := members[2].asFrontEnd(t)
+	other := asFrontEnd(t, members[2])
 	_, err := other.kv().Range(other.ctx(), &pb.RangeRequest{Key: key("/app/k")})
 	wantStatus(t, err, 3, "etcdserver: user name is empty")
 	w := other.watch()
@@ -247,14 +180,14 @@ func TestClusterAuth(t *testing.T) {
 		t.Errorf("a wrong password: %d %s", code, body)
 	}
 	// The node itself is not locked out of its own store, and its health is not unwell.
-	inside := pb.NewKVClient(members[2].server.Conn())
+	inside := pb.NewKVClient(members[2].V3.Conn())
 	if _, err := inside.Range(other.ctx(), &pb.RangeRequest{Key: key("/app/k")}); err != nil {
 		t.Errorf("in process: %v", err)
 	}
 	if code, body := other.get("/health"); code != 200 {
 		t.Errorf("health: %d %s", code, body)
 	}
-	f.addr = members[2].addr
+	f.addr = members[2].Addr
 	f.etcdctl("--user", "root:secret", "auth", "disable")
 }
 

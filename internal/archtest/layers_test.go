@@ -32,6 +32,7 @@ var layers = []layer{
 	{"internal/doctor/gather", append([]string{"api/client", "internal/config", "internal/doctor", "internal/node", "pgctl/postgres"}, tools...)},
 	{"internal/peertls", tools},
 	{"internal/solostore", append([]string{"raftstore/dcs", "internal/dcsclient"}, tools...)},
+	{"internal/raftlab", append([]string{"api/etcd2", "api/etcd3", "raftstore"}, tools...)}, // of tests
 	{"internal/watchdog", tools},
 	{"internal/latest", nil},
 	{"internal/logging", []string{"internal/config/logline"}},

@@ -1,76 +1,19 @@
 package dcsclient_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
-	"sync"
 	"testing"
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 
-	"quorate/api/etcd3"
 	"quorate/internal/boottime"
 	"quorate/internal/dcsclient"
-	"quorate/raftstore"
+	"quorate/internal/raftlab"
 	"quorate/raftstore/dcs"
 )
-
-// raftHost is a member of a real cluster with its front end.
-type raftHost struct {
-	store  *raftstore.Store
-	server *etcd3.Server
-	addr   string
-	once   sync.Once
-}
-
-func (h *raftHost) stop(t *testing.T) {
-	t.Helper()
-	h.once.Do(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		defer cancel()
-		if err := h.server.Stop(ctx); err != nil {
-			t.Errorf("stop: %v", err)
-		}
-		if err := h.store.Close(); err != nil {
-			t.Errorf("close: %v", err)
-		}
-	})
-}
-
-func startCluster(t *testing.T, n int) []*raftHost {
-	t.Helper()
-	peers := make([]net.Listener, n)
-	var found []raftstore.Peer
-	for i := range n {
-		peers[i] = listen(t)
-		found = append(found, raftstore.Peer{PeerAddr: peers[i].Addr().String()})
-	}
-	hosts := make([]*raftHost, n)
-	for i := range n {
-		store, err := raftstore.Open(raftstore.Options{
-			Dir: t.TempDir(), Name: fmt.Sprintf("n%d", i), Listener: peers[i], MachineID: fmt.Sprintf("machine-%d", i), Expect: n,
-			Peers: func() []raftstore.Peer { return found }, ElectionTimeout: time.Second,
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		server, err := etcd3.New(etcd3.Options{Store: store})
-		if err != nil {
-			t.Fatal(err)
-		}
-		clients := listen(t)
-		go server.Serve(clients, nil)
-		hosts[i] = &raftHost{store: store, server: server, addr: clients.Addr().String()}
-		t.Cleanup(func() { hosts[i].stop(t) })
-	}
-	for _, h := range hosts {
-		eventually(t, "ready", func() bool { return h.store.Health() == nil })
-	}
-	return hosts
-}
 
 func listen(t *testing.T) net.Listener {
 	t.Helper()
@@ -81,31 +24,13 @@ func listen(t *testing.T) net.Listener {
 	return l
 }
 
-func leaderOf(t *testing.T, hosts []*raftHost) int {
-	t.Helper()
-	leader := -1
-	eventually(t, "a leader", func() bool {
-		for i, h := range hosts {
-			if h.store.IsLeader() {
-				leader = i
-			}
-		}
-		return leader >= 0
-	})
-	return leader
-}
-
 // The operations of a single store, on a real cluster: from a host without the store and from one with it.
 func TestOperationsOnCluster(t *testing.T) {
-	hosts := startCluster(t, 3)
-	remote := func(o *dcsclient.Options) {
-		for _, h := range hosts {
-			o.Endpoints = append(o.Endpoints, h.addr)
-		}
-	}
+	hosts := raftlab.Start(t, 3)
+	remote := func(o *dcsclient.Options) { o.Endpoints = raftlab.Addrs(hosts) }
 	clusterOperations(t, newClient(t, remote))
-	follower := hosts[(leaderOf(t, hosts)+1)%3]
-	clusterOperations(t, newClient(t, func(o *dcsclient.Options) { o.Local = follower.server.Conn() }))
+	follower := hosts[(raftlab.Leader(t, hosts)+1)%3]
+	clusterOperations(t, newClient(t, func(o *dcsclient.Options) { o.Local = follower.V3.Conn() }))
 }
 
 func clusterOperations(t *testing.T, c dcsclient.Client) {
@@ -146,12 +71,10 @@ func clusterOperations(t *testing.T, c dcsclient.Client) {
 // When the member dies that led, a holder goes on renewing through the others and its key never goes; its commits fail or
 // succeed but never lie.
 func TestLeaderDies(t *testing.T) {
-	hosts := startCluster(t, 3)
+	hosts := raftlab.Start(t, 3)
 	c := newClient(t, func(o *dcsclient.Options) {
 		o.RequestTimeout = 2 * time.Second
-		for _, h := range hosts {
-			o.Endpoints = append(o.Endpoints, h.addr)
-		}
+		o.Endpoints = raftlab.Addrs(hosts)
 	})
 	ctx := testContext(t)
 	const ttl = 15 * time.Second
@@ -162,7 +85,7 @@ func TestLeaderDies(t *testing.T) {
 	if _, err := c.Commit(ctx, dcs.Txn{Then: []dcs.Op{dcs.Put("/x/leader", "n1", lease), dcs.Put("/x/n", "0", 0)}}); err != nil {
 		t.Fatal(err)
 	}
-	hosts[leaderOf(t, hosts)].stop(t)
+	hosts[raftlab.Leader(t, hosts)].Stop()
 	n := 0           // what /x/n certainly was
 	unknown := false // a commit that would make it n+1 may be applied yet
 	for n < 10 {
@@ -206,11 +129,11 @@ func readN(t *testing.T, c dcsclient.Client) (n int) {
 
 // Where the store keeps users, the client fetches a token, and another when the first is no longer good.
 func TestUsers(t *testing.T) {
-	hosts := startCluster(t, 1)
-	store, ctx := hosts[0].store, testContext(t)
+	hosts := raftlab.Start(t, 1)
+	store, ctx := hosts[0].Store, testContext(t)
 	login := func(user, password string) *dcsclient.Etcd {
 		return newClient(t, func(o *dcsclient.Options) {
-			o.Endpoints, o.Username, o.Password = []string{hosts[0].addr}, user, password
+			o.Endpoints, o.Username, o.Password = []string{hosts[0].Addr}, user, password
 		})
 	}
 	early := login("root", "secret") // before there are users
