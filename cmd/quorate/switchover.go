@@ -49,7 +49,17 @@ func newFailoverCmd(a *app) *cobra.Command {
 		Use:   "failover [CLUSTER]",
 		Short: "Give the lead to a replica although the leader does not take part",
 		Args:  cobra.MaximumNArgs(1),
-		RunE:  func(c *cobra.Command, args []string) error { return a.handOver(c.Context(), firstOf(args), h) },
+		RunE: func(c *cobra.Command, args []string) error {
+			if h.leader != "" { // so it was before Patroni 4
+				fmt.Fprintln(a.err, "Warning: failover with a leader is a switchover: change scripts to say so")
+				h.action = "switchover"
+			}
+			return a.handOver(c.Context(), firstOf(args), h)
+		},
+	}
+	for _, name := range []string{"leader", "primary", "master"} {
+		c.Flags().StringVar(&h.leader, name, "", "the present leader, as before Patroni 4: then it is a switchover")
+		_ = c.Flags().MarkHidden(name)
 	}
 	c.Flags().StringVar(&h.candidate, "candidate", "", "who takes over")
 	forceFlag(c, &h.force)
