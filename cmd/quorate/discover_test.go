@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"os/exec"
@@ -12,6 +13,8 @@ import (
 
 	"quorate/internal/config"
 	"quorate/internal/ctl/direct"
+	"quorate/internal/etcdsrv"
+	"quorate/internal/etcdsrv/dnstest"
 	"quorate/internal/freeport"
 )
 
@@ -117,6 +120,33 @@ func TestChangesV2(t *testing.T) {
 	must(change(func(d *direct.Store) error { return d.CancelHandover(t.Context()) }))
 	if v, err := s.lookUp(t.Context()); err != nil || v.HandoverPending() {
 		t.Errorf("it is still asked for: %v", err)
+	}
+}
+
+// The store is found by DNS, of either API; what is written beside serves while DNS does not answer.
+func TestStoreBySRV(t *testing.T) {
+	dns := dnstest.Start(t, map[string][]string{"_etcd-client._tcp.db.test.": {"e1.db.test. 2379"}, "_etcd-client-ssl._tcp.tls.test.": {"e1.tls.test. 2379"}})
+	at := func(e config.Etcd) place {
+		t.Helper()
+		s := &session{app: &app{resolver: dns}, cfg: &config.Client{Etcd: &e}}
+		p, err := s.storeAt(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	if p := at(config.Etcd{API: 2, SRV: "db.test"}); p.api != 2 || !slices.Equal(p.endpoints, []string{"http://e1.db.test:2379"}) || p.tls != nil {
+		t.Errorf("%+v", p)
+	}
+	if p := at(config.Etcd{API: 3, SRV: "tls.test"}); !slices.Equal(p.endpoints, []string{"https://e1.tls.test:2379"}) || p.tls == nil {
+		t.Errorf("%+v", p)
+	}
+	if p := at(config.Etcd{API: 3, SRV: "none.test", Endpoints: []string{"http://10.0.0.1:2379"}}); !slices.Equal(p.endpoints, []string{"http://10.0.0.1:2379"}) {
+		t.Errorf("%+v", p)
+	}
+	s := &session{app: &app{resolver: dns}, cfg: &config.Client{Etcd: &config.Etcd{API: 3, SRV: "none.test"}}}
+	if _, err := s.storeAt(t.Context()); !errors.Is(err, etcdsrv.ErrNone) {
+		t.Errorf("no store at all: %v", err)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"quorate/internal/config"
+	"quorate/internal/etcdsrv"
 )
 
 // The exit codes, as patronictl's, except that a request which a member refuses is a failure too.
@@ -37,6 +38,7 @@ type app struct {
 	calledAs string // quorate, patroni, patronictl or etcd
 	now      func() time.Time
 	prompts  *prompts
+	resolver etcdsrv.Resolver // nil: the system's
 
 	configFile string
 	dcsURL     string

@@ -37,7 +37,7 @@ func (s *session) storeAt(ctx context.Context) (place, error) {
 	if e := s.cfg.Etcd; e != nil {
 		at = place{api: e.API, endpoints: e.Endpoints, username: e.Username, password: e.Password}
 		if e.SRV != "" {
-			found, err := etcdsrv.Find(ctx, net.DefaultResolver, e.SRV, e.SRVSuffix)
+			found, err := etcdsrv.Find(ctx, s.dns(), e.SRV, e.SRVSuffix)
 			if err != nil && len(at.endpoints) == 0 {
 				return at, fmt.Errorf("srv: %w", err)
 			}
@@ -54,6 +54,14 @@ func (s *session) storeAt(ctx context.Context) (place, error) {
 		return at, errors.New("the configuration names no store: expected gossip.join, etcd3.hosts or --dcs-url")
 	}
 	return at, nil
+}
+
+// dns is who is asked for srv.
+func (s *session) dns() etcdsrv.Resolver {
+	if s.resolver != nil {
+		return s.resolver
+	}
+	return net.DefaultResolver
 }
 
 // store connects to the store itself, by the v3 API.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"net/url"
 	"strings"
 
@@ -32,21 +33,16 @@ func (p *parser) etcd(top *section) {
 // unspoken refuses what commands understand and a running host does not. The old API has keys of its own: a host that used the new one
 // instead would found a second cluster beside the one that Patroni keeps there.
 func (p *parser) unspoken(top *section) {
-	e := p.c.Etcd
-	switch {
-	case e == nil:
-	case e.API == 2:
+	if e := p.c.Etcd; e != nil && e.API == 2 {
 		p.wrong(top.raw("etcd").at, "etcd", "a section for etcd's v2 API",
 			"a section etcd3 with the same hosts, or Quorate's own store (sections store and gossip); the other members must be there too")
-	case e.SRV != "":
-		p.wrong(top.sub("etcd3").place("srv"), "etcd3.srv", quoteText(e.SRV), "the addresses in hosts: DNS is not asked for them")
 	}
 }
 
 func readEtcd(s *section, api int) *Etcd {
 	e := &Etcd{
 		API:         api,
-		SRV:         s.text("srv"),
+		SRV:         cmp.Or(s.text("srv"), s.text("discovery_srv"), s.text("srv_domain")), // the older names are etcd's own
 		SRVSuffix:   s.text("srv_suffix"),
 		UseProxies:  s.bool("use_proxies", false),
 		Username:    s.text("username"),
@@ -67,6 +63,9 @@ func readEtcd(s *section, api int) *Etcd {
 	}
 	if e.Cert == "" && e.Key != "" {
 		s.missing("cert", "the certificate that belongs to key")
+	}
+	if file := cmp.Or(e.CACert, e.Cert); file != "" && e.SRV == "" && len(e.Endpoints) > 0 && strings.HasPrefix(e.Endpoints[0], "http://") {
+		s.note(s.place("protocol"), s.name("protocol"), "it is http: the connection is not encrypted, although there are certificates; write protocol: https")
 	}
 	s.known = append(s.known, "version_prefix")
 	s.unknown()

@@ -55,7 +55,7 @@ func newEndpoint(name string, conn *grpc.ClientConn, local bool) *endpoint {
 // dialEndpoint makes the endpoint of an address and starts to connect.
 func dialEndpoint(address string, o Options) (*endpoint, error) {
 	creds := insecure.NewCredentials()
-	if o.TLS != nil {
+	if o.TLS != nil && !strings.HasPrefix(address, "http://") {
 		creds = credentials.NewTLS(o.TLS.Clone())
 	}
 	conn, err := grpc.NewClient("passthrough:///"+hostPort(address),

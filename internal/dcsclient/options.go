@@ -16,10 +16,9 @@ const DefaultRequestTimeout = 2 * time.Second
 type Options struct {
 	// Local is the store in this process, asked before every other. It stays its owner's and is not closed here.
 	Local *grpc.ClientConn
-	// Endpoints are the store hosts: host:port, or http://host:port and https://host:port as etcd writes them. The scheme
-	// decides nothing: TLS does.
+	// Endpoints are the store hosts: host:port, or http://host:port and https://host:port as etcd writes them.
 	Endpoints []string
-	// TLS is for Endpoints; nil means plain connections.
+	// TLS is for Endpoints but those that begin with http://; nil means plain connections.
 	TLS *tls.Config
 	// Username and Password, where the store keeps users.
 	Username, Password string

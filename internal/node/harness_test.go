@@ -252,9 +252,11 @@ type up struct {
 }
 
 // run starts a node and waits until all its parts serve. It is stopped with the test.
-func (s *site) run(c *config.Config) *up {
+func (s *site) run(c *config.Config) *up { s.t.Helper(); return s.runWith(s.options(c)) }
+
+func (s *site) runWith(o Options) *up {
 	s.t.Helper()
-	n, err := New(s.options(c))
+	n, err := New(o)
 	if err != nil {
 		s.t.Fatal(err)
 	}

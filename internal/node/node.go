@@ -16,6 +16,7 @@ import (
 	"quorate/api/rest"
 	"quorate/internal/config"
 	"quorate/internal/dcsclient"
+	"quorate/internal/etcdsrv"
 	"quorate/internal/gossip"
 	"quorate/proxy"
 )
@@ -37,6 +38,8 @@ type Options struct {
 	Relog func(*config.Config) error
 	// LogBacklog is how many lines of the log wait to be written, and how many were lost; nil: unknown.
 	LogBacklog func() (waiting, lost int)
+	// Resolver is asked for etcd3.srv; nil: the system's.
+	Resolver etcdsrv.Resolver
 	// Sockets are what the process inherited; nil: none.
 	Sockets *Sockets
 	// Series are those of the whole process, Go's and etcd's packages': shown on the pages of metrics; nil: nothing more.

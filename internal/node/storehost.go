@@ -5,7 +5,9 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
+	"strings"
 
 	"quorate/api/client"
 	"quorate/internal/config"
@@ -73,6 +75,7 @@ func (n *Node) startClient(context.Context) error {
 		return err
 	}
 	n.onStop("store client", func(context.Context) error { return n.dcs.Close() })
+	n.followSRV()
 	if n.gossip != nil && n.member == nil {
 		n.watchGossip()
 	}
@@ -85,7 +88,7 @@ func (n *Node) clientOptions() (dcsclient.Options, error) {
 	switch e := n.cfg.Etcd; {
 	case e != nil:
 		opt.Endpoints, opt.Username, opt.Password = e.Endpoints, e.Username, e.Password
-		if e.CACert != "" || e.Cert != "" {
+		if e.SRV != "" || slices.ContainsFunc(e.Endpoints, func(url string) bool { return strings.HasPrefix(url, "https://") }) {
 			files := client.TLSFiles{CACert: e.CACert, CertFile: e.Cert, KeyFile: e.Key, KeyPassword: e.KeyPassword, Insecure: e.InsecureNoVerifyCert}
 			var err error
 			if opt.TLS, err = files.Config(); err != nil {
