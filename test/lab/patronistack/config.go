@@ -19,7 +19,7 @@ name: {{.Host.Name}}
 restapi:
   listen: {{.Host.Addr 8008}}
   connect_address: {{.Host.Addr 8008}}
-etcd3:
+{{.Driver}}:
   hosts: [{{range $i, $h := .Hosts}}{{if $i}}, {{end}}"{{$h.Addr 2379}}"{{end}}]
 bootstrap:
   dcs:

@@ -1,6 +1,7 @@
 package patronistack
 
 import (
+	"cmp"
 	"fmt"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +18,10 @@ type Options struct {
 
 	TTL, LoopWait, RetryTimeout time.Duration // Patroni's; 30, 10 and 10 s if zero
 	Synchronous                 bool          // synchronous_mode
+
+	// Store is the program that runs as etcd; the distribution's if empty. Driver is the section of Patroni's configuration that names it: etcd3 if
+	// empty, or etcd, for the v2 API.
+	Store, Driver string
 
 	// DiskMB puts each host's database on a file system of its own of that size, so that it can hang; on the machine's if zero.
 	DiskMB int
@@ -44,6 +49,7 @@ func (o *Options) complete() error {
 			*d = value
 		}
 	}
+	o.Store, o.Driver = cmp.Or(o.Store, "etcd"), cmp.Or(o.Driver, "etcd3")
 	return nil
 }
 

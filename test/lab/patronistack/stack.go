@@ -86,10 +86,10 @@ func (s *Stack) StartStore(h *lab.Host) error {
 	}
 	client, peer := "http://"+h.Addr(clientPort), "http://"+h.Addr(peerPort)
 	_, err := h.Start(lab.Spec{Name: "etcd", User: "postgres", Args: []string{
-		"etcd", "--name", h.Name, "--data-dir", filepath.Join(h.Dir(), "etcd"),
+		s.o.Store, "--name", h.Name, "--data-dir", filepath.Join(h.Dir(), "etcd"),
 		"--listen-client-urls", client, "--advertise-client-urls", client,
 		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
-		"--initial-cluster", strings.Join(initial, ","), "--logger", "zap",
+		"--initial-cluster", strings.Join(initial, ","), "--logger", "zap", "--enable-v2",
 	}})
 	return err
 }
