@@ -34,6 +34,11 @@ func FuzzDecode(f *testing.F) {
 				t.Errorf("%+v came out as %+v, %v", m, again, err)
 			}
 		}
+		if st, err := decodeStanding(b); err == nil {
+			if again, err := decodeStanding(st.encode()); err != nil || again != st {
+				t.Errorf("%+v became %+v, %v", st, again, err)
+			}
+		}
 		if x, err := decodeExpiry(b); err == nil {
 			if again, err := decodeExpiry(x.encode()[1:]); err != nil || again != x {
 				t.Errorf("%+v came out as %+v, %v", x, again, err)

@@ -103,6 +103,9 @@ func (s *Store) startRaft(founders *FounderSet) error {
 	n.shutdown = sync.OnceValue(n.raft.Shutdown)
 	n.started.Store(true)
 	s.runNode(n)
+	if id.Started && len(n.voters()) > 1 {
+		s.wg.Go(func() { s.electEarly(n) })
+	}
 	if !id.Started {
 		return s.setIdentity(func(id *identity) { id.Started = true })
 	}

@@ -37,6 +37,7 @@ const (
 	methodTTL       method = 21 // forward the question for a lease's time
 	methodMembers   method = 22 // forward a change of members
 	methodHash      method = 23 // compare the members' data
+	methodStanding  method = 24 // a member that was just started asks whether it should stand for election
 )
 
 // memberOnly says whether a method is for members of the same cluster alone.
