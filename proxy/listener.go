@@ -7,9 +7,11 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
+	"quorate/internal/boottime"
 	"quorate/proxy/relay"
 )
 
@@ -26,7 +28,16 @@ type listener struct {
 	places   map[string]*place // by backend
 	clients  map[string]int    // present sessions by client address, the ones that are being opened included
 	total    tally
+	health   health // of its backends together
 	mostHeld int
+
+	doorstep struct { // clients that were accepted, whatever became of them
+		sync.Mutex
+		rate  rate
+		count int64
+	}
+	malformed atomic.Int64 // clients whose first packet was none
+	denied    atomic.Int64 // clients that a rule turned away
 }
 
 // settings are what a configuration says of a listener, as of one reading.
@@ -38,7 +49,7 @@ type settings struct {
 func newListener(r *Router, o ListenerOptions) *listener {
 	l := &listener{
 		r: r, queue: queue{opts: o.Hold},
-		places: make(map[string]*place), clients: make(map[string]int),
+		places: make(map[string]*place), clients: make(map[string]int), health: health{changed: boottime.Now()},
 	}
 	l.now.Store(&settings{opts: o})
 	return l
@@ -94,12 +105,21 @@ func (l *listener) acceptLoop(ln net.Listener) {
 			continue
 		}
 		pause = 5 * time.Millisecond
+		l.came()
 		l.r.openings.Add(1)
 		l.r.clients.Go(func() {
 			defer l.r.openings.Done()
 			l.serve(conn)
 		})
 	}
+}
+
+// came counts an accepted client.
+func (l *listener) came() {
+	l.doorstep.Lock()
+	defer l.doorstep.Unlock()
+	l.doorstep.count++
+	l.doorstep.rate.tick(time.Since(rateFrom))
 }
 
 // serve carries one client from its first byte to its session, which goes on without it, or to its last.

@@ -94,6 +94,12 @@ func (r *Router) rejected(o *opening, err error) {
 		}
 	}
 	r.metrics.refused.WithLabelValues(o.l.opts().Name, why).Inc()
+	switch why {
+	case "first_packet", "not_postgres", "proxy_header":
+		o.l.malformed.Add(1)
+	case "not_encrypted", "flood", "hold_full", "no_hold":
+		o.l.denied.Add(1)
+	}
 	r.complain("a client got no session", "listener", o.l.opts().Name, "client", o.host, "reason", why, "err", err)
 }
 

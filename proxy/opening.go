@@ -111,7 +111,7 @@ func (o *opening) first() (start, error) {
 func (o *opening) drop(s *session) {
 	_ = s.server.Close()
 	close(s.silent)
-	o.r.unregister(s)
+	o.r.unregister(s, "")
 }
 
 // cancel carries out the client's cancel request. PostgreSQL closes without an answer when it is done, and so do we.
@@ -147,7 +147,7 @@ func (o *opening) attach() (*session, error) {
 			}
 			continue
 		}
-		s := o.newSession(choice, server)
+		s := o.newSession(choice, server, time.Since(began))
 		if o.r.register(s) {
 			return s, nil
 		}
@@ -228,10 +228,10 @@ func (o *opening) peer() string {
 	return o.host
 }
 
-func (o *opening) newSession(c Choice, server *relay.Conn) *session {
+func (o *opening) newSession(c Choice, server *relay.Conn, connected time.Duration) *session {
 	return &session{
 		r: o.r, l: o.l, host: o.host, peer: o.peer(), client: o.client, server: server,
-		backend: c.Backend, term: c.Term, since: time.Now(), silent: make(chan struct{}),
+		backend: c.Backend, term: c.Term, since: time.Now(), waited: o.waited, connected: connected, silent: make(chan struct{}),
 	}
 }
 

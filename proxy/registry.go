@@ -71,8 +71,9 @@ func (r *Router) load(name string) (n int) {
 
 // take counts a session that is about to be opened; called with the router's mu held.
 func (l *listener) take(backend, host string) {
-	l.total.take()
-	l.place(backend).take()
+	at := time.Since(rateFrom)
+	l.total.take(at)
+	l.place(backend).take(at)
 	l.clients[host]++
 }
 
@@ -119,11 +120,15 @@ func (r *Router) register(s *session) bool {
 	return true
 }
 
-// unregister forgets s and gives its place away.
-func (r *Router) unregister(s *session) {
+// unregister forgets s and gives its place away. Why is empty for one that never was open.
+func (r *Router) unregister(s *session, why reason) {
 	r.mu.Lock()
 	delete(r.sessions, s.id)
 	p := s.l.place(s.backend.Name)
+	if why != "" {
+		s.l.total.over(s, why)
+		p.over(s, why)
+	}
 	up, down := s.flow.Counts()
 	p.in, p.out = p.in+up, p.out+down
 	if s.key != "" && r.keys[s.key] == s {
@@ -145,7 +150,7 @@ func (r *Router) remember(key string, s *session) {
 
 // forget is the end of a session that was open.
 func (r *Router) forget(s *session, why reason) {
-	r.unregister(s)
+	r.unregister(s, why)
 	r.metrics.sessionOver(s, why)
 	if r.opts().AccessLog {
 		i := s.info()

@@ -52,6 +52,8 @@ type session struct {
 	backend Backend
 	term    Term // zero unless the backend is the primary; guarded by the router's mu
 	since   time.Time
+	// waited is how long the client was held before this session, connected how long the connect to the backend took.
+	waited, connected time.Duration
 
 	key       string      // cancel key, once known; guarded by the router's mu
 	encrypted atomic.Bool // nothing can be read of it, and nothing said in it
