@@ -109,29 +109,62 @@ func (l *loop) post(o ...order) {
 	}
 }
 
-// run is the loop.
+// run is the loop. It waits without a thread, as a goroutine that reads a socket does: an epoll set can itself be polled, and what happens on it while it
+// is being emptied is told as well. So a turn that took all that there was need not look again before it waits.
 func (l *loop) run() {
-	for !l.stop {
-		for _, ev := range l.events[:l.wait()] {
-			if fd := int(ev.Fd); fd < len(l.ends) && l.ends[fd] != nil {
-				l.ends[fd].happened(ev.Events)
-			} else if c := l.watchedConn(fd); c != nil {
-				c.happened(ev.Events)
+	_ = l.raw.Read(func(uintptr) bool { // fails only when the file is closed, which is after the loop
+		l.asleep.Store(false)
+		for {
+			l.pipes.reclaim()
+			n := epollNow(l.epoll, l.events[:])
+			l.turn(l.events[:n])
+			switch {
+			case l.stop:
+				return true
+			case n == batch || len(l.backlog) > 0 || l.swept >= 0, n > 0 && l.pipes.any():
+				// There may be more. A pause of bulk is one only when nothing is there.
+			case l.mayWait():
+				return false
 			}
 		}
-		for _, f := range l.takeBacklog() {
-			f.run()
-		}
-		for _, o := range l.takeOrders() {
-			l.carryOut(o)
-		}
-		if l.swept >= 0 && !l.sweep() {
-			l.swept = -1
-		}
-	}
+	})
 	if l.sweepTimer != nil {
 		l.sweepTimer.Stop()
 	}
+}
+
+// turn deals with events and with what else there is to do.
+func (l *loop) turn(events []unix.EpollEvent) {
+	for _, ev := range events {
+		if fd := int(ev.Fd); fd < len(l.ends) && l.ends[fd] != nil {
+			l.ends[fd].happened(ev.Events)
+		} else if c := l.watchedConn(fd); c != nil {
+			c.happened(ev.Events)
+		}
+	}
+	for _, f := range l.takeBacklog() {
+		f.run()
+	}
+	for _, o := range l.takeOrders() {
+		l.carryOut(o)
+	}
+	if l.swept >= 0 && !l.sweep() {
+		l.swept = -1
+	}
+}
+
+// mayWait says whether the loop may wait: orders that come from now on ring.
+func (l *loop) mayWait() bool {
+	l.asleep.Store(true)
+	l.mu.Lock()
+	waiting := len(l.orders)
+	l.mu.Unlock()
+	if waiting > 0 {
+		l.asleep.Store(false)
+		return false
+	}
+	l.pipes.reclaimAll()
+	return true
 }
 
 func (l *loop) takeBacklog() []*Flow {
@@ -231,33 +264,6 @@ func (l *loop) drop(e *end) {
 	}
 	_ = unix.Close(e.fd)
 	e.fd = -1
-}
-
-// wait returns how many events there are, none when there is something else to do.
-func (l *loop) wait() int {
-	l.pipes.reclaim()
-	if n := epollNow(l.epoll, l.events[:]); n > 0 || len(l.backlog) > 0 || l.swept >= 0 {
-		return n
-	}
-	l.asleep.Store(true)
-	defer l.asleep.Store(false)
-	l.mu.Lock()
-	waiting := len(l.orders)
-	l.mu.Unlock()
-	if waiting > 0 {
-		return 0
-	}
-	l.pipes.reclaimAll()
-	return l.park()
-}
-
-// park waits without a thread until there are events, as a goroutine that reads a socket does: an epoll set can itself be polled.
-func (l *loop) park() (n int) {
-	_ = l.raw.Read(func(uintptr) bool { // fails only when the file is closed, which is after the loop
-		n = epollNow(l.epoll, l.events[:])
-		return n > 0
-	})
-	return n
 }
 
 // epollNow looks without waiting, and without telling the scheduler: it returns at once.

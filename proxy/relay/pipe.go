@@ -101,6 +101,8 @@ func (ps *pipes) give(h *half) {
 	ps.free = append(ps.free, p)
 }
 
+func (ps *pipes) any() bool { return len(ps.inUse)+len(ps.free) > 0 }
+
 // reclaim takes pipes back from directions that have paused; a busy loop calls it all the time.
 func (ps *pipes) reclaim() {
 	if len(ps.inUse) == 0 {
