@@ -4,8 +4,11 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"io"
+	"net"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -159,5 +162,36 @@ func TestPercentileCountsTheUnanswered(t *testing.T) {
 	l.failed = 4
 	if got := l.percentile(50); got != -1 {
 		t.Errorf("half of the requests had no answer, and the median is %d", got)
+	}
+}
+
+// earlyContext tells of its deadline before it is over, as every context does for as long as its timer has not rung.
+type earlyContext struct {
+	context.Context
+	deadline time.Time
+}
+
+func (c earlyContext) Deadline() (time.Time, bool) { return c.deadline, true }
+
+// The end of a load is no failure of what is measured.
+func TestEndOfLoadIsNoFailure(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("fine")) })}
+	go func() { _ = server.Serve(l) }()
+	t.Cleanup(func() { _ = server.Close() })
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	early := earlyContext{ctx, time.Now().Add(100 * time.Millisecond)}
+	a := &asker{request: []byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"), dial: func(ctx context.Context) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(context.WithoutCancel(ctx), "tcp", l.Addr().String())
+	}}
+	var got replies
+	got.run(early, a, func(ctx context.Context) (time.Time, bool) { return time.Now(), ctx.Err() == nil })
+	if len(got.took) == 0 || got.failed > 0 {
+		t.Errorf("%d answers, %d failures (%v)", len(got.took), got.failed, got.why)
 	}
 }

@@ -69,7 +69,7 @@ func (p *patronictl) pastTheMembers(leader, other string) {
 	p.program = program(p.t)
 	p.says(" "+leader+" ", "list") // by the router's host, whose API is open
 	store := "etcd3://" + p.hosts[0].Addr(2379)
-	p.says("this is what the store has of it", "-d", store, "list", "lab")
+	p.says(" "+leader+" ", "-d", store, "list", "lab") // by the keys: nobody else can be asked from here
 	p.says("loop_wait: 2", "-d", store, "show-config", "lab")
 	p.says("| "+other, "-d", store, "history", "lab")
 	p.says("Configuration changed", "-d", store, "edit-config", "lab", "--force", "-p", "work_mem=6MB")
