@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"quorate/api/rest/openapitest"
 )
 
 type router struct{ killed string }
@@ -86,6 +88,9 @@ func TestOpenAPI(t *testing.T) {
 			if op["summary"] == "" || op["responses"] == nil {
 				t.Errorf("%s %s says nothing", method, path)
 			}
+			if wrong := parameters(path, op); wrong != "" {
+				t.Errorf("%s %s: %s", method, path, wrong)
+			}
 		}
 	}
 	for part := range strings.SplitSeq(body, `"$ref": "#/components/schemas/`) {
@@ -96,21 +101,49 @@ func TestOpenAPI(t *testing.T) {
 	}
 }
 
+// parameters says what is wrong with those of an operation: the path's are described, each as a text that must be there, and no others in a path.
+func parameters(path string, op map[string]any) string {
+	described := map[string]bool{}
+	list, _ := op["parameters"].([]any)
+	for _, p := range list {
+		p, _ := p.(map[string]any)
+		name, _ := p["name"].(string)
+		if p["in"] != "path" {
+			continue
+		}
+		if !strings.Contains(path, "{"+name+"}") || p["required"] != true || p["schema"] == nil {
+			return "parameter " + name
+		}
+		described[name] = true
+	}
+	for part := range strings.SplitSeq(path, "/") {
+		if name, ok := strings.CutPrefix(part, "{"); ok && !described[strings.TrimSuffix(name, "}")] {
+			return part + " is not described"
+		}
+	}
+	return ""
+}
+
+// TestOpenAPIAnswers holds answers of a node that has everything to tell, and of one that has next to nothing, against the document.
+func TestOpenAPIAnswers(t *testing.T) {
+	full := fullMemory()
+	empty := newMemory()
+	for name, s := range map[string]*Server{
+		"full": newTestServer(t, full, func(o *Options) {
+			o.Members = &storeMembers{[]StoreMember{{ID: "1", Name: "n1", PeerURL: "http://x:2380", ClientURL: "http://x:2379", Leader: true, Healthy: true}}}
+		}),
+		"empty": newTestServer(t, empty, nil),
+	} {
+		asked := openapitest.Check(t, start(t, s))
+		if len(asked) < 10 {
+			t.Errorf("%s: only %v can be read", name, asked)
+		}
+	}
+}
+
 // TestOpenAPIFields compares the schemas with what is really answered: no field that is not described.
 func TestOpenAPIFields(t *testing.T) {
-	m := cluster(`{"pause":true}`)
-	m.put(m.keys.Failover(), `{"leader":"n1","member":"n2","scheduled_at":"2099-01-01T00:00:00+00:00"}`)
-	m.put(m.keys.Released(), `{"term":{"cluster":7,"rev":2},"from":"n1","lsn":5}`)
-	m.put(m.keys.Unfenced(), `{"node":"n1","term":{"cluster":7,"rev":2}}`)
-	m.put(m.keys.Losses(), `[{"node":"n2","timeline":1,"bytes":16}]`)
-	m.put(m.keys.History(), `[[1,100,"x","2026-11-23T06:00:00+00:00","n1"]]`)
-	m.put(m.keys.Status(), `broken`)
-	full := primaryStatus()
-	full.Operation = &Operation{Kind: "clone", Done: 5, Total: 10, Text: "copying"}
-	full.PendingRestart = map[string]Change{"a": {"1", "2"}}
-	full.ScheduledRestart = &RestartRequest{Schedule: time.Unix(4e9, 0), Role: RolePrimary, PostgresVersion: "15.7", Pending: true, Timeout: time.Minute}
-	m.publish(full)
-	m.decisions = []DecisionRecord{{time.Unix(1, 0), "code", "text", []string{"act"}}}
+	m := fullMemory()
 	m.pledge = func(PledgeRequest) (PledgeAnswer, error) { return PledgeAnswer{}, nil }
 	s := newTestServer(t, m, func(o *Options) {
 		o.Members = &storeMembers{[]StoreMember{{ID: "1", ClientURL: "x", Applied: 5}}}
@@ -129,6 +162,24 @@ func TestOpenAPIFields(t *testing.T) {
 	described(t, doc, "problem", body, "Problem")
 	_, body, _ = ask(s, "GET", "/v1/store/members", "")
 	described(t, doc, "member", strings.TrimSuffix(strings.TrimPrefix(body, `{"members": [`), "]}"), "StoreMember")
+}
+
+// fullMemory is a node that has something to tell of everything.
+func fullMemory() *memory {
+	m := cluster(`{"pause":true}`)
+	m.put(m.keys.Failover(), `{"leader":"n1","member":"n2","scheduled_at":"2099-01-01T00:00:00+00:00"}`)
+	m.put(m.keys.Released(), `{"term":{"cluster":7,"rev":2},"from":"n1","lsn":5}`)
+	m.put(m.keys.Unfenced(), `{"node":"n1","term":{"cluster":7,"rev":2}}`)
+	m.put(m.keys.Losses(), `[{"node":"n2","timeline":1,"bytes":16}]`)
+	m.put(m.keys.History(), `[[1,100,"x","2026-11-23T06:00:00+00:00","n1"]]`)
+	m.put(m.keys.Status(), `broken`)
+	full := primaryStatus()
+	full.Operation = &Operation{Kind: "clone", Done: 5, Total: 10, Text: "copying"}
+	full.PendingRestart = map[string]Change{"a": {"1", "2"}}
+	full.ScheduledRestart = &RestartRequest{Schedule: time.Unix(4e9, 0), Role: RolePrimary, PostgresVersion: "15.7", Pending: true, Timeout: time.Minute}
+	m.publish(full)
+	m.decisions = []DecisionRecord{{time.Unix(1, 0), "code", "text", []string{"act"}}}
+	return m
 }
 
 func described(t *testing.T, doc map[string]any, where, body, schema string) {

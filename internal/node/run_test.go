@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"quorate/api/rest"
+	"quorate/api/rest/openapitest"
 )
 
 // patroniStatus is what GET /patroni says, as far as the tests care.
@@ -70,6 +71,11 @@ func TestOneHost(t *testing.T) {
 	s.awaitPrimary()
 	s.psql(portPrimary, "CREATE TABLE mine AS SELECT 42 AS answer")
 
+	for _, r := range openapitest.Check(t, "http://"+s.addr(portREST)) {
+		if r.Code != 200 {
+			t.Errorf("GET %s: %d", r.Path, r.Code)
+		}
+	}
 	before := s.status().Started
 	var code int
 	var text string
