@@ -387,7 +387,7 @@ func (n *labNode) Decisions() []rest.DecisionRecord {
 		return []rest.DecisionRecord{{At: at.Add(time.Second), Reason: "promoted", Text: "took the lead", Actions: []string{"acquire", "promote"}}}
 	case "pg2":
 		return []rest.DecisionRecord{
-			{At: at, Reason: "race", Text: "the leader has gone"}, {At: at.Add(2 * time.Second), Reason: "follow", Text: "follows pg1", Actions: []string{"follow"}},
+			{At: at, Reason: "race", Text: "the leader has gone"}, {At: at.Add(time.Second / 2), Reason: "race", Text: "the leader has gone"}, {At: at.Add(2 * time.Second), Reason: "follow", Text: "follows pg1", Actions: []string{"follow"}},
 		}
 	}
 	return nil

@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // errAborted is the end of the input, or a person's no, in the middle of a question.
@@ -14,12 +16,13 @@ var errAborted = errors.New("aborted")
 
 // prompts asks a person, one line an answer.
 type prompts struct {
-	in  *bufio.Reader
-	out io.Writer
+	in       *bufio.Reader
+	terminal io.Reader // what in reads
+	out      io.Writer
 }
 
 func newPrompts(in io.Reader, out io.Writer) *prompts {
-	return &prompts{in: bufio.NewReader(in), out: out}
+	return &prompts{in: bufio.NewReader(in), terminal: in, out: out}
 }
 
 // ask reads a line; an empty one is the default. Without a default it asks until there is an answer.
@@ -40,6 +43,23 @@ func (p *prompts) ask(question string, def *string) (string, error) {
 			return *def, nil
 		}
 	}
+}
+
+// secret is ask for what nobody is to read on the screen.
+func (p *prompts) secret(question string) (string, error) {
+	if f, ok := p.terminal.(*os.File); ok {
+		if shown, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err == nil {
+			hidden := *shown
+			hidden.Lflag &^= unix.ECHO
+			if err := unix.IoctlSetTermios(int(f.Fd()), unix.TCSETS, &hidden); err == nil {
+				defer func() {
+					_ = unix.IoctlSetTermios(int(f.Fd()), unix.TCSETS, shown)
+					fmt.Fprintln(p.out)
+				}()
+			}
+		}
+	}
+	return p.ask(question, nil)
 }
 
 // confirm asks for a yes; no is the default.

@@ -61,7 +61,7 @@ func (a *app) query(ctx context.Context, scope string, o queryOptions) error {
 	}
 	password := ""
 	if o.password {
-		if password, err = a.prompts.ask("Password", nil); err != nil {
+		if password, err = a.prompts.secret("Password"); err != nil {
 			return err
 		}
 	}

@@ -18,6 +18,7 @@ type MemberDecision struct {
 func Decisions(all []MemberDecision, n int, zone *time.Location) Sheet {
 	all = slices.Clone(all)
 	slices.SortStableFunc(all, func(a, b MemberDecision) int { return a.At.Compare(b.At) })
+	all = withoutEchoes(all)
 	if n > 0 && len(all) > n {
 		all = all[len(all)-n:]
 	}
@@ -28,4 +29,14 @@ func Decisions(all []MemberDecision, n int, zone *time.Location) Sheet {
 		})
 	}
 	return s
+}
+
+// withoutEchoes leaves out what says again what the same member said last, and did nothing. all is in order of time.
+func withoutEchoes(all []MemberDecision) []MemberDecision {
+	last := map[string]string{}
+	return slices.DeleteFunc(all, func(d MemberDecision) bool {
+		echo := last[d.Member] == d.Reason+" "+d.Text && len(d.Actions) == 0
+		last[d.Member] = d.Reason + " " + d.Text
+		return echo
+	})
 }

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A password is not shown on the terminal on which it is typed, and the terminal is as it was afterwards.
+func TestSecretIsNotShown(t *testing.T) {
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Skipf("no terminals here: %v", err)
+	}
+	defer master.Close()
+	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	terminal, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Skipf("no terminals here: %v", err)
+	}
+	defer terminal.Close()
+	echoes := func() bool {
+		t.Helper()
+		now, err := unix.IoctlGetTermios(int(terminal.Fd()), unix.TCGETS)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return now.Lflag&unix.ECHO != 0
+	}
+	if !echoes() {
+		t.Fatal("the terminal does not echo at all")
+	}
+	var out bytes.Buffer
+	done := make(chan string, 1)
+	go func() {
+		answer, _ := newPrompts(terminal, &out).secret("Password")
+		done <- answer
+	}()
+	for deadline := time.Now().Add(30 * time.Second); echoes(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("what is typed is shown")
+		}
+	}
+	if _, err := master.WriteString("hush\n"); err != nil {
+		t.Fatal(err)
+	}
+	if answer := <-done; answer != "hush" || !echoes() {
+		t.Errorf("%q, echo afterwards: %v", answer, echoes())
+	}
+}
