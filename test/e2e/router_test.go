@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,6 +30,9 @@ func TestNoConnectionIsRefused(t *testing.T) {
 		must(t, err)
 	}
 	c := newCluster(t, t, false)
+	for _, h := range c.hosts {
+		c.add(t, h, "proxy: {drain: 20s}")
+	}
 	c.start(t, append([]*lab.Host{c.client}, c.hosts...)...)
 
 	clients := c.reconnect(t, 8)
@@ -67,6 +71,66 @@ func TestNoConnectionIsRefused(t *testing.T) {
 	if clients.cut > 8*changes {
 		t.Errorf("%d logins cut off by %d changes: more than there are clients", clients.cut, changes)
 	}
+	t.Run("drain", c.drainsFirst)
+}
+
+// drainsFirst: with proxy.drain on the primary's host a planned change waits for a transaction that came through its router, and an idle session ends with
+// PostgreSQL's own words before it.
+func (c *cluster) drainsFirst(t *testing.T) {
+	ctx := patience(t)
+	from := c.Primary(ctx)
+	to := c.hosts[(slices.Index(c.hosts, from)+1)%len(c.hosts)]
+	idle, busy := c.sessionThrough(t, from), c.sessionThrough(t, from)
+	_, err := busy.Exec(ctx, "CREATE TABLE drained (i int)").ReadAll()
+	must(t, err, ask(ctx, idle))
+	_, err = busy.Exec(ctx, "BEGIN; INSERT INTO drained VALUES (1)").ReadAll()
+	must(t, err)
+	switched := make(chan error, 1)
+	go func() { switched <- c.Switchover(ctx, from, to) }()
+	if err := idle.WaitForNotification(ctx); codeOf(err) != "57P01" {
+		t.Errorf("the idle session ended with %v", err)
+	}
+	select {
+	case err := <-switched:
+		t.Fatalf("the change did not wait for the transaction: %v", err)
+	default:
+	}
+	if _, err = busy.Exec(ctx, "INSERT INTO drained VALUES (2); COMMIT").ReadAll(); err != nil {
+		t.Errorf("the transaction that was under way: %v", err)
+	}
+	must(t, <-switched, c.AwaitHealthy(ctx))
+	if now := c.Primary(ctx); now != to {
+		t.Errorf("%v leads, not %s", now, to.Name)
+	}
+	if got, err := query(ctx, c.client, c.Target(), "SELECT sum(i) FROM drained"); err != nil || got != "3" {
+		t.Errorf("the new primary has %q, %v", got, err)
+	}
+}
+
+// add appends a line to a host's configuration.
+func (c *cluster) add(t *testing.T, h *lab.Host, line string) {
+	t.Helper()
+	f, err := os.OpenFile(filepath.Join(h.Dir(), "quorate.yml"), os.O_APPEND|os.O_WRONLY, 0)
+	must(t, err)
+	_, err = f.WriteString(line + "\n")
+	must(t, err, f.Close())
+}
+
+// sessionThrough opens one through the primary port of a host's own router.
+func (c *cluster) sessionThrough(t *testing.T, h *lab.Host) *pgconn.PgConn {
+	t.Helper()
+	conn, err := c.connectTo(patience(t), strings.Replace(c.Direct(h), "port=5432", "port=5000", 1))
+	must(t, err)
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return conn
+}
+
+func codeOf(err error) string {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.Code
+	}
+	return ""
 }
 
 func saysReplaced(out string) error {
@@ -86,7 +150,11 @@ func (c *cluster) session(t *testing.T) *pgconn.PgConn {
 }
 
 func (c *cluster) connect(ctx context.Context) (*pgconn.PgConn, error) {
-	cfg, err := pgconn.ParseConfig(c.Target())
+	return c.connectTo(ctx, c.Target())
+}
+
+func (c *cluster) connectTo(ctx context.Context, target string) (*pgconn.PgConn, error) {
+	cfg, err := pgconn.ParseConfig(target)
 	if err != nil {
 		return nil, err
 	}
