@@ -75,10 +75,7 @@ func (c *Config) files() []namedFile {
 		}
 	}
 	if e := c.Etcd; e != nil {
-		section := "etcd"
-		if e.API == 3 {
-			section = "etcd3"
-		}
+		section := e.Section()
 		out = append(out, namedFile{section + ".cacert", e.CACert}, namedFile{section + ".cert", e.Cert}, namedFile{section + ".key", e.Key})
 	}
 	return out

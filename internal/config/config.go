@@ -120,6 +120,14 @@ type Etcd struct {
 	InsecureNoVerifyCert bool
 }
 
+// Section is the name of the section that it stands in.
+func (e *Etcd) Section() string {
+	if e.API == 2 {
+		return "etcd"
+	}
+	return "etcd3"
+}
+
 // BasicAuth is a name and its password; empty: none.
 type BasicAuth struct{ Username, Password string }
 

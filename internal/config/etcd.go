@@ -30,15 +30,6 @@ func (p *parser) etcd(top *section) {
 	}
 }
 
-// unspoken refuses what commands understand and a running host does not. The old API has keys of its own: a host that used the new one
-// instead would found a second cluster beside the one that Patroni keeps there.
-func (p *parser) unspoken(top *section) {
-	if e := p.c.Etcd; e != nil && e.API == 2 {
-		p.wrong(top.raw("etcd").at, "etcd", "a section for etcd's v2 API",
-			"a section etcd3 with the same hosts, or Quorate's own store (sections store and gossip); the other members must be there too")
-	}
-}
-
 func readEtcd(s *section, api int) *Etcd {
 	e := &Etcd{
 		API:         api,

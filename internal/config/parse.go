@@ -37,7 +37,6 @@ func Parse(in Input) (*Config, []Warning, error) {
 	c.Namespace = namespace(top)
 	p.ownAddress(top)
 	p.etcd(top)
-	p.unspoken(top)
 	p.gossip(top)
 	p.ifHeld(top, "store", c.Roles.Store, p.store)
 	p.ifHeld(top, "proxy", c.Roles.Proxy, p.proxy)

@@ -20,7 +20,6 @@ func (c *Etcd) Commit(ctx context.Context, txn dcs.Txn) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	return Result{
-		Succeeded: resp.Succeeded, Revision: resp.Header.GetRevision(), ClusterID: resp.Header.GetClusterId(),
-	}, nil
+	rev := resp.Header.GetRevision()
+	return Result{Succeeded: resp.Succeeded, Revision: rev, Made: rev, ClusterID: resp.Header.GetClusterId()}, nil
 }

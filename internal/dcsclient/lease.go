@@ -9,6 +9,8 @@ import (
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+
+	"quorate/internal/boottime"
 )
 
 // Grant implements Client. The id is chosen here, so that a grant whose answer was lost can be asked for again without
@@ -40,4 +42,9 @@ func (c *Etcd) Revoke(ctx context.Context, lease int64) error {
 		return nil
 	}
 	return err
+}
+
+// Adopt implements Client. The store knows the ttl.
+func (c *Etcd) Adopt(ctx context.Context, lease int64, _ time.Duration) (time.Duration, boottime.Instant, error) {
+	return c.KeepAlive(ctx, lease)
 }

@@ -63,7 +63,10 @@ type Result struct {
 	// Succeeded says whether all compares held and the transaction was applied.
 	Succeeded bool
 	// Revision is that of the transaction if it was applied and changed something, else that at which it was decided.
-	Revision  int64
+	Revision int64
+	// Made is the create revision of the keys that the transaction has made. It is Revision where a transaction is one change of the store; on etcd's v2
+	// API, where each key has its own, it is the leader key's.
+	Made      int64
 	ClusterID uint64
 }
 
@@ -82,6 +85,9 @@ type Client interface {
 	// KeepAlive renews a lease. It ends no earlier than ttl after sent, which lies before the request was sent.
 	// ErrLeaseNotFound means that it is gone for good.
 	KeepAlive(ctx context.Context, lease int64) (ttl time.Duration, sent boottime.Instant, err error)
+	// Adopt takes up, and renews, a lease that a former process of this node made and a key shows; ttl is what it is to have where the store does not
+	// keep that. The rest is as with KeepAlive.
+	Adopt(ctx context.Context, lease int64, ttl time.Duration) (time.Duration, boottime.Instant, error)
 	// Revoke ends a lease, and its keys with it. One that is gone already is no error.
 	Revoke(ctx context.Context, lease int64) error
 	// Close ends all calls and watches.

@@ -23,7 +23,7 @@ func (a *agent) begin(act ha.Action, k *known) {
 	case ha.RenewLease:
 		go a.renew(act.ID)
 	case ha.AdoptLease:
-		go a.renew(act.ID)
+		go a.takeUpLease(act.ID, k.set.TTL)
 	case ha.Commit:
 		done := make(chan struct{})
 		a.sent = append(slices.DeleteFunc(a.sent, ended), done)
@@ -84,6 +84,17 @@ func (a *agent) renew(id int64) {
 	ctx, cancel := context.WithTimeout(a.ctx, storeTimeout)
 	defer cancel()
 	ttl, sent, err := a.dcs.KeepAlive(ctx, id)
+	a.renewed(id, ttl, sent, err)
+}
+
+func (a *agent) takeUpLease(id int64, ttl time.Duration) {
+	ctx, cancel := context.WithTimeout(a.ctx, storeTimeout)
+	defer cancel()
+	ttl, sent, err := a.dcs.Adopt(ctx, id, ttl)
+	a.renewed(id, ttl, sent, err)
+}
+
+func (a *agent) renewed(id int64, ttl time.Duration, sent boottime.Instant, err error) {
 	if err != nil {
 		sent = boottime.Now()
 	}
@@ -101,7 +112,7 @@ func (a *agent) commit(c ha.Commit) {
 		a.log.Warn("store change failed", "change", c.What, "error", err)
 		a.watch.again()
 	}
-	a.loop.post(commitEvent{lane: c.In, what: c.What, succeeded: r.Succeeded, cluster: r.ClusterID, revision: r.Revision, at: boottime.Now(), err: err})
+	a.loop.post(commitEvent{lane: c.In, what: c.What, succeeded: r.Succeeded, cluster: r.ClusterID, revision: r.Revision, made: r.Made, at: boottime.Now(), err: err})
 }
 
 func leaseIn(c ha.Commit) int64 {

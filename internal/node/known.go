@@ -144,6 +144,7 @@ type commitEvent struct {
 	succeeded bool
 	cluster   uint64
 	revision  int64
+	made      int64 // the create revision of what it has made
 	at        boottime.Instant
 	err       error
 }
@@ -163,7 +164,7 @@ func (e commitEvent) fold(k *known) {
 		k.store.OwnRev = max(k.store.OwnRev, e.revision)
 	}
 	if e.what == ha.AcquireLead && e.succeeded {
-		k.mem.Acquired = dcs.Term{Cluster: e.cluster, Rev: e.revision}
+		k.mem.Acquired = dcs.Term{Cluster: e.cluster, Rev: e.made}
 	}
 }
 

@@ -59,7 +59,7 @@ type Node struct {
 
 	member   *storeMember // nil without the role store
 	gossip   *gossip.Gossip
-	dcs      *dcsclient.Etcd
+	dcs      storeConn
 	agent    *agent // nil without the role postgres: then onlooker is set
 	onlooker *onlooker
 	router   *proxy.Router
@@ -76,6 +76,13 @@ type Node struct {
 	handedOver bool          // another process takes over
 	started    time.Time
 	lag        lagClock
+}
+
+// storeConn is how this host reaches its store.
+type storeConn interface {
+	dcsclient.Client
+	// SetEndpoints replaces the hosts that were found.
+	SetEndpoints([]string) error
 }
 
 // step is a named part of the teardown.

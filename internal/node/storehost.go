@@ -12,8 +12,10 @@ import (
 	"quorate/api/client"
 	"quorate/internal/config"
 	"quorate/internal/dcsclient"
+	"quorate/internal/dcsclient/etcdv2"
 	"quorate/internal/peertls"
 	"quorate/raftstore"
+	"quorate/raftstore/dcs"
 )
 
 // startStore opens the member of the store on this host, with etcd's API.
@@ -71,7 +73,7 @@ func (n *Node) startClient(context.Context) error {
 	if err != nil {
 		return err
 	}
-	if n.dcs, err = dcsclient.New(opt); err != nil {
+	if n.dcs, err = n.newClient(opt); err != nil {
 		return err
 	}
 	n.onStop("store client", func(context.Context) error { return n.dcs.Close() })
@@ -80,6 +82,18 @@ func (n *Node) startClient(context.Context) error {
 		n.watchGossip()
 	}
 	return nil
+}
+
+// newClient makes a client for the API that the configuration names.
+func (n *Node) newClient(opt dcsclient.Options) (storeConn, error) {
+	e := n.cfg.Etcd
+	if e == nil || e.API == 3 {
+		return dcsclient.New(opt)
+	}
+	return etcdv2.New(etcdv2.Options{
+		Endpoints: opt.Endpoints, Fixed: e.UseProxies, Keys: dcs.NewKeys(n.cfg.Namespace, n.cfg.Scope), Name: n.cfg.Name, TLS: opt.TLS,
+		Username: opt.Username, Password: opt.Password, RequestTimeout: opt.RequestTimeout, Logger: opt.Logger,
+	})
 }
 
 // clientOptions say where the store is.
@@ -92,7 +106,7 @@ func (n *Node) clientOptions() (dcsclient.Options, error) {
 			files := client.TLSFiles{CACert: e.CACert, CertFile: e.Cert, KeyFile: e.Key, KeyPassword: e.KeyPassword, Insecure: e.InsecureNoVerifyCert}
 			var err error
 			if opt.TLS, err = files.Config(); err != nil {
-				return opt, fmt.Errorf("etcd3: %w", err)
+				return opt, fmt.Errorf("%s: %w", e.Section(), err)
 			}
 		}
 	case n.member != nil:

@@ -13,6 +13,7 @@ import (
 
 	"quorate/api/etcd2"
 	"quorate/api/etcd3"
+	"quorate/internal/dcsclient"
 	"quorate/raftstore"
 )
 
@@ -173,8 +174,8 @@ func (m *storeMember) reopen(ctx context.Context, pause *time.Duration) bool {
 
 // useLocal tells the agent's client of the way to this host's own member; nil: there is none now.
 func (n *Node) useLocal(conn *grpc.ClientConn) {
-	if n.cfg.Etcd == nil {
-		n.dcs.SetLocal(conn)
+	if c, own := n.dcs.(*dcsclient.Etcd); own && n.cfg.Etcd == nil {
+		c.SetLocal(conn)
 	}
 }
 

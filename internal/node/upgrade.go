@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"quorate/api/rest"
-	"quorate/internal/dcsclient"
 )
 
 // Successor is the new process of an upgrade.
@@ -116,7 +115,7 @@ func (n *Node) feedAfterwards() (stop func(), err error) {
 	if n.cfg.Etcd == nil {
 		opt.Endpoints = n.storeURLs()
 	}
-	c, err := dcsclient.New(opt)
+	c, err := n.newClient(opt)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"quorate/test/lab"
+	"quorate/test/lab/patronistack"
 	"quorate/test/rig"
 )
 
@@ -56,6 +58,109 @@ func TestMigration(t *testing.T) {
 	must(t, v.Err(0))
 }
 
+// TestMigrationV2 does so with the keys of etcd's old API, as far as they go: agents of Quorate beside Patroni's, either leading; then Quorate's alone, through a
+// pause, an agent's death and the loss of the primary's host. A row is written in each step, and all are there at the end.
+func TestMigrationV2(t *testing.T) {
+	if os.Getenv("QUORATE_MIGRATION") == "" {
+		t.Skip("takes two minutes, at Patroni's pace; QUORATE_MIGRATION=1 runs it")
+	}
+	m := &migration{t: t, binary: program(t), patroni: newPatroni(t, patronistack.Options{Driver: "etcd"}), began: time.Now()}
+	first := m.Primary(m.ctx)
+	var others []*lab.Host
+	for _, h := range m.hosts {
+		if h != first {
+			others = append(others, h)
+		}
+	}
+	m.write("CREATE TABLE IF NOT EXISTS steps (n int PRIMARY KEY)", 0)
+
+	m.step("Quorate leads members run by Patroni, and Patroni one run by Quorate")
+	m.toQuorate(others[0])
+	m.listsAll()
+	m.handOver(first, others[0])
+	m.row(1)
+	m.handOver(others[0], others[1])
+	m.row(2)
+
+	m.step("the other members")
+	m.toQuorate(first)
+	_, err := m.client.Run(m.ctx, lab.Spec{Args: []string{
+		"patronictl", "-c", filepath.Join(first.Dir(), "patroni.yml"), "switchover", "bench", "--master", others[1].Name, "--force"}})
+	must(t, err)
+	eventually(t, m.ctx, "Quorate leads", func() error {
+		if now := m.Primary(m.ctx); now == nil || now == others[1] {
+			return errors.New("it does not")
+		}
+		return nil
+	})
+	must(t, m.AwaitHealthy(m.ctx))
+	m.toQuorate(others[1])
+	m.row(3)
+
+	m.step("the router, on the keys in etcd")
+	must(t, m.end(m.client, lab.Program("haproxy")))
+	m.start(m.client, m.config(m.client, "proxy.yml", m.router("etcd: {hosts: ["+m.join(":2379")+"]}")))
+	m.row(4)
+
+	m.step("the agents anew in a pause")
+	primary, before := m.Primary(m.ctx), m.started()
+	m.command("patroni.yml", "pause", "--wait")
+	m.awaitUnfenced(primary)
+	for _, h := range m.hosts {
+		must(t, m.end(h, lab.Agent))
+		m.start(h, filepath.Join(h.Dir(), "patroni.yml"))
+	}
+	must(t, m.AwaitHealthy(m.ctx))
+	m.command("patroni.yml", "resume", "--wait")
+	m.row(5)
+	m.unchanged(primary, before)
+
+	m.step("the primary's agent is killed, and comes back")
+	must(t, primary.Signal(unix.SIGKILL, lab.Agent))
+	m.start(primary, filepath.Join(primary.Dir(), "patroni.yml"))
+	must(t, m.AwaitHealthy(m.ctx))
+	m.row(6)
+	m.unchanged(primary, before)
+
+	m.step("the primary's host is lost")
+	must(t, primary.PowerOff())
+	lost := time.Now()
+	m.row(7)
+	t.Logf("writes after %.1f s, of a ttl of 20", time.Since(lost).Seconds())
+	must(t, primary.PowerOn(), m.StartStore(primary))
+	m.start(primary, filepath.Join(primary.Dir(), "patroni.yml"))
+	must(t, m.AwaitHealthy(m.ctx))
+	m.row(8)
+	m.step("done")
+}
+
+// row writes the nth one.
+func (m *migration) row(n int) {
+	m.t.Helper()
+	m.write(fmt.Sprintf("INSERT INTO steps VALUES (%d) ON CONFLICT DO NOTHING", n), n)
+}
+
+// write runs a statement through the router until it works, and waits until every host has as many rows as are to be there then.
+func (m *migration) write(sql string, rows int) {
+	m.t.Helper()
+	eventually(m.t, m.ctx, "a write works", func() error {
+		_, err := query(m.ctx, m.client, m.Target(), sql)
+		return err
+	})
+	for _, h := range m.hosts {
+		eventually(m.t, m.ctx, "every host has the row", func() error {
+			got, err := query(m.ctx, m.client, m.Direct(h), "SELECT count(*) FROM steps")
+			if rows == 7 && err != nil {
+				return nil // its host is off
+			}
+			if err == nil && got != fmt.Sprint(rows) {
+				err = fmt.Errorf("%s has %s rows, and %d were written", h.Name, got, rows)
+			}
+			return err
+		})
+	}
+}
+
 type migration struct {
 	patroni
 	t      *testing.T
@@ -69,7 +174,7 @@ func newMigration(t *testing.T) *migration {
 	if os.Getenv("QUORATE_MIGRATION") == "" {
 		t.Skip("takes a minute and a half, at Patroni's pace; QUORATE_MIGRATION=1 runs it")
 	}
-	m := &migration{t: t, binary: program(t), patroni: newPatroni(t, false), began: time.Now()}
+	m := &migration{t: t, binary: program(t), patroni: newPatroni(t, patronistack.Options{}), began: time.Now()}
 	m.rig = startRig(t, m.ctx, m, m.client, m.hosts)
 	return m
 }

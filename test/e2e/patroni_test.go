@@ -26,7 +26,7 @@ import (
 // vouch for us.
 
 func TestPatroniHostLost(t *testing.T) {
-	s := newPatroni(t, true)
+	s := newPatroni(t, patronistack.Options{Synchronous: true})
 	must(t, s.AwaitSync(s.ctx))
 	r := startRig(t, s.ctx, s, s.client, s.hosts)
 	primary := s.Primary(s.ctx)
@@ -47,7 +47,7 @@ func (p patroni) routerOnKeys(t *testing.T) {
 		etcd = append(etcd, `"`+h.Addr(2379)+`"`)
 	}
 	path := filepath.Join(p.client.Dir(), "proxy.yml")
-	must(t, os.WriteFile(path, []byte("scope: bench\nname: app\nroles: [proxy]\netcd3: {hosts: ["+strings.Join(etcd, ", ")+"]}\n"+`proxy:
+	must(t, os.WriteFile(path, []byte("scope: bench\nname: app\nroles: [proxy]\n"+p.section+": {hosts: ["+strings.Join(etcd, ", ")+"]}\n"+`proxy:
   stale_reads: 4s
   listeners:
   - {name: primary, listen: '*:5000', target: primary, hold_timeout: 10s}
@@ -114,7 +114,7 @@ func (p patroni) routerOnKeys(t *testing.T) {
 }
 
 func TestPatroniAgentKilled(t *testing.T) {
-	s := newPatroni(t, false)
+	s := newPatroni(t, patronistack.Options{Driver: "etcd"})
 	r := startRig(t, s.ctx, s, s.client, s.hosts)
 	primary := s.Primary(s.ctx)
 	must(t, primary.Signal(unix.SIGKILL, s.Agent()), r.AwaitTerms(s.ctx, 2), r.AwaitAnswers(s.ctx, boottime.Now()))
@@ -136,25 +136,28 @@ func TestPatroniAgentKilled(t *testing.T) {
 // patroni is the stack on a lab of its own.
 type patroni struct {
 	*patronistack.Stack
-	ctx    context.Context
-	hosts  []*lab.Host
-	client *lab.Host
+	ctx     context.Context
+	section string // of the configuration: which of etcd's APIs
+	hosts   []*lab.Host
+	client  *lab.Host
 }
 
-func newPatroni(t *testing.T, synchronous bool) patroni {
+func newPatroni(t *testing.T, o patronistack.Options) patroni {
 	t.Helper()
 	if err := patronistack.Available(); err != nil {
 		t.Skip(err)
 	}
 	l := lab.ForTest(t)
-	p := patroni{hosts: []*lab.Host{l.Host(t, "pg1"), l.Host(t, "pg2"), l.Host(t, "pg3")}, client: l.Host(t, "app")}
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	p := patroni{section: "etcd3", hosts: []*lab.Host{l.Host(t, "pg1"), l.Host(t, "pg2"), l.Host(t, "pg3")}, client: l.Host(t, "app")}
+	ctx, cancel := context.WithTimeout(t.Context(), 9*time.Minute)
 	t.Cleanup(cancel)
 	p.ctx = ctx
-	stack, err := patronistack.Start(ctx, patronistack.Options{
-		Hosts: p.hosts, Router: p.client, Synchronous: synchronous,
-		TTL: 20 * time.Second, LoopWait: time.Second, RetryTimeout: 3 * time.Second,
-	})
+	if o.Driver != "" {
+		p.section = o.Driver
+	}
+	o.Hosts, o.Router = p.hosts, p.client
+	o.TTL, o.LoopWait, o.RetryTimeout = 20*time.Second, time.Second, 3*time.Second
+	stack, err := patronistack.Start(ctx, o)
 	must(t, err)
 	p.Stack = stack
 	return p
