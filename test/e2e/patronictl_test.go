@@ -77,7 +77,6 @@ func (p *patronictl) pastTheMembers(leader, other string) {
 	p.says("Success: cluster management is paused", "pause", "--wait")
 	p.says("Success: cluster management is resumed", "-d", store, "resume", "lab", "--wait")
 	p.says(`Successfully switched over to "`+other+`"`, "-d", store, "switchover", "lab", "--force", "--candidate", other)
-	p.says("host="+p.host(other).IP(), "dsn")
 }
 
 // worksInAPause asks in a pause for what an operator may ask for: each ends with a cluster that is whole again, though nothing is started unasked.
