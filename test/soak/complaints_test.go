@@ -32,6 +32,10 @@ func TestComplaints(t *testing.T) {
 	if only := compare(io.Discard, theirs, c); only != nil {
 		t.Errorf("alike, and yet %v", only)
 	}
+	delete(theirs, "patroni.dcs.etcdN.Unavailable: <Unavailable error: 'etcdserver: no leader', code: N>")
+	if only := compare(io.Discard, theirs, c); only != nil {
+		t.Errorf("etcd's own answer without a leader: %v", only)
+	}
 	delete(theirs, "ERROR: Unexpected exception")
 	if only := compare(io.Discard, theirs, c); !slices.Equal(only, []string{"ERROR: Unexpected exception"}) {
 		t.Errorf("%v", only)

@@ -96,7 +96,7 @@ func soak(ctx context.Context, o options, driver, store string) (_ complaints, e
 	start, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	s, err := patronistack.Start(start, patronistack.Options{
-		Hosts: hosts[:3], Router: hosts[3], Store: store, Driver: driver, TTL: 20 * time.Second, LoopWait: 3 * time.Second, RetryTimeout: 5 * time.Second,
+		Hosts: hosts[:3], Router: hosts[3], Store: store, Driver: driver, TTL: 20 * time.Second, LoopWait: 10 * time.Second, RetryTimeout: 5 * time.Second,
 	})
 	if err != nil {
 		return nil, err
