@@ -1,6 +1,7 @@
 package raftstore
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -19,6 +20,8 @@ type fsm struct {
 	applied func(index, term uint64)
 	// fail ends the store. It must not panic: that would end the process.
 	fail func(error)
+	// restoring is why a snapshot could not be restored.
+	restoring error
 }
 
 var _ raft.BatchingFSM = (*fsm)(nil)
@@ -95,12 +98,27 @@ func (s *state) copy() (string, error) {
 }
 
 // Restore implements raft.FSM.
-func (f *fsm) Restore(r io.ReadCloser) (err error) {
+func (f *fsm) Restore(r io.ReadCloser) error {
 	defer f.endOnPanic()
+	f.restoring = errors.New("its data cannot be read: see the log")
+	f.restoring = f.restore(r)
+	return f.restoring
+}
+
+func (f *fsm) restore(r io.Reader) error {
 	f.state.gen++
 	path := f.state.path(f.state.gen)
 	if err := copyToFile(path, r); err != nil {
 		return fmt.Errorf("receive snapshot: %w", err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	// The backend would end the process at the first page that is not there.
+	if err := viewSnapshot(path, info.Size(), func(*bolt.Tx) error { return nil }); err != nil {
+		f.state.gen--
+		return errors.Join(err, os.Remove(path))
 	}
 	return f.state.replace(path)
 }

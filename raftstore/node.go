@@ -97,7 +97,7 @@ func (s *Store) startRaft(founders *FounderSet) error {
 	f := &fsm{state: s.state, fail: s.fail, applied: func(index, term uint64) {
 		n.ann.applied(committed{index: index, term: term})
 	}}
-	if n.raft, err = raft.NewRaft(cfg, f, s.logs, s.logs, guardedSnapshots{snaps, s}, n.trans); err != nil {
+	if n.raft, err = s.newRaft(cfg, f, snaps, n.trans); err != nil {
 		return errors.Join(fmt.Errorf("start raft: %w", err), n.trans.Close())
 	}
 	n.shutdown = sync.OnceValue(n.raft.Shutdown)

@@ -3,6 +3,9 @@ package raftstore
 import (
 	"errors"
 	"fmt"
+	"io"
+	"path/filepath"
+	"time"
 
 	"github.com/hashicorp/raft"
 )
@@ -60,11 +63,61 @@ func (s *Store) dropConflicts(snaps *raft.FileSnapshotStore) error {
 	return s.logs.DeleteRange(first, last)
 }
 
-// guardedSnapshots is the snapshot store with a check on what a leader installs.
+// guardedSnapshots is the snapshot store with checks on what is restored at a start and on what a leader installs.
 type guardedSnapshots struct {
 	*raft.FileSnapshotStore
 	store *Store
+	// damage tells why one could not be opened, for the error of a start.
+	damage *error
 }
+
+// List implements raft.SnapshotStore: newest first. Raft takes an older one where the newest is damaged, which is right only when the log has everything
+// from there on: what was between would be missing, though this member has acknowledged it, and the library panics when it looks for it.
+func (g guardedSnapshots) List() ([]*raft.SnapshotMeta, error) {
+	list, err := g.FileSnapshotStore.List()
+	if err != nil || len(list) == 0 {
+		return list, err
+	}
+	first, last := g.store.logs.bounds()
+	keep := list[:1]
+	for _, older := range list[1:] {
+		if first != 0 && first <= older.Index+1 && last >= list[0].Index {
+			keep = append(keep, older)
+		}
+	}
+	return keep, nil
+}
+
+// Open implements raft.SnapshotStore.
+func (g guardedSnapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
+	meta, data, err := g.FileSnapshotStore.Open(id)
+	if err != nil {
+		*g.damage = fmt.Errorf("%s: %w", filepath.Join(g.store.opts.Dir, snapshotDir, snapshotDir, id), err)
+	}
+	return meta, data, err
+}
+
+// newRaft starts the library, and makes an error of what it panics at or ends its goroutine for.
+func (s *Store) newRaft(cfg *raft.Config, f *fsm, snaps *raft.FileSnapshotStore, trans raft.Transport) (r *raft.Raft, err error) {
+	var damage error
+	err = bounded(startLimit, "start raft", func() (err error) {
+		defer func() {
+			if p := recover(); p != nil {
+				err = fmt.Errorf("panic: %v", p)
+			}
+		}()
+		r, err = raft.NewRaft(cfg, f, s.logs, s.logs, guardedSnapshots{snaps, s, &damage}, trans)
+		return err
+	})
+	if damage = errors.Join(damage, f.restoring); err != nil && damage != nil {
+		return nil, fmt.Errorf("%w: a snapshot is damaged, and the log does not go back far enough to do without it; nothing was changed: bring it back, "+
+			"or empty the store folder so that this member joins anew: %w", ErrDisk, damage)
+	}
+	return r, err
+}
+
+// startLimit only bounds what has gone wrong: a large snapshot on a slow disk takes its time.
+const startLimit = time.Hour
 
 // Create implements raft.SnapshotStore.
 func (g guardedSnapshots) Create(version raft.SnapshotVersion, index, term uint64, c raft.Configuration,

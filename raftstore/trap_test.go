@@ -3,6 +3,7 @@ package raftstore
 import (
 	"bytes"
 	"errors"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -268,5 +269,37 @@ func TestStrangersAreRefused(t *testing.T) {
 	}
 	if _, err := s.handle(t.Context(), methodPropose, greeting{Cluster: id.ClusterID + 1}, nil); !errors.Is(err, errNotMember) {
 		t.Errorf("a stranger's proposal: %v", err)
+	}
+}
+
+// What is no message of Raft ends the connection that it came by, and nothing else: not the process, the term or the leadership.
+func TestGarbageForRaft(t *testing.T) {
+	t.Parallel()
+	c := started(t, 3, nil)
+	lead := c.leader()
+	other := c.others(lead)[0]
+	term := c.store(lead).Term()
+	d := &dialer{dial: c.members[other].opts.Dial, timeout: time.Second}
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for n := range 60 {
+		g := greeting{Proto: protoRaft, Cluster: c.store(lead).ClusterID(), From: c.store(other).ID(), To: c.store(lead).ID()}
+		conn, err := d.open(t.Context(), c.store(lead).PeerAddr(), g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := make([]byte, 1+rnd.IntN(4096))
+		for i := range b {
+			b[i] = byte(rnd.Uint32())
+		}
+		b[0] = byte(n % 8) // the kinds of messages, and some that are none
+		if n%3 == 0 && len(b) > 5 {
+			copy(b[1:], []byte{0x8f, 0xdd, 0xff, 0xff, 0xff}) // a map of a list of four thousand million
+		}
+		_, _ = conn.Write(b)
+		must(t, conn.Close())
+	}
+	c.put(lead, "k", "v")
+	if now := c.store(lead).Term(); now != term || !c.store(lead).IsLeader() {
+		t.Errorf("term %d, it was %d", now, term)
 	}
 }
