@@ -203,9 +203,7 @@ func TestMemberAddPromoteRemove(t *testing.T) {
 	if _, err := c.store(1).MemberRemove(t.Context(), &pb.MemberRemoveRequest{ID: resp.Member.ID}); !errors.Is(err, ErrMemberNotFound) {
 		t.Errorf("removing it twice: %v", err)
 	}
-	if list := c.store(0).Members(); len(list) != 3 {
-		t.Errorf("members: %v", list)
-	}
+	waitFor(t, "all to know of it", func() bool { return len(c.store(0).Members()) == 3 })
 }
 
 func TestEmptiedHostComesBackAsAnother(t *testing.T) {
