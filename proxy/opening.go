@@ -324,15 +324,22 @@ func (o *opening) turnAway(err error) {
 	case startSSL, startGSS:
 		// There is no room for words in the answer to these requests. With 'N' a client that may go on without encryption sends
 		// its startup message, and can be told; one that insists says that encryption is not to be had, and gives up likewise.
-		o.packet, err = o.decline()
-		for err == nil && (o.packet.kind == startSSL || o.packet.kind == startGSS) {
-			o.packet, err = o.decline()
+		for range encryptions {
+			if o.packet.kind != startSSL && o.packet.kind != startGSS {
+				break
+			}
+			if o.packet, err = o.decline(); err != nil {
+				return
+			}
 		}
-		if err == nil && o.packet.kind == startSession {
+		if o.packet.kind == startSession {
 			farewell(o.client, message)
 		}
 	}
 }
+
+// encryptions is how often a client may ask for encryption: once for each kind, as with PostgreSQL.
+const encryptions = 2
 
 // decline answers an encryption request with no and reads what comes then.
 func (o *opening) decline() (start, error) {

@@ -304,3 +304,28 @@ func TestResetAtEveryByte(t *testing.T) {
 		return len(r.Sessions()) == 0 && r.Status().Listeners[0].Sessions == 0 && a.open() == 0
 	})
 }
+
+// A client that gets no session may ask for encryption once for each kind, and not for ever: each answer would give it more time.
+func TestEncryptionIsDeclinedTwice(t *testing.T) {
+	r := newRouter(t, func(o *Options) { o.Listeners[0].Hold.Timeout = 10 * time.Millisecond })
+	c := dialRouter(t, r, "primary")
+	for i := range 3 {
+		write(t, c, packet(codeSSL, nil))
+		if i == encryptions {
+			expectEnd(t, c)
+			break
+		}
+		if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c = dialRouter(t, r, "primary")
+	for _, code := range []uint32{codeSSL, codeGSS} {
+		write(t, c, packet(code, nil))
+		if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, c, startup("ann", "shop"))
+	expectError(t, c, stateCannotConnectNow)
+}
