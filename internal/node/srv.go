@@ -15,7 +15,7 @@ const (
 	srvAgain = 30 * time.Second
 )
 
-// followSRV keeps the client of the store to the hosts that DNS knows, where the configuration says so (etcd3.srv). Nobody waits for DNS: until it has
+// followSRV keeps the client of the store to the hosts that DNS knows, where the configuration says so (etcd3.srv, etcd.srv). Nobody waits for DNS: until it has
 // answered the store is away, or at the hosts that are written beside.
 func (n *Node) followSRV() {
 	e := n.cfg.Etcd
@@ -56,15 +56,15 @@ func (n *Node) lookUpSRV(ctx context.Context, resolver etcdsrv.Resolver, known [
 	case ctx.Err() != nil:
 		return known
 	case err != nil:
-		n.log.Warn("etcd3.srv: DNS tells of no etcd", "error", err, "known", known)
+		n.log.Warn("srv: DNS tells of no etcd", "error", err, "known", known)
 		return known
 	case slices.Equal(urls, known):
 		return known
 	}
 	if err := n.dcs.SetEndpoints(urls); err != nil {
-		n.log.Error("etcd3.srv: the hosts that DNS tells of", "hosts", urls, "error", err)
+		n.log.Error("srv: the hosts that DNS tells of", "hosts", urls, "error", err)
 		return known
 	}
-	n.log.Info("etcd3.srv: the store by DNS", "hosts", urls)
+	n.log.Info("srv: the store by DNS", "hosts", urls)
 	return urls
 }
