@@ -247,7 +247,7 @@ func (d *decider) keptSlots() []string {
 func (d *decider) memberSlots() []string {
 	expired := map[string]bool{}
 	for n, since := range d.mem.SlotGone {
-		if d.s.Set.MemberSlotsTTL > 0 && d.s.Now.Sub(since) > d.s.Set.MemberSlotsTTL {
+		if d.s.Now.Sub(since) >= d.s.Set.MemberSlotsTTL { // 0: as soon as the key has gone
 			expired[postgres.SlotName(n)] = true
 		}
 	}
