@@ -115,7 +115,9 @@ func TestFrameWriter(t *testing.T) {
 	}
 	wg.Wait()
 	there.Close()
-	if w.send(1, 0, nil) == nil || w.send(1, 0, nil) == nil {
-		t.Error("a frame was sent into a connection that has ended")
+	for n := range 2 {
+		if w.send(1, 0, nil) == nil {
+			t.Errorf("frame %d was sent into a connection that has ended", n)
+		}
 	}
 }
