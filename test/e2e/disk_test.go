@@ -3,6 +3,8 @@
 package e2e
 
 import (
+	"errors"
+	"sync"
 	"testing"
 
 	"quorate/test/lab"
@@ -29,4 +31,31 @@ func TestFullDisk(t *testing.T) {
 		f := rig.DiskFills(megabytes)
 		t.Run(f.Name, func(t *testing.T) { c.suffer(t, f, reportedLoss(t, c)) })
 	}
+	t.Run("hangs", c.tellsOfAHungDisk)
+}
+
+// tellsOfAHungDisk stops the primary's disk under a commit. A fenced PostgreSQL whose backends hang in the disk cannot end its sessions: the router of that host
+// does, while the disk still hangs, and says why.
+func (c *cluster) tellsOfAHungDisk(t *testing.T) {
+	ctx := patience(t)
+	scene := c.ready(t, ctx)
+	conn := c.sessionThrough(t, scene.Primary)
+	_, err := conn.Exec(ctx, "CREATE TABLE hung (i int)").ReadAll()
+	must(t, err)
+	f := rig.DiskHangs()
+	must(t, f.Strike(ctx, scene))
+	thaw := sync.OnceFunc(func() { must(t, f.Mend(ctx, scene)) })
+	defer thaw()
+	_, err = conn.Exec(ctx, "INSERT INTO hung SELECT generate_series(1, 100000)").ReadAll()
+	if codeOf(err) != "57P01" {
+		t.Errorf("the session on the hung disk ended with %v", err)
+	}
+	eventually(t, ctx, "another member leads", func() error {
+		if now := c.Primary(ctx); now == nil || now == scene.Primary {
+			return errors.New("none does")
+		}
+		return nil
+	})
+	thaw()
+	must(t, c.AwaitHealthy(ctx))
 }

@@ -131,6 +131,7 @@ func TestPatroniAgentKilled(t *testing.T) {
 	if len(v.IDs.Lost) == 0 {
 		t.Error("what the old primary acknowledged alone was not missed")
 	}
+	t.Run("router", s.routerOnKeys) // on the keys of etcd's old API
 }
 
 // patroni is the stack on a lab of its own.
