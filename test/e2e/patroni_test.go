@@ -77,13 +77,18 @@ func (p patroni) routerOnKeys(t *testing.T) {
 	}
 	from := p.Primary(p.ctx)
 	leads(from)
-	var to *lab.Host // Patroni hands over to its synchronous standby only
-	eventually(t, p.ctx, "a synchronous standby", func() error {
-		if to = p.SyncStandby(p.ctx); to == nil {
-			return errors.New("there is none")
-		}
-		return nil
-	})
+	to := p.hosts[0] // any other one, but in synchronous mode, where Patroni hands over to its synchronous standby only
+	if to == from {
+		to = p.hosts[1]
+	}
+	if p.synchronous {
+		eventually(t, p.ctx, "a synchronous standby", func() error {
+			if to = p.SyncStandby(p.ctx); to == nil {
+				return errors.New("there is none")
+			}
+			return nil
+		})
+	}
 	must(t, p.Switchover(p.ctx, from, to))
 	leads(to)
 
@@ -139,8 +144,10 @@ type patroni struct {
 	*patronistack.Stack
 	ctx     context.Context
 	section string // of the configuration: which of etcd's APIs
-	hosts   []*lab.Host
-	client  *lab.Host
+	// synchronous is Options.Synchronous.
+	synchronous bool
+	hosts       []*lab.Host
+	client      *lab.Host
 }
 
 func newPatroni(t *testing.T, o patronistack.Options) patroni {
@@ -160,7 +167,7 @@ func newPatroni(t *testing.T, o patronistack.Options) patroni {
 	o.TTL, o.LoopWait, o.RetryTimeout = 20*time.Second, time.Second, 3*time.Second
 	stack, err := patronistack.Start(ctx, o)
 	must(t, err)
-	p.Stack = stack
+	p.Stack, p.synchronous = stack, o.Synchronous
 	return p
 }
 
