@@ -1,6 +1,7 @@
 package fence
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -13,7 +14,9 @@ import (
 type WatchdogConfig struct {
 	Mode    string        `json:"mode"` // off, automatic, required
 	Device  string        `json:"device"`
-	Timeout time.Duration `json:"timeout"` // whole seconds; the device may round up
+	Timeout time.Duration `json:"timeout"` // from the last ping to the reset, in whole seconds: rounded up
+	// Least is the shortest timeout that the pings are sure to come before: a device that knows no other is of no use.
+	Least time.Duration `json:"least,omitempty"`
 }
 
 func (c WatchdogConfig) off() bool { return c.Mode == "" || c.Mode == "off" }
@@ -23,6 +26,7 @@ type watchdog struct {
 	cfg   WatchdogConfig
 	f     device // nil: not active
 	state string
+	late  string // what the state has to add when the device is slower than it should be
 
 	openDevice func(path string) (device, error) // nil: the kernel's
 }
@@ -31,13 +35,23 @@ type watchdog struct {
 type device interface {
 	io.StringWriter
 	io.Closer
-	setTimeout(seconds int) error
+	// setTimeout asks for a timeout and tells the one that is in force: a device may round, and some know one only.
+	setTimeout(seconds int) (inForce int, err error)
 }
 
 type kernelDevice struct{ *os.File }
 
-func (d kernelDevice) setTimeout(seconds int) error {
-	return unix.IoctlSetPointerInt(int(d.Fd()), unix.WDIOC_SETTIMEOUT, seconds)
+func (d kernelDevice) setTimeout(seconds int) (int, error) {
+	fd := int(d.Fd())
+	err := unix.IoctlSetPointerInt(fd, unix.WDIOC_SETTIMEOUT, seconds)
+	if err != nil && !errors.Is(err, unix.ENOTTY) && !errors.Is(err, unix.EOPNOTSUPP) {
+		return 0, fmt.Errorf("setting a timeout of %d s: %w", seconds, err)
+	}
+	got, err := unix.IoctlGetInt(fd, unix.WDIOC_GETTIMEOUT)
+	if err != nil {
+		return 0, fmt.Errorf("asking for its timeout: %w", err)
+	}
+	return got, nil
 }
 
 func openKernelDevice(path string) (device, error) {
@@ -62,9 +76,10 @@ func (w *watchdog) change(c WatchdogConfig, armed bool) error {
 		return nil
 	case w.f != nil && c.Device == old.Device:
 		if err := w.retime(w.f, c); err != nil {
+			_ = w.retime(w.f, old)
 			return err
 		}
-		w.cfg = c
+		w.cfg, w.state = c, w.active()
 		return nil
 	}
 	former := w.f
@@ -78,18 +93,33 @@ func (w *watchdog) change(c WatchdogConfig, armed bool) error {
 		w.cfg = old
 		return fmt.Errorf("watchdog: %w", err)
 	}
-	w.state = "active"
+	w.state = w.active()
 	letGo(former)
 	return nil
 }
 
+// retime sets the device's timeout. One that would reset a host that is well is refused, and in mode required also one that would come too late: another
+// node may lead by then (Patroni 4.1, Watchdog._activate).
 func (w *watchdog) retime(d device, c WatchdogConfig) error {
 	secs := int((c.Timeout + time.Second - 1) / time.Second)
-	if err := d.setTimeout(secs); err != nil {
-		return fmt.Errorf("%s: setting a timeout of %d s: %w", c.Device, secs, err)
+	got, err := d.setTimeout(secs)
+	inForce := time.Duration(got) * time.Second
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s: %w", c.Device, err)
+	case inForce < c.Least:
+		return fmt.Errorf("%s resets the host %d s after a ping, and pings are certain within %s only: raise ttl, lower watchdog.safety_margin, or use another device", c.Device, got, c.Least)
+	case got > secs && c.Mode == "required":
+		return fmt.Errorf("%s resets the host %d s after a ping, which is later than the %d s in which a lease without renewal ends: raise ttl, or use another device", c.Device, got, secs)
+	}
+	w.late = ""
+	if got > secs {
+		w.late = fmt.Sprintf(", but it resets the host after %d s, and %d s were asked for", got, secs)
 	}
 	return nil
 }
+
+func (w *watchdog) active() string { return "active" + w.late }
 
 // letGo closes a device with the magic character that tells it to stop.
 func letGo(d device) {
@@ -106,7 +136,7 @@ func (w *watchdog) activate() error {
 	}
 	err := w.open()
 	if err == nil {
-		w.state = "active"
+		w.state = w.active()
 		return nil
 	}
 	w.state = err.Error()

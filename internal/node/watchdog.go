@@ -31,7 +31,8 @@ func watchdogConfig(w config.Watchdog, ttl time.Duration) fence.WatchdogConfig {
 	if w.SafetyMargin < 0 || t <= 0 {
 		t = dynamic.TimingFor(ttl).WatchdogTimeout()
 	}
-	return fence.WatchdogConfig{Mode: w.Mode, Device: w.Device, Timeout: t}
+	// Two renewals in a row may be late without harm; a reset must not come of it.
+	return fence.WatchdogConfig{Mode: w.Mode, Device: w.Device, Timeout: t, Least: 2 * dynamic.TimingFor(ttl).Renew}
 }
 
 // watchdogKeeper remembers what the fence was told. It belongs to whoever applies configurations.
