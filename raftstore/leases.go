@@ -15,7 +15,7 @@ const (
 	// leaseTick is how often the leases' clock advances at least, within maxLeaseTick; what becomes due before is waited for exactly. Each
 	// wake-up of an idle process costs more than the work that it is for.
 	leaseTick = 200 * time.Millisecond
-	// followerTick is the same where no lease is counted: a member that is at rest should not wake up for nothing.
+	// followerTick is the same on a follower, whose clock advances by its leader's heartbeats: a member that is at rest should not wake up for nothing.
 	followerTick = 5 * time.Second
 	// closingLook is how often a renewal looks whether a lease is still closing.
 	closingLook = 5 * time.Millisecond
@@ -196,6 +196,9 @@ func (s *Store) LeaseLeases(ctx context.Context, _ *pb.LeaseLeasesRequest) (*pb.
 	}
 	return resp, nil
 }
+
+// leaseBeat advances a follower's clock when a heartbeat comes, which wakes it anyway.
+func (s *Store) leaseBeat() { s.state.lessor.tick() }
 
 // leaseLoop keeps the leases' clock going and, on the leader, proposes the end of those that ran out.
 func (s *Store) leaseLoop() {

@@ -11,7 +11,9 @@ import (
 //
 // Its time is not the host's. It advances in ticks of at most maxTick, so a process that was stopped, a guest that was
 // suspended or a machine that stalled finds its leases almost as it left them: their holders could not renew either, and
-// a lease must never end early. The price is that it ends late by as long as the stop was.
+// a lease must never end early. The price is that it ends late by as long as the stop was. A member that does not lead ticks by its leader's
+// heartbeats, and may take idleTick at once: the silence before it notices that there is no leader any more is no stop, and
+// promote gives the holders time enough.
 //
 // On the leader the deadlines decide. On every other member they are an upper bound of what any leader has promised so
 // far, kept so that the next leader need not start every lease afresh: see promote.
@@ -49,10 +51,17 @@ func newLeaseTimes(maxTick time.Duration) *leaseTimes {
 
 const never = time.Duration(1<<63 - 1)
 
+// idleTick is the longest silence of a leader before an election begins, twice the default election timeout.
+const idleTick = time.Second
+
 // advance moves our time towards the caller's clock, which must be monotonic, by at most one tick.
 func (t *leaseTimes) advance(now time.Duration) {
 	if now > t.raw {
-		t.clock += min(now-t.raw, t.maxTick)
+		most := t.maxTick
+		if !t.leading {
+			most = max(most, idleTick)
+		}
+		t.clock += min(now-t.raw, most)
 		t.raw = now
 	}
 }
@@ -130,7 +139,7 @@ func (t *leaseTimes) report(now time.Duration) []leaseBound {
 //
 // Each lease gets at least floor: its holder could not renew while there was no leader.
 func (t *leaseTimes) promote(now time.Duration, full bool, floor time.Duration) {
-	t.advance(now)
+	t.advance(now) // as one that has not led until now
 	t.leading = true
 	t.next = never
 	for _, l := range t.leases {

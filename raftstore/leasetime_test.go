@@ -36,6 +36,25 @@ func TestLeaseRunsOutAtItsTime(t *testing.T) {
 	}
 }
 
+// The silence between the loss of a leader and the election of the next one counts, once; a stop of the process counts as no more than that.
+func TestSilenceBeforeAnElectionCounts(t *testing.T) {
+	for _, c := range []struct{ silence, left time.Duration }{{700 * time.Millisecond, 2300 * time.Millisecond}, {time.Minute, 2 * time.Second}} {
+		lt, now := newTestTimes(), time.Duration(0)
+		lt.grant(now, 7, 1, 3*time.Second)
+		pass(lt, &now, time.Second)
+		lt.observe(now, []leaseBound{{ID: 7, Grant: 1, Remaining: 3 * time.Second}})
+		now += c.silence
+		lt.promote(now, false, 500*time.Millisecond)
+		if left, _ := lt.remaining(now, 7); left != c.left {
+			t.Errorf("after %s: %s left, it should be %s", c.silence, left, c.left)
+		}
+		now += time.Minute // of a leader
+		if left, _ := lt.remaining(now, 7); left != c.left-tick {
+			t.Errorf("a leader that stops: %s left", left)
+		}
+	}
+}
+
 func TestClosingLeaseIsNotRenewed(t *testing.T) {
 	lt, now := newTestTimes(), time.Duration(0)
 	lt.promote(now, false, 0)

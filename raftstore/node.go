@@ -142,6 +142,7 @@ func (s *Store) newRaftTransport(n *node, self raft.Server, cfg *raft.Config) *t
 	t.stalled = s.disk.stalled
 	t.leads = n.leads
 	t.listed = n.addressed
+	t.beat = s.leaseBeat
 	return t
 }
 

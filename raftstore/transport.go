@@ -89,6 +89,7 @@ type transport struct {
 	acked   func(raft.Server)      // a follower stored entries
 	saved   func(uint64) error     // waits until an entry is on the own log disk
 	listed  func(raft.Server) bool // is the server still in the configuration, at that address?
+	beat    func()                 // a leader's heartbeat came
 	closing chan struct{}          // closed when the store closes
 	once    sync.Once
 	mu      sync.Mutex // guards peers
@@ -151,6 +152,18 @@ func (t *transport) Consumer() <-chan raft.RPC { return t.consumer }
 func (t *transport) Close() error {
 	t.once.Do(func() { close(t.closing) })
 	return t.NetworkTransport.Close()
+}
+
+// SetHeartbeatHandler implements raft.Transport.
+func (t *transport) SetHeartbeatHandler(handle func(raft.RPC)) {
+	if handle == nil {
+		t.NetworkTransport.SetHeartbeatHandler(nil)
+		return
+	}
+	t.NetworkTransport.SetHeartbeatHandler(func(rpc raft.RPC) {
+		t.beat()
+		handle(rpc)
+	})
 }
 
 // isHeartbeat recognises Raft's heartbeat as its own receiving side does.
