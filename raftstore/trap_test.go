@@ -2,6 +2,7 @@ package raftstore
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"math/rand/v2"
 	"sync"
@@ -171,7 +172,9 @@ func TestDiskErrorsPass(t *testing.T) {
 	old := c.leader()
 	brakes[old].fail.Store(true)
 	waitFor(t, "another leader", func() bool {
-		c.store(c.others(old)[0]).Put(t.Context(), &pb.PutRequest{Key: []byte("k"), Value: []byte("v")})
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond) // the disk is to recover before the store gives it up
+		defer cancel()
+		c.store(c.others(old)[0]).Put(ctx, &pb.PutRequest{Key: []byte("k"), Value: []byte("v")})
 		for _, i := range c.others(old) {
 			if c.store(i).IsLeader() {
 				return true
