@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"strconv"
+	"sync"
 	"time"
 
 	"quorate/internal/gossip"
@@ -91,7 +92,7 @@ func (n *Node) watchGossip() {
 		for {
 			select {
 			case v := <-views:
-				n.hostsChanged(v)
+				n.tellHosts(func(h *hostsTold) { h.view = &v })
 			case <-ctx.Done():
 				return
 			}
@@ -99,7 +100,24 @@ func (n *Node) watchGossip() {
 	}()
 }
 
-func (n *Node) hostsChanged(v gossip.View) {
+// hostsTold is what gossip last said, and who wants to know: parts that are started later than gossip's reader.
+type hostsTold struct {
+	mu    sync.Mutex // guards what follows
+	view  *gossip.View
+	dcs   storeConn
+	agent *agent
+}
+
+// tellHosts passes on what gossip last said, after a change of it or of who wants to know.
+func (n *Node) tellHosts(change func(*hostsTold)) {
+	h := &n.told
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	change(h)
+	if h.view == nil {
+		return
+	}
+	v := *h.view
 	if n.member != nil {
 		n.member.now().LookAgain()
 	}
@@ -109,13 +127,13 @@ func (n *Node) hostsChanged(v gossip.View) {
 			stores = append(stores, m.Meta.ClientURL)
 		}
 	}
-	if n.dcs != nil && n.cfg.Etcd == nil && (n.member == nil || len(stores) > 0) {
-		if err := n.dcs.SetEndpoints(stores); err != nil {
+	if h.dcs != nil && n.cfg.Etcd == nil && (n.member == nil || len(stores) > 0) {
+		if err := h.dcs.SetEndpoints(stores); err != nil {
 			n.log.Warn("store hosts", "error", err)
 		}
 	}
-	if n.agent != nil {
-		n.agent.loop.post(n.dataHosts(v))
+	if h.agent != nil {
+		h.agent.loop.post(n.dataHosts(v))
 	}
 }
 

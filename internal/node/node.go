@@ -61,6 +61,7 @@ type Node struct {
 	gossip   *gossip.Gossip
 	dcs      storeConn
 	agent    *agent // nil without the role postgres: then onlooker is set
+	told     hostsTold
 	onlooker *onlooker
 	router   *proxy.Router
 	stats    stats
@@ -200,7 +201,10 @@ func (n *Node) startAgent(ctx context.Context) error {
 	n.onStop("agent", func(context.Context) error { n.agent.stop(n.quit); return nil })
 	if n.gossip != nil {
 		n.agent.loop.known.store.ExpectMore = true // until gossip has told who is there
-		defer func() { n.agent.loop.post(n.dataHosts(n.gossip.View())) }()
+		defer n.tellHosts(func(h *hostsTold) {
+			v := n.gossip.View()
+			h.view, h.agent = &v, n.agent
+		})
 	}
 	return n.agent.start(ctx)
 }

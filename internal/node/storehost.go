@@ -77,6 +77,7 @@ func (n *Node) startClient(context.Context) error {
 		return err
 	}
 	n.onStop("store client", func(context.Context) error { return n.dcs.Close() })
+	n.tellHosts(func(h *hostsTold) { h.dcs = n.dcs })
 	n.followSRV()
 	if n.gossip != nil && n.member == nil {
 		n.watchGossip()
