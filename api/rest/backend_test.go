@@ -274,11 +274,16 @@ func start(t *testing.T, s *Server) string {
 
 // ask makes a request without a network.
 func ask(s *Server, method, target, body string, headers ...string) (int, string, http.Header) {
+	return askFor(context.Background(), s, method, target, body, headers...)
+}
+
+// askFor is ask by a client that leaves when ctx ends.
+func askFor(ctx context.Context, s *Server, method, target, body string, headers ...string) (int, string, http.Header) {
 	var in io.Reader
 	if body != "" {
 		in = strings.NewReader(body)
 	}
-	r := httptest.NewRequest(method, target, in)
+	r := httptest.NewRequestWithContext(ctx, method, target, in)
 	if body != "" {
 		r.Header.Set("Content-Length", fmt.Sprint(len(body)))
 	}
