@@ -197,15 +197,6 @@ func byHand(t *testing.T, method, base, key string, form url.Values) {
 	}
 }
 
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !ok(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within %v", what, patience)
-		}
-	}
-}
-
 // gate stands before a store and lets a test look at each request before it passes (Before) and after its answer has come (After): what an After that returns
 // false has answered is not passed on.
 type gate struct {
