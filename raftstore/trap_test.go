@@ -113,14 +113,40 @@ func TestLogSizes(t *testing.T) {
 
 // brake is a disk that can be made to hang or to fail.
 type brake struct {
-	hang atomic.Bool
+	hang gate
 	fail atomic.Bool
 }
 
-func (b *brake) write() error {
-	for b.hang.Load() {
-		time.Sleep(time.Millisecond)
+// gate holds up who comes to it while it is shut.
+type gate struct {
+	mu   sync.Mutex
+	open chan struct{} // nil: open
+}
+
+// Store shuts the gate, or opens it.
+func (g *gate) Store(shut bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case shut && g.open == nil:
+		g.open = make(chan struct{})
+	case !shut && g.open != nil:
+		close(g.open)
+		g.open = nil
 	}
+}
+
+func (g *gate) pass() {
+	g.mu.Lock()
+	open := g.open
+	g.mu.Unlock()
+	if open != nil {
+		<-open
+	}
+}
+
+func (b *brake) write() error {
+	b.hang.pass()
 	if b.fail.Load() {
 		return errors.New("input/output error")
 	}

@@ -6,50 +6,16 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"os/exec"
-	"quorate/internal/freeport"
 	"regexp"
 	"strconv"
 	"testing"
-	"time"
-)
 
-// realEtcd runs an etcd that has the v2 API, or skips the test.
-func realEtcd(t *testing.T) string {
-	t.Helper()
-	path, err := exec.LookPath("etcd")
-	if err != nil {
-		t.Skip("etcd is not installed")
-	}
-	client, peer := "http://"+freeport.Addr(t), "http://"+freeport.Addr(t)
-	cmd := exec.CommandContext(t.Context(), path, "--enable-v2", "--data-dir", t.TempDir(), "--name", "twin",
-		"--listen-client-urls", client, "--advertise-client-urls", client, "--listen-peer-urls", peer,
-		"--initial-advertise-peer-urls", peer, "--initial-cluster", "twin="+peer, "--log-level", "error")
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Wait() }) // killed by its context, which ends before the cleanups
-	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
-		resp, err := http.Get(client + "/v2/keys/?quorum=true")
-		if err == nil {
-			resp.Body.Close()
-		}
-		if err == nil && resp.StatusCode == http.StatusOK {
-			http.DefaultClient.CloseIdleConnections()
-			return client
-		}
-		if err == nil && resp.StatusCode == http.StatusNotFound {
-			t.Skip("this etcd has no v2 API")
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("etcd does not serve: %v", err)
-		}
-	}
-}
+	"quorate/internal/etcdtest"
+)
 
 // An etcd 3.4 and this front end, asked the same, answer the same.
 func TestAgainstEtcd(t *testing.T) {
-	twin := realEtcd(t)
+	twin := etcdtest.StartV2(t)
 	f := start(t)
 	base := call(t, http.MethodGet, twin+"/v2/keys/", nil)
 	offset, err := strconv.ParseUint(base.header.Get("X-Etcd-Index"), 10, 64) // its own records come first

@@ -9,6 +9,7 @@ import (
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 
 	"quorate/api/etcd3"
+	"quorate/internal/raftlab"
 	"quorate/internal/solostore"
 )
 
@@ -88,7 +89,7 @@ func TestMetricsPage(t *testing.T) {
 		`etcd_cluster_version{cluster_version="3.5"} 1`,
 		`etcd_server_go_version{server_go_version="go1`,
 	} {
-		eventually(t, want, func() bool {
+		raftlab.Eventually(t, want, func() bool {
 			_, page := f.get("/metrics")
 			return strings.Contains(page, want)
 		})

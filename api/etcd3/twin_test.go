@@ -5,45 +5,16 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"os/exec"
 	"strings"
 	"testing"
-)
 
-// realEtcd runs an etcd, or skips the test.
-func realEtcd(t *testing.T) *frontEnd {
-	t.Helper()
-	path, err := exec.LookPath("etcd")
-	if err != nil {
-		t.Skip("etcd is not installed")
-	}
-	client, peer := listen(t), listen(t)
-	client.Close()
-	peer.Close()
-	url, peerURL := "http://"+client.Addr().String(), "http://"+peer.Addr().String()
-	cmd := exec.CommandContext(t.Context(), path, "--data-dir", t.TempDir(), "--name", "twin",
-		"--listen-client-urls", url, "--advertise-client-urls", url, "--listen-peer-urls", peerURL,
-		"--initial-advertise-peer-urls", peerURL, "--initial-cluster", "twin="+peerURL, "--log-level", "error")
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Wait() }) // killed by its context, which ends before the cleanups
-	f := &frontEnd{TB: t, url: url}
-	eventually(t, "etcd serves", func() bool {
-		resp, err := f.open("/v3/kv/range", `{"key":"AA=="}`)
-		if err != nil {
-			return false
-		}
-		defer resp.Body.Close()
-		return resp.StatusCode == http.StatusOK
-	})
-	return f
-}
+	"quorate/internal/etcdtest"
+)
 
 // An etcd 3.4 and this front end, asked the same by JSON, answer the same: status, text and code of an error, revisions,
 // keys, everything but who answers and in which term. (3.4 has not the second form of errors; see TestGatewayErrors.)
 func TestAgainstEtcd(t *testing.T) {
-	twin := realEtcd(t)
+	twin := &frontEnd{TB: t, url: etcdtest.Start(t)}
 	f := start(t)
 	rng := rand.New(rand.NewPCG(20261123, 1))
 	for _, lease := range []string{"1001", "1002"} {

@@ -1,13 +1,13 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
+
+	"quorate/internal/heard"
 )
 
 // A password is not shown on the terminal on which it is typed, and the terminal is as it was afterwards.
@@ -40,16 +40,15 @@ func TestSecretIsNotShown(t *testing.T) {
 	if !echoes() {
 		t.Fatal("the terminal does not echo at all")
 	}
-	var out bytes.Buffer
+	var out heard.Output
 	done := make(chan string, 1)
 	go func() {
 		answer, _ := newPrompts(terminal, &out).secret("Password")
 		done <- answer
 	}()
-	for deadline := time.Now().Add(30 * time.Second); echoes(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("what is typed is shown")
-		}
+	out.Await(t, "Password")
+	if echoes() {
+		t.Fatal("what is typed is shown")
 	}
 	if _, err := master.WriteString("hush\n"); err != nil {
 		t.Fatal(err)

@@ -11,11 +11,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"quorate/api/client"
 	"quorate/internal/ctl"
 	"quorate/internal/freeport"
+	"quorate/internal/heard"
 )
 
 // startPostgres runs a fresh server, as the user postgres when the test runs as root, and gives its port.
@@ -53,7 +53,7 @@ func startPostgres(t *testing.T) int {
 	}
 	server := exec.Command(filepath.Join(bin, "postgres"), "-D", data, "-p", strconv.Itoa(port), "-h", "127.0.0.1", "-k", dir, "-F")
 	server.SysProcAttr, server.Dir = attr, dir
-	var log bytes.Buffer
+	var log heard.Output
 	server.Stderr = &log
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
@@ -62,14 +62,8 @@ func startPostgres(t *testing.T) int {
 		_ = server.Process.Signal(syscall.SIGQUIT)
 		_ = server.Wait()
 	})
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		if exec.Command(filepath.Join(bin, "pg_isready"), "-h", "127.0.0.1", "-p", strconv.Itoa(port)).Run() == nil {
-			return port
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("PostgreSQL does not come up:\n%s", log.String())
-		}
-	}
+	log.Await(t, "database system is ready to accept connections")
+	return port
 }
 
 func TestQuery(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 
 	"quorate/internal/boottime"
 	"quorate/internal/dcsclient"
+	"quorate/internal/raftlab"
 	"quorate/internal/solostore"
 	"quorate/raftstore/dcs"
 )
@@ -228,7 +229,7 @@ func TestFailoverOnDeadHost(t *testing.T) {
 		}
 	}
 	a.relay.start()
-	eventually(t, "the host is used again", func() bool {
+	raftlab.Eventually(t, "the host is used again", func() bool {
 		_, err := c.Load(ctx, "k")
 		return err == nil
 	})
@@ -249,7 +250,7 @@ func TestUnknownOutcome(t *testing.T) {
 		t.Fatalf("got %v, want ErrUnknownOutcome", err)
 	}
 	other := newClient(t, nil, b)
-	eventually(t, "the commit is applied", func() bool {
+	raftlab.Eventually(t, "the commit is applied", func() bool {
 		snap, err := other.Load(testContext(t), "k")
 		return err == nil && string(snap.KVs[0].Value) == "2" && snap.KVs[0].Version == 2
 	})
@@ -262,7 +263,7 @@ func TestStoreTimeoutIsUnknownOutcome(t *testing.T) {
 	} {
 		a, b := newHost(t, newStore(t)), newHost(t, newStore(t))
 		c := newClient(t, nil, a, b)
-		eventually(t, "connected", func() bool { _, err := c.Load(testContext(t), "k"); return err == nil })
+		raftlab.Eventually(t, "connected", func() bool { _, err := c.Load(testContext(t), "k"); return err == nil })
 		a.store.SetError(cause)
 		b.store.SetError(cause)
 		if _, err := c.Commit(testContext(t), dcs.Txn{Then: []dcs.Op{dcs.Put("k", "v", 0)}}); !errors.Is(err, dcsclient.ErrUnknownOutcome) {
@@ -281,7 +282,7 @@ func TestKeepAliveAroundHungHost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "both hosts answer", func() bool { _, _, err := c.KeepAlive(ctx, lease); return err == nil })
+	raftlab.Eventually(t, "both hosts answer", func() bool { _, _, err := c.KeepAlive(ctx, lease); return err == nil })
 	a.relay.cut()
 	last := boottime.Instant(0)
 	for range 20 {
@@ -361,7 +362,7 @@ func TestKeepAliveAsksOneHost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "both hosts are connected", func() bool { return a.relay.carried() > 0 && b.relay.carried() > 0 })
+	raftlab.Eventually(t, "both hosts are connected", func() bool { return a.relay.carried() > 0 && b.relay.carried() > 0 })
 	first, second := a.relay.carried(), b.relay.carried()
 	for range 50 {
 		if _, _, err := c.KeepAlive(ctx, lease); err != nil {

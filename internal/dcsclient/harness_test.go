@@ -110,12 +110,3 @@ func put(t *testing.T, c dcsclient.Client, key, value string) dcsclient.Result {
 	}
 	return r
 }
-
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !ok(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within %v", what, patience)
-		}
-	}
-}

@@ -116,7 +116,7 @@ func TestLeaderDies(t *testing.T) {
 // readN reads until the store answers.
 func readN(t *testing.T, c dcsclient.Client) (n int) {
 	t.Helper()
-	eventually(t, "read", func() bool {
+	raftlab.Eventually(t, "read", func() bool {
 		snap, err := c.Load(testContext(t), "/x/n")
 		if err != nil {
 			return false

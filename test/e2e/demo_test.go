@@ -11,10 +11,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"quorate/internal/heard"
 )
 
 // demoPatience bounds a demo, on whatever machine this is.
@@ -25,7 +26,7 @@ type demoRun struct {
 	t   *testing.T
 	dir string // TMPDIR
 	cmd *exec.Cmd
-	out lockedBuffer
+	out heard.Output
 }
 
 // newDemo prepares a demo by the given user; "" is the one who runs this test.
@@ -107,32 +108,10 @@ func TestDemo(t *testing.T) {
 func TestDemoInterrupted(t *testing.T) {
 	r := newDemo(t, "")
 	must(t, r.cmd.Start())
-	for deadline := time.Now().Add(demoPatience); !strings.Contains(r.out.String(), "bootstrapping a new cluster"); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("nobody bootstraps:\n%s", r.out.String())
-		}
-	}
+	r.out.Await(t, "bootstrapping a new cluster")
 	must(t, r.cmd.Process.Signal(syscall.SIGINT))
 	if err := r.cmd.Wait(); err != nil {
 		t.Errorf("%v:\n%s", err, r.out.String())
 	}
 	r.nothingLeft()
-}
-
-// lockedBuffer can be read while a process writes to it.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }

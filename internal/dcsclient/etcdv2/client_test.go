@@ -18,6 +18,7 @@ import (
 	"quorate/internal/boottime"
 	"quorate/internal/dcsclient"
 	"quorate/internal/dcsclient/etcdv2"
+	"quorate/internal/etcdtest"
 	"quorate/internal/freeport"
 	"quorate/raftstore/dcs"
 )
@@ -221,7 +222,7 @@ func TestLostAnswers(t *testing.T) {
 
 // TestHosts: one that refuses costs nothing, one that is silent its share of the time; the members that the store tells are used as well.
 func TestHosts(t *testing.T) {
-	store := realEtcd(t)
+	store := etcdtest.StartV2(t)
 	silent := silentHost(t)
 	c := newClientWith(t, etcdv2.Options{Name: "a", Endpoints: []string{"http://" + freeport.Addr(t), "http://" + silent, store}, Fixed: true, RequestTimeout: 3 * time.Second})
 	lease := grant(t, c, time.Minute)
@@ -241,7 +242,7 @@ func TestHosts(t *testing.T) {
 
 // TestUsersAndTLS: etcd's own users of the old API, and a store behind TLS.
 func TestUsersAndTLS(t *testing.T) {
-	store := realEtcd(t)
+	store := etcdtest.StartV2(t)
 	admin := func(method, path, body string) {
 		t.Helper()
 		req, err := http.NewRequestWithContext(testContext(t), method, store+"/v2/auth/"+path, strings.NewReader(body))

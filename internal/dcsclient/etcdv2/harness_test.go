@@ -8,23 +8,18 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
-	"os/exec"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
-	"go.etcd.io/etcd/server/v3/etcdserver/api/v2store"
 	"go.uber.org/goleak"
 
-	"quorate/api/etcd2"
 	"quorate/internal/dcsclient"
 	"quorate/internal/dcsclient/etcdv2"
-	"quorate/internal/freeport"
-	"quorate/raftstore"
+	"quorate/internal/etcdtest"
+	"quorate/internal/raftlab"
 	"quorate/raftstore/dcs"
-	"quorate/raftstore/v2keys"
 )
 
 func TestMain(m *testing.M) {
@@ -39,85 +34,8 @@ var keys = dcs.NewKeys("service", "shop")
 
 // eachStore runs a test against Debian's etcd with its old API, and against Quorate's own store.
 func eachStore(t *testing.T, test func(t *testing.T, url string)) {
-	t.Run("etcd", func(t *testing.T) { test(t, realEtcd(t)) })
-	t.Run("quorate", func(t *testing.T) { test(t, ownStore(t)) })
-}
-
-func realEtcd(t *testing.T) string {
-	t.Helper()
-	bin, err := exec.LookPath("etcd")
-	if err != nil {
-		t.Skip("etcd is not installed")
-	}
-	client, peer := "http://"+freeport.Addr(t), "http://"+freeport.Addr(t)
-	cmd := exec.Command(bin, "--data-dir", t.TempDir(), "--enable-v2", "--listen-client-urls", client, "--advertise-client-urls", client,
-		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "default="+peer, "--log-level", "error")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	awaitV2(t, client)
-	return client
-}
-
-// awaitV2 waits until a host takes writes.
-func awaitV2(t *testing.T, base string) {
-	t.Helper()
-	defer http.DefaultClient.CloseIdleConnections()
-	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
-		resp, err := http.Get(base + "/v2/keys/?quorum=true")
-		if err == nil {
-			_ = resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
-				return
-			}
-			if resp.StatusCode == http.StatusNotFound {
-				t.Skip("this etcd does not have the v2 API any more")
-			}
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("the store does not come up: %v", err)
-		}
-	}
-}
-
-type realStore struct{ *raftstore.Store }
-
-func (s realStore) V2Change(ctx context.Context, r etcd2.Request) (*v2store.Event, error) {
-	return s.Store.V2Change(ctx, v2keys.Request(r))
-}
-
-func ownStore(t *testing.T) string {
-	t.Helper()
-	peer, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	store, err := raftstore.Open(raftstore.Options{
-		Dir: t.TempDir(), Name: "n", Listener: peer, MachineID: "m", Expect: 1, ElectionTimeout: time.Second,
-		Peers: func() []raftstore.Peer { return []raftstore.Peer{{PeerAddr: peer.Addr().String()}} },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	handler, err := etcd2.New(etcd2.Options{Store: realStore{store}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	web := httptest.NewServer(handler)
-	t.Cleanup(func() {
-		handler.Stop()
-		web.Close()
-		if err := store.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	awaitV2(t, web.URL)
-	return web.URL
+	t.Run("etcd", func(t *testing.T) { test(t, etcdtest.StartV2(t)) })
+	t.Run("quorate", func(t *testing.T) { test(t, raftlab.Start(t, 1)[0].URL("")) })
 }
 
 func newClient(t *testing.T, name string, urls ...string) *etcdv2.Client {

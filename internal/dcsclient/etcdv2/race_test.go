@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"quorate/internal/dcsclient"
+	"quorate/internal/etcdtest"
 	"quorate/raftstore/dcs"
 )
 
@@ -72,7 +73,7 @@ func (s *stage) through(g *gate, who byte) {
 // that there is no such record: whatever the order of the requests, not both are told that they have succeeded, and when the takeover has, the record is not left
 // behind.
 func TestWriteOfAnOldLeader(t *testing.T) {
-	store := realEtcd(t)
+	store := etcdtest.StartV2(t)
 	gateA, gateB := newGate(t, store), newGate(t, store)
 	both := map[string]int{}
 	run := func(script string) {
@@ -172,7 +173,7 @@ func TestStaleWriteFindsAnotherIndex(t *testing.T) {
 
 // TestSeenBeforeTheAnswer: a view that shows the leader key before its maker has the answer shows it with that one's lease.
 func TestSeenBeforeTheAnswer(t *testing.T) {
-	store := realEtcd(t)
+	store := etcdtest.StartV2(t)
 	g := newGate(t, store)
 	c := newClient(t, "a", g.server.URL)
 	lease := grant(t, c, patience)

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"quorate/internal/boottime"
 	"quorate/internal/freeport"
 	"quorate/test/check"
@@ -79,16 +81,19 @@ func (i *instance) end() {
 	}
 	pid := i.cmd.Process.Pid
 	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	var ends []unix.PollFd // readable when a child has ended
+	for _, child := range strings.Fields(string(children)) {
+		pid, _ := strconv.Atoi(child)
+		if fd, err := unix.PidfdOpen(pid, 0); err == nil {
+			defer unix.Close(fd)
+			ends = append(ends, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
+		}
+	}
 	_ = i.cmd.Process.Kill()
 	_ = i.cmd.Wait()
 	i.cmd = nil
-	for _, child := range strings.Fields(string(children)) {
-		for range 2000 {
-			if _, err := os.Stat("/proc/" + child); err != nil {
-				break
-			}
-			time.Sleep(5 * time.Millisecond)
-		}
+	for n := range ends {
+		_, _ = unix.Poll(ends[n:n+1], 10_000)
 	}
 }
 
