@@ -33,7 +33,7 @@ var layers = []layer{
 	{"internal/peertls", tools},
 	{"internal/solostore", append([]string{"raftstore/dcs", "internal/dcsclient"}, tools...)},
 	{"internal/raftlab", append([]string{"api/etcd2", "api/etcd3", "raftstore"}, tools...)}, // of tests
-	{"internal/etcdtest", []string{"internal/freeport", "internal/heard"}}, // of tests
+	{"internal/etcdtest", []string{"internal/freeport", "internal/heard"}},                  // of tests
 	{"internal/watchdog", tools},
 	{"internal/latest", nil},
 	{"internal/logging", []string{"internal/config/logline"}},
