@@ -14,6 +14,7 @@ import (
 	"quorate/api/clusterbody"
 	"quorate/internal/config/dynamic"
 	"quorate/internal/ctl"
+	"quorate/internal/dcsclient"
 	"quorate/raftstore/dcs"
 )
 
@@ -31,33 +32,19 @@ type Options struct {
 type Store struct {
 	o    Options
 	keys dcs.Keys
-	db   database
-}
-
-// database reads keys and changes one of them, by one of etcd's APIs.
-type database interface {
-	// load reads all keys of a cluster, from a quorum.
-	load(ctx context.Context, keys dcs.Keys) (*dcs.Cluster, error)
-	// put writes a key that nobody has written since revision mod (0: that does not exist); false when somebody has. The v2 API knows no
-	// further conditions.
-	put(ctx context.Context, key, value string, mod int64, also ...dcs.Compare) (bool, error)
-	close() error
+	db   dcsclient.Client
 }
 
 // Open makes a store. It connects when it is asked.
 func Open(o Options) (*Store, error) {
 	s := &Store{o: o, keys: dcs.NewKeys(o.Namespace, o.Scope)}
-	if o.API == 2 {
-		s.db = newV2(o)
-		return s, nil
-	}
 	var err error
-	s.db, err = newV3(o)
+	s.db, err = connect(o, s.keys)
 	return s, err
 }
 
 // Close ends the connections.
-func (s *Store) Close() error { return s.db.close() }
+func (s *Store) Close() error { return s.db.Close() }
 
 // String names the store for people.
 func (s *Store) String() string { return strings.Join(s.o.Endpoints, ", ") }
@@ -70,7 +57,7 @@ type View struct {
 
 // Read reads the cluster.
 func (s *Store) Read(ctx context.Context) (View, error) {
-	c, err := s.db.load(ctx, s.keys)
+	c, err := s.load(ctx)
 	if err != nil {
 		return View{}, fmt.Errorf("store (%s): %w", s, err)
 	}
@@ -159,7 +146,7 @@ func (s *Store) PatchConfig(ctx context.Context, patch map[string]any) error {
 	if err != nil {
 		return err
 	}
-	return s.done(s.db.put(ctx, s.keys.Config(), string(text), v.keys.ConfigRev))
+	return s.done(s.put(ctx, s.keys.Config(), string(text), v.keys.ConfigRev))
 }
 
 // Handover is a switchover or failover to ask for.
@@ -188,7 +175,7 @@ func (s *Store) AskHandover(ctx context.Context, h Handover) error {
 		also = append(also, dcs.CreatedAt(s.keys.Leader(), c.Leader.Term.Rev))
 	}
 	value := dcs.Encode(dcs.Failover{Leader: h.Leader, Candidate: h.Candidate, ScheduledAt: h.At})
-	return s.done(s.db.put(ctx, s.keys.Failover(), value, c.Failover.Mod, also...))
+	return s.done(s.put(ctx, s.keys.Failover(), value, c.Failover.Mod, also...))
 }
 
 // CancelHandover takes a scheduled switchover back.
@@ -197,7 +184,7 @@ func (s *Store) CancelHandover(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.done(s.db.put(ctx, s.keys.Failover(), "{}", v.keys.Failover.Mod))
+	return s.done(s.put(ctx, s.keys.Failover(), "{}", v.keys.Failover.Mod))
 }
 
 func (s *Store) done(ok bool, err error) error {
