@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"quorate/internal/boottime"
+	"quorate/internal/soon"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -323,9 +324,5 @@ func expectEcho(t *testing.T, c net.Conn, text string) {
 // eventually polls a condition that no event announces.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(patienceOfTests); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("never: %s", what)
-		}
-	}
+	soon.True(t, patienceOfTests, what, ok)
 }

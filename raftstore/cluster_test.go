@@ -14,7 +14,9 @@ import (
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	etcderrors "go.etcd.io/etcd/server/v3/etcdserver/errors"
+
 	"quorate/internal/freeport"
+	"quorate/internal/soon"
 )
 
 // wires is the network between the members of a test: it knows who dials whom and can cut them apart.
@@ -275,13 +277,7 @@ func (c *cluster) store(i int) *Store { return c.members[i].store }
 // waitFor polls until ok, or fails the test.
 func waitFor(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(90 * time.Second)
-	for !ok() {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain: %s", what)
-		}
-		time.Sleep(2 * time.Millisecond)
-	}
+	soon.True(t, 90*time.Second, what, ok)
 }
 
 // waitReady waits until the members serve requests and know a leader.

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"quorate/internal/soon"
 )
 
 const haproxyConfig = `
@@ -65,13 +67,10 @@ func TestHAProxy(t *testing.T) {
 	want := func(what, get, options, head string) {
 		t.Helper()
 		var seen string
-		for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		soon.Within(t, 20*time.Second, func() string { return fmt.Sprintf("%s: HAProxy sees %s\n%s", what, seen, out.String()) }, func() bool {
 			seen = haproxyStates(socket)
-			if seen == fmt.Sprintf("by_get=%s by_options=%s by_head=%s", get, options, head) {
-				return
-			}
-		}
-		t.Fatalf("%s: HAProxy sees %s\n%s", what, seen, out.String())
+			return seen == fmt.Sprintf("by_get=%s by_options=%s by_head=%s", get, options, head)
+		})
 	}
 	want("primary", "UP", "UP", "DOWN")
 	m.publish(replicaStatus())

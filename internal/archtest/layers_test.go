@@ -32,8 +32,8 @@ var layers = []layer{
 	{"internal/doctor/gather", append([]string{"api/client", "internal/config", "internal/doctor", "internal/node", "pgctl/postgres"}, tools...)},
 	{"internal/peertls", tools},
 	{"internal/solostore", append([]string{"raftstore/dcs", "internal/dcsclient"}, tools...)},
-	{"internal/raftlab", append([]string{"api/etcd2", "api/etcd3", "raftstore"}, tools...)}, // of tests
-	{"internal/etcdtest", []string{"internal/freeport", "internal/heard"}},                  // of tests
+	{"internal/raftlab", append([]string{"api/etcd2", "api/etcd3", "raftstore", "internal/soon"}, tools...)}, // of tests
+	{"internal/etcdtest", []string{"internal/freeport", "internal/heard"}},                                   // of tests
 	{"internal/watchdog", tools},
 	{"internal/latest", nil},
 	{"internal/logging", []string{"internal/config/logline"}},

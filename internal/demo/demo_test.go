@@ -13,6 +13,7 @@ import (
 
 	"quorate/api/client"
 	"quorate/internal/boottime"
+	"quorate/internal/soon"
 )
 
 func must(t *testing.T, err error) {
@@ -202,9 +203,5 @@ func TestDiallerIsTheOwnerOfTheSocket(t *testing.T) {
 
 func await(t *testing.T, what string, so func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !so(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain for %s", what)
-		}
-	}
+	soon.True(t, 20*time.Second, what, so)
 }

@@ -17,7 +17,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+
 	"quorate/internal/freeport"
+	"quorate/internal/soon"
 )
 
 // patience bounds every wait; reaching it is a failure.
@@ -138,11 +140,7 @@ func get(t *testing.T, c *clientv3.Client, key string) (value string) {
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !ok(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within %v", what, patience)
-		}
-	}
+	soon.True(t, patience, what, ok)
 }
 
 // save writes the store's snapshot as etcdctl does.

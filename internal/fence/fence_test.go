@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"quorate/internal/boottime"
+	"quorate/internal/soon"
 )
 
 // TestMain makes the test binary a fence when it is started as one.
@@ -78,12 +79,10 @@ func (r *rig) stop() {
 
 func (r *rig) until(what string, ok func() bool) {
 	r.t.Helper()
-	for end := time.Now().Add(15 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			log, _ := os.ReadFile(filepath.Join(r.dir, "fence.log"))
-			r.t.Fatalf("waited in vain until %s\n%s", what, log)
-		}
-	}
+	soon.Within(r.t, 15*time.Second, func() string {
+		log, _ := os.ReadFile(filepath.Join(r.dir, "fence.log"))
+		return fmt.Sprintf("%s\n%s", what, log)
+	}, ok)
 }
 
 func (r *rig) spec(standby bool) Spec {

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"quorate/internal/soon"
 )
 
 // lines are what was written, without the last line's end.
@@ -263,9 +265,5 @@ func read(t *testing.T, path string) string {
 
 func wait(t *testing.T, until func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !until(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("waited in vain")
-		}
-	}
+	soon.True(t, 10*time.Second, "what is waited for", until)
 }

@@ -20,6 +20,7 @@ import (
 	"quorate/internal/config"
 	"quorate/internal/fence"
 	"quorate/internal/freeport"
+	"quorate/internal/soon"
 )
 
 // TestMain lets the test binary be the fence that a node starts: node.Options.Exe is this program.
@@ -47,11 +48,7 @@ const patience = 60 * time.Second
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within %v", what, patience)
-		}
-	}
+	soon.True(t, patience, what, ok)
 }
 
 // requirePostgres skips a test that starts a real server.

@@ -15,6 +15,7 @@ import (
 
 	"quorate/api/etcd2"
 	"quorate/api/etcd3"
+	"quorate/internal/soon"
 	"quorate/raftstore"
 	"quorate/raftstore/v2keys"
 )
@@ -126,11 +127,7 @@ func Leader(t testing.TB, members []*Member) int {
 // Eventually polls until ok, and fails the test when that takes too long.
 func Eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(Patience); !ok(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within %v", what, Patience)
-		}
-	}
+	soon.True(t, Patience, what, ok)
 }
 
 func listen(t testing.TB) net.Listener {

@@ -19,6 +19,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"quorate/internal/freeport"
+	"quorate/internal/soon"
 	"quorate/pgctl/instance"
 	"quorate/pgctl/instance/directrun"
 	"quorate/pgctl/postgres"
@@ -230,13 +231,7 @@ func (n *node) await(q, want string) {
 
 func (n *node) eventually(cond func() bool, say func() string) {
 	n.t.Helper()
-	deadline := time.Now().Add(testTimeout)
-	for !cond() {
-		if time.Now().After(deadline) {
-			n.t.Fatalf("%s: %s", n.name, say())
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	soon.Within(n.t, testTimeout, func() string { return n.name + ": " + say() }, cond)
 }
 
 func (n *node) awaitStreaming(standby string) {

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"quorate/internal/soon"
 )
 
 // A Conn is a net.Conn: bytes both ways, more than the kernel takes at once, halves that close, and the end.
@@ -275,13 +277,8 @@ func TestEndBeforeTheStart(t *testing.T) {
 // idle returns when the loop has nothing to do: what had happened before has been told.
 func (l *loop) idle(t *testing.T) []order {
 	t.Helper()
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		if l.asleep.Load() {
-			l.mu.Lock()
-			defer l.mu.Unlock()
-			return l.orders
-		}
-	}
-	t.Fatal("the loop does not come to rest")
-	return nil
+	soon.True(t, patience, "the loop comes to rest", l.asleep.Load)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.orders
 }

@@ -14,6 +14,8 @@ import (
 
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
+
+	"quorate/internal/soon"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -317,11 +319,7 @@ func TestBulk(t *testing.T) {
 		t.Errorf("counted %d and %d", up, down)
 	}
 	// The loop is idle as soon as it has nothing to do, and then it keeps no pipe.
-	for end := time.Now().Add(patience); pipesOpen(t) > before; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("%d pipe ends are open, %d before", pipesOpen(t), before)
-		}
-	}
+	soon.True(t, patience, "no more pipe ends are open than before", func() bool { return pipesOpen(t) <= before })
 }
 
 // pipesOpen counts the process's descriptors that are pipes.

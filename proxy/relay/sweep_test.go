@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"runtime"
@@ -8,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"quorate/internal/soon"
 )
 
 // lonely moves this goroutine's thread, for good, into a network namespace of its own and returns a switch for its loopback.
@@ -79,14 +82,10 @@ func TestSlowPeerIsAlive(t *testing.T) {
 	start(t, e, &Flow{}, w, a, b)
 	wrote := make(chan error, 1)
 	go func() { _, err := server.Write(make([]byte, size)); wrote <- err }()
-	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-		if d := debtOf(a); d.owing && d.silence > 3*dead {
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatalf("the client's window never closed for long: %+v", debtOf(a))
-		}
-	}
+	soon.Within(t, patience, func() string { return fmt.Sprintf("the client's window has closed for long: %+v", debtOf(a)) }, func() bool {
+		d := debtOf(a)
+		return d.owing && d.silence > 3*dead
+	})
 	if _, err := io.CopyN(io.Discard, client, size); err != nil {
 		t.Fatalf("the rest did not arrive: %v", err)
 	}

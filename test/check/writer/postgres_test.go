@@ -19,6 +19,7 @@ import (
 
 	"quorate/internal/boottime"
 	"quorate/internal/freeport"
+	"quorate/internal/soon"
 	"quorate/test/check"
 )
 
@@ -192,13 +193,7 @@ func eachWrites(t *testing.T, h *check.History, atLeast int) {
 
 func eventually(t *testing.T, what string, cond func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(time.Minute)
-	for !cond() {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain for %s", what)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+	soon.True(t, time.Minute, what, cond)
 }
 
 func must(t *testing.T, errs ...error) {
