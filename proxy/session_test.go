@@ -7,7 +7,27 @@ import (
 	"net"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"quorate/internal/soon"
 )
+
+// arrived waits until the other side's kernel has all that was written.
+func arrived(t *testing.T, c net.Conn) {
+	t.Helper()
+	raw, err := c.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	soon.True(t, patienceOfTests, "the bytes arrive", func() (all bool) {
+		err := raw.Control(func(fd uintptr) {
+			left, err := unix.IoctlGetInt(int(fd), unix.SIOCOUTQ)
+			all = err == nil && left == 0
+		})
+		return err == nil && all
+	})
+}
 
 func TestFirstPacketInAnySplit(t *testing.T) {
 	a := newServer(t, "a")
@@ -22,10 +42,10 @@ func TestFirstPacketInAnySplit(t *testing.T) {
 				t.Fatal(err)
 			}
 			write(t, c, p[8:cut])
-			time.Sleep(time.Millisecond) // lets the pieces travel apart; the outcome must not depend on it
+			arrived(t, c) // the pieces travel apart; the outcome must not depend on it
 			write(t, c, p[cut:])
 		} else {
-			time.Sleep(time.Millisecond)
+			arrived(t, c)
 			write(t, c, p[cut:8])
 			if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
 				t.Fatal(err)

@@ -55,14 +55,15 @@ func TestRenewalsKeepALeaseWithoutLogEntries(t *testing.T) {
 	c.putLeased(0, "a", id)
 	c.settle()
 	index, term := c.store(0).state.progress.current(), c.store(0).Term()
-	for end := time.Now().Add(2500 * time.Millisecond); time.Now().Before(end); {
+	pace := time.NewTicker(20 * time.Millisecond)
+	defer pace.Stop()
+	for end := time.Now().Add(2500 * time.Millisecond); time.Now().Before(end); <-pace.C {
 		for i := range 3 {
 			ttl, err := patiently(t, func() (int64, error) { return c.store(i).LeaseRenew(t.Context(), id) })
 			if err != nil || ttl != 1 {
 				t.Fatalf("renew on %d: ttl %d, %v", i, ttl, err)
 			}
 		}
-		time.Sleep(20 * time.Millisecond)
 	}
 	if c.get(0, "a") == "" {
 		t.Error("the lease ended although it was renewed")

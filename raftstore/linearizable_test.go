@@ -83,10 +83,12 @@ type recorder struct {
 func (r *recorder) client(ctx context.Context, id int, seed uint64) {
 	rnd := rand.New(rand.NewPCG(seed, uint64(id)))
 	lastRev := int64(0)
+	pace := time.NewTicker(time.Millisecond) // for when nobody is there to ask
+	defer pace.Stop()
 	for n := 0; ctx.Err() == nil; n++ {
 		s := r.c.storeOrNil(rnd.IntN(len(r.c.members)))
 		if s == nil {
-			time.Sleep(time.Millisecond)
+			<-pace.C
 			continue
 		}
 		in := registerInput{op: [...]string{"get", "get", "put", "cas"}[rnd.IntN(4)], value: fmt.Sprint(id, ".", n), rev: lastRev}
@@ -96,7 +98,7 @@ func (r *recorder) client(ctx context.Context, id int, seed uint64) {
 		cancel()
 		end := time.Since(r.began).Nanoseconds()
 		if !happened {
-			time.Sleep(time.Millisecond)
+			<-pace.C
 			continue
 		}
 		if out.unknown {
@@ -213,8 +215,10 @@ func disturb(t *testing.T, c *cluster, rnd *rand.Rand) {
 	switch rnd.IntN(3) {
 	case 0:
 		c.wires.set(true, lead, others...)
-		c.leader(others...)
-		time.Sleep(time.Duration(rnd.IntN(100)) * time.Millisecond)
+		now := c.leader(others...)
+		for range rnd.IntN(20) { // so much happens while it is away
+			c.putEventually(now, "meanwhile", "v")
+		}
 		c.wires.set(false, lead, others...)
 	case 1:
 		target := c.store(others[rnd.IntN(2)]).ID()

@@ -74,6 +74,8 @@ func TestLeaderStops(t *testing.T) {
 	go func() {
 		var worst time.Duration
 		var end time.Time
+		pace := time.NewTicker(5 * time.Millisecond)
+		defer pace.Stop()
 		for last := time.Now(); ; {
 			one, done := context.WithTimeout(ctx, 500*time.Millisecond)
 			_, err := c.Put(one, "k", "v")
@@ -92,7 +94,7 @@ func TestLeaderStops(t *testing.T) {
 				gaps <- worst
 				return
 			}
-			time.Sleep(5 * time.Millisecond)
+			<-pace.C
 		}
 	}()
 	hosts[leader.name].stop()

@@ -208,13 +208,12 @@ func (r *reconnecting) once(c *cluster) {
 	if err != nil {
 		if wasCut(err) {
 			r.cut++
-		} else {
+		} else if len(r.refused) < 1000 { // a door that refuses all must not fill the memory with errors
 			r.refused = append(r.refused, err)
 		}
 	}
 	r.mu.Unlock()
 	if err != nil {
-		time.Sleep(10 * time.Millisecond) // a door that refuses all must not fill the memory with errors
 		return
 	}
 	err = ask(ctx, conn)
