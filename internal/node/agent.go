@@ -276,11 +276,34 @@ func (a *agent) adopt(ctx context.Context, pid int) error {
 	if err := a.refused(a.fresh(ctx).Err); err != nil {
 		return err
 	}
-	if err := a.guard.Adopt(ctx, pid); err != nil {
+	running := func() int { return a.inst.Inspect(ctx).PID }
+	pid, err := takeCharge(pid, running, func(pid int) error { return a.guard.Adopt(ctx, pid) })
+	switch {
+	case err != nil:
 		return fmt.Errorf("adopting the PostgreSQL that runs: %w", err)
+	case pid == 0:
+		a.log.Info("PostgreSQL has ended before it was adopted")
+	default:
+		a.log.Info("PostgreSQL runs already and is adopted as it is", "pid", pid)
 	}
-	a.log.Info("PostgreSQL runs already and is adopted as it is", "pid", pid)
 	return nil
+}
+
+// takeCharge adopts the postmaster pid, or the one that runs in its place by now. One that ends meanwhile is no error: an agent that comes back late finds
+// PostgreSQL in the moment in which its fence ends it. It returns the process that was adopted, 0 for none.
+func takeCharge(pid int, running func() int, adopt func(int) error) (int, error) {
+	for pid != 0 {
+		err := adopt(pid)
+		if err == nil {
+			break
+		}
+		now := running()
+		if now == pid {
+			return 0, err
+		}
+		pid = now
+	}
+	return pid, nil
 }
 
 // refused turns a login that PostgreSQL refuses into an error with the place and the remedy; nil for any other trouble. Class 28 is
