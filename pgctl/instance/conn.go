@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"runtime"
@@ -41,7 +42,9 @@ func (i *Instance) local(ctx context.Context, app string, params map[string]stri
 
 func (i *Instance) localTo(ctx context.Context, database, app string, params map[string]string) (*session, error) {
 	at := i.served(ctx)
-	t := target{host: at.socketDir, port: at.port, account: i.accounts().Superuser, database: database, app: app, params: params}
+	p := map[string]string{"jit": "off"} // whatever the server's costs are: to compile a question takes longer than its answer may
+	maps.Copy(p, params)
+	t := target{host: at.socketDir, port: at.port, account: i.accounts().Superuser, database: database, app: app, params: p}
 	s, err := i.dial(ctx, t)
 	if err == nil || ctx.Err() != nil {
 		return s, err

@@ -3,7 +3,22 @@ package instance
 import (
 	"slices"
 	"testing"
+
+	"quorate/pgctl/postgres"
 )
+
+// TestRewindCompilesNothing: a server that compiles pg_rewind's question takes seconds for it, twice in each rewind.
+func TestRewindCompilesNothing(t *testing.T) {
+	for extra, want := range map[string]string{"": "-c jit=off", "-c work_mem=1MB": "-c work_mem=1MB -c jit=off"} {
+		i := &Instance{}
+		i.set.Store(&Settings{Database: "postgres"})
+		i.acc.Store(&rotation{now: Accounts{Rewind: Account{User: "rewinder", Extra: postgres.Conninfo{}.With("options", extra)}}})
+		c, err := postgres.ParseConninfo(i.rewindSource(RewindOptions{Host: "db", Port: 5432, Name: "a"}).String())
+		if err != nil || c.Get("options") != want {
+			t.Errorf("options %q (%v), want %q", c.Get("options"), err, want)
+		}
+	}
+}
 
 // TestEnvironment: what a restore tool is configured by gets through; what steers libpq, the agent's secrets and the service manager's words do not.
 func TestEnvironment(t *testing.T) {

@@ -133,6 +133,13 @@ func (i *Instance) dropDivergent(w WALCheck, segSize uint64) error {
 	return syncDir(i.dataPath("pg_wal"))
 }
 
+// rewindSource is how pg_rewind connects. The source is to compile nothing for it: PostgreSQL's estimate for the list of files is 50 million rows whatever
+// there is, and it then spends seconds of CPU time on a query that takes a tenth of one (pg_rewind's libpq_source.c, and jit_above_cost).
+func (i *Instance) rewindSource(o RewindOptions) postgres.Conninfo {
+	c := i.toolConninfo(o.Host, o.Port, o.Name, i.accounts().Rewind).With("dbname", i.settings().Database)
+	return c.With("options", strings.TrimSpace(c.Get("options")+" -c jit=off"))
+}
+
 // pgRewind runs the program, and says whether it found something to do.
 func (i *Instance) pgRewind(ctx context.Context, o RewindOptions, v postgres.Version, more ...string) (needed bool, err error) {
 	program, err := i.program(ctx, "pg_rewind")
@@ -147,7 +154,7 @@ func (i *Instance) pgRewind(ctx context.Context, o RewindOptions, v postgres.Ver
 	restore := i.conf.Recovery["restore_command"] != ""
 	extra := append([]string(nil), i.conf.PGRewind...)
 	i.confMu.Unlock()
-	args := []string{"-D", i.opt.DataDir, "--source-server=" + i.toolConninfo(o.Host, o.Port, o.Name, i.accounts().Rewind).With("dbname", i.settings().Database).String(), "--progress"}
+	args := []string{"-D", i.opt.DataDir, "--source-server=" + i.rewindSource(o).String(), "--progress"}
 	if v.AtLeast(13) {
 		args = append(args, "--no-ensure-shutdown") // it was seen to before
 	}
