@@ -32,6 +32,7 @@ type diskGuard struct {
 	store   *Store
 	pattern string
 	room    *diskRoom
+	limit   time.Duration // refusedLimit
 
 	mu     sync.Mutex // guards locked
 	locked map[string]lockedFile
@@ -53,7 +54,11 @@ func newDiskGuard(s *Store) *diskGuard {
 		room.statfs = f
 	}
 	room.look()
-	return &diskGuard{store: s, room: room, locked: map[string]lockedFile{}, pattern: filepath.Join(s.opts.Dir, cacheDir, "db-*")}
+	d := &diskGuard{store: s, room: room, limit: refusedLimit, locked: map[string]lockedFile{}, pattern: filepath.Join(s.opts.Dir, cacheDir, "db-*")}
+	if l := s.opts.hooks.refusedLimit; l != 0 {
+		d.limit = l
+	}
+	return d
 }
 
 // stalled says whether a write to the log has been hanging for too long, or has failed when Raft was told already that
@@ -68,7 +73,7 @@ func (d *diskGuard) run() {
 	said := false
 	for s.sleep(probePeriod) {
 		d.tellRoom()
-		if refused := s.logs.refusedFor(); refused > refusedLimit {
+		if refused := s.logs.refusedFor(); refused > d.limit {
 			s.fail(fmt.Errorf("%w: it has refused every write to the log for %s; the log has the errors", ErrDisk, refused.Round(time.Second)))
 			return
 		}

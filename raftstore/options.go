@@ -121,6 +121,8 @@ type hooks struct {
 	compareEvery time.Duration
 	// commitTimeout replaces the pace at which Raft itself tells followers of commits.
 	commitTimeout time.Duration
+	// refusedLimit replaces how long the disk may refuse writes.
+	refusedLimit time.Duration
 	// statfs replaces the look at the file system's room.
 	statfs func(string, *unix.Statfs_t) error
 }
