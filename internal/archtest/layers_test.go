@@ -39,6 +39,7 @@ var layers = []layer{
 	{"internal/logging", []string{"internal/config/logline"}},
 	{"internal/boottime", nil},
 	{"internal/pemkey", nil},
+	{"internal/precedence", nil},
 	{"internal/series", nil},
 	{"internal/whenever", nil},
 
@@ -59,7 +60,7 @@ var layers = []layer{
 }
 
 // tools stand below everything and know nothing of the product.
-var tools = []string{"internal/boottime", "internal/latest", "internal/pemkey", "internal/peertls", "internal/series", "internal/whenever"}
+var tools = []string{"internal/boottime", "internal/latest", "internal/pemkey", "internal/peertls", "internal/precedence", "internal/series", "internal/whenever"}
 
 // foreign lists libraries by who may not know them: the store no HTTP, gRPC or PostgreSQL; the manager no consensus; the router no store.
 var foreign = []struct{ folder, library string }{

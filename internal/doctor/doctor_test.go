@@ -33,7 +33,7 @@ func sound() *Facts {
 			{Use: "wal", Path: "/data/pg_wal", Disk: "vdc", Free: 80 << 30, Total: 100 << 30},
 		},
 		Clock:     Clock{Known: true, Synchronised: true, Source: "tsc"},
-		Processes: []Process{{Kind: "agent", PID: 1, MemLock: NoLimit, NoFile: 1 << 20, OOMScore: -900, PidsMax: NoLimit, MemoryMax: NoLimit}},
+		Processes: []Process{{Kind: "agent", PID: 1, MemLock: NoLimit, NoFile: 1 << 20, OOMScore: -900, Nice: -10, PidsMax: NoLimit, MemoryMax: NoLimit}},
 		Listeners: []Listener{{Key: "restapi.listen", Addr: "0.0.0.0:8008", Owner: "quorate", PID: 1}},
 		Postmasters: []Postmaster{
 			{PID: 10, DataDir: "/data", Ours: true, Fenced: true},
@@ -211,6 +211,7 @@ var cases = []struct {
 	{"limits", Danger, "90 of at most 100 tasks", "TasksMax", func(f *Facts) { f.Processes[0].PidsMax, f.Processes[0].PidsNow = 100, 90 }},
 	{"limits", Warning, "at most 100 bytes", "MemoryMax", func(f *Facts) { f.Processes[0].MemoryMax, f.Processes[0].MemoryNow = 100, 95 }},
 	{"oom", Note, "agent (process 1): 0", "OOMScoreAdjust", func(f *Facts) { f.Processes[0].OOMScore = 0 }},
+	{"cpu", Note, "agent (process 1): 0", "LimitNICE", func(f *Facts) { f.Processes[0].Nice = 0 }},
 	{"certificates", Danger, "expired on", "renew", func(f *Facts) { f.Files[0].NotAfter = day0.Add(-time.Hour) }},
 	{"certificates", Danger, "expires on", "renew", func(f *Facts) { f.Files[0].NotAfter = day0.Add(48 * time.Hour) }},
 	{"certificates", Warning, "expires on", "renew", func(f *Facts) { f.Files[0].NotAfter = day0.AddDate(0, 0, 10) }},

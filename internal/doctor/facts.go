@@ -72,6 +72,7 @@ type Process struct {
 	NoFile   uint64
 	Locked   uint64 // bytes that are locked in memory
 	OOMScore int    // oom_score_adj
+	Nice     int    // nice level
 	// PidsMax and MemoryMax are the least limit of its control group and those above; NoLimit.
 	PidsMax, PidsNow     uint64
 	MemoryMax, MemoryNow uint64

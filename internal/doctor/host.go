@@ -9,6 +9,7 @@ import (
 var limitRules = []Rule{
 	{"limits", "memory locks, descriptors, tasks and memory of our processes", hasProcesses, checkLimits},
 	{"oom", "the kernel ends something else first when memory is short", hasProcesses, checkOOM},
+	{"cpu", "agent and fence go before the database when the CPU is short", hasProcesses, checkNice},
 }
 
 func hasProcesses(f *Facts) bool { return len(f.Processes) > 0 }
@@ -52,6 +53,20 @@ func checkOOM(f *Facts) []Finding {
 	}
 	sortText(first)
 	return []Finding{note("oom_score_adj", "when memory is short the kernel may end these first: "+strings.Join(first, ", "), "OOMScoreAdjust=-900 in the service")}
+}
+
+func checkNice(f *Facts) []Finding {
+	var late []string
+	for _, p := range f.Processes {
+		if p.Nice >= 0 && p.Kind != "postmaster" {
+			late = append(late, fmt.Sprintf("%s (process %d): %d", p.Kind, p.PID, p.Nice))
+		}
+	}
+	if len(late) == 0 {
+		return nil
+	}
+	sortText(late)
+	return []Finding{note("nice", "when the CPU is short these wait behind the database's backends, and a lease may end: "+strings.Join(late, ", "), "LimitNICE=-10 in the service")}
 }
 
 const (

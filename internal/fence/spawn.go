@@ -6,6 +6,8 @@ import (
 	"os/user"
 	"strconv"
 	"syscall"
+
+	"quorate/internal/precedence"
 )
 
 type spawnCall struct {
@@ -46,6 +48,7 @@ func forkPostmaster(spec Spec) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("starting %s: %w", spec.Path, err)
 	}
+	precedence.Ordinary(pid)
 	return pid, nil
 }
 

@@ -27,7 +27,7 @@ type Hook struct {
 var ErrHook = errors.New("the command failed")
 
 // RunHook runs a hook as the user of PostgreSQL, in the agent's working directory, and logs what it says. When the context ends the hook is
-// killed with all processes of its group; what it has put into a session of its own is its own affair. A child that it leaves behind is
+// killed with all processes of its group; what it has put into another session is its own affair. A child that it leaves behind is
 // not waited for.
 func (i *Instance) RunHook(ctx context.Context, h Hook) error {
 	words, err := postgres.SplitCommand(h.Command)
@@ -44,14 +44,14 @@ func (i *Instance) RunHook(ctx context.Context, h Hook) error {
 		cmd.Env = append(cmd.Env, "PGPASSFILE="+pass)
 	}
 	// No parent-death signal: what the last hook of an agent that ends has begun shall come to its end.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: i.credential()}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: i.credential()}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = killAfter
 	tail := &tailBuffer{}
 	said := i.logLine(h.Name)
 	both := &lineWriter{each: func(l string) { tail.add(l); said(l) }}
 	cmd.Stdout, cmd.Stderr = both, both
-	err = cmd.Run()
+	err = runOrdinary(cmd)
 	both.flush()
 	switch {
 	case ctx.Err() != nil:

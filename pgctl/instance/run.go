@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"quorate/internal/precedence"
 )
 
 // command is one run of a program of PostgreSQL's.
@@ -34,7 +36,7 @@ const killAfter = 5 * time.Second
 // tailLines is how much of a failed program's words its error repeats.
 const tailLines = 8
 
-// run runs the program as the user of PostgreSQL in a process group of its own, dying with this process, and ends it with the context:
+// run runs the program as the user of PostgreSQL in a session of its own, dying with this process, and ends it with the context:
 // first by an interrupt, on which pg_basebackup and initdb remove what they made, then by force.
 func (i *Instance) run(ctx context.Context, c command) (stdout string, err error) {
 	// The kernel sends the parent-death signal when the thread that forked ends, not the process.
@@ -48,7 +50,7 @@ func (i *Instance) run(ctx context.Context, c command) (stdout string, err error
 	if c.dir != "" {
 		cmd.Dir = c.dir
 	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, Credential: i.credential()}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL, Credential: i.credential()}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
 	cmd.WaitDelay = killAfter
 	var buf bytes.Buffer
@@ -64,7 +66,7 @@ func (i *Instance) run(ctx context.Context, c command) (stdout string, err error
 	if c.out != nil {
 		cmd.Stdout = lines
 	}
-	err = cmd.Run()
+	err = runOrdinary(cmd)
 	words.flush()
 	lines.flush()
 	if ctx.Err() != nil {
@@ -210,4 +212,13 @@ func lastLines(path string, from int64) []string {
 		t.add(s.Text())
 	}
 	return t.lines
+}
+
+// runOrdinary runs a command without the precedence for the CPU that the agent has.
+func runOrdinary(cmd *exec.Cmd) error {
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	precedence.Ordinary(cmd.Process.Pid)
+	return cmd.Wait()
 }

@@ -163,6 +163,7 @@ func TestLimits(t *testing.T) {
 	write("proc/7/limits", "Limit Soft Hard Units\nMax open files            1024                 524288               files\nMax locked memory         unlimited            unlimited            bytes\n")
 	write("proc/7/status", "Name:\tx\nPPid:\t1\nUid:\t106\t106\t106\t106\n")
 	write("proc/7/oom_score_adj", "-900\n")
+	write("proc/7/stat", "7 (a (b) c) S 1 7 7 0 -1 4194560 9 8 7 6 5 4 3 2 10 -10 7 0 100\n")
 	write("proc/7/cgroup", "0::/system.slice/quorate.service\n")
 	write("sys/fs/cgroup/system.slice/quorate.service/pids.max", "max\n")
 	write("sys/fs/cgroup/system.slice/quorate.service/pids.current", "9\n")
@@ -170,7 +171,7 @@ func TestLimits(t *testing.T) {
 	write("sys/fs/cgroup/system.slice/pids.current", "90\n")
 	g := &gatherer{Options: Options{Proc: root + "/proc", Sys: root + "/sys"}}
 	p := g.process("agent", process{pid: 7})
-	if p.NoFile != 1024 || p.MemLock != doctor.NoLimit || p.OOMScore != -900 || p.Root || p.PidsMax != 100 || p.PidsNow != 90 || p.MemoryMax != doctor.NoLimit {
+	if p.NoFile != 1024 || p.MemLock != doctor.NoLimit || p.OOMScore != -900 || p.Nice != -10 || p.Root || p.PidsMax != 100 || p.PidsNow != 90 || p.MemoryMax != doctor.NoLimit {
 		t.Errorf("%+v", p)
 	}
 }

@@ -136,8 +136,19 @@ func (g *gatherer) process(kind string, p process) doctor.Process {
 	uid, _, _ := strings.Cut(statusField(status, "Uid"), "\t")
 	out.Root = uid == "0"
 	out.OOMScore, _ = strconv.Atoi(g.procText(pid, "oom_score_adj"))
+	out.Nice = nice(g.procText(pid, "stat"))
 	g.group(pid, &out)
 	return out
+}
+
+// nice is the nice level in /proc/PID/stat: the 19th field, the 17th after the program's name, which may hold anything (proc(5)).
+func nice(stat string) int {
+	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
+	if len(fields) < 17 {
+		return 0
+	}
+	n, _ := strconv.Atoi(fields[16])
+	return n
 }
 
 // limit is the soft limit in a line of /proc/PID/limits.
