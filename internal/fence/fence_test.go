@@ -226,6 +226,7 @@ func TestOrphansDoNotOutliveThePostmaster(t *testing.T) {
 
 func TestFenceDeathQuitsThePostmaster(t *testing.T) {
 	r := newRig(t)
+	r.g.opt.patience = time.Minute // its backends are the postmaster's to end, however slow the machine is
 	pm, children := r.start(true)
 	st, _ := r.g.Status()
 	if err := syscall.Kill(st.PID, syscall.SIGKILL); err != nil {

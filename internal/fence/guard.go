@@ -1,6 +1,7 @@
 package fence
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,8 @@ type GuardOptions struct {
 	Command  []string // the program and its arguments before "--state-dir ..."
 	Logger   *slog.Logger
 	Watchdog WatchdogConfig
+
+	patience time.Duration // of bury; patience, if zero
 }
 
 // Guard is the agent's hold on the fence: it connects to one that runs, starts one when there is none, and starts another
@@ -140,7 +143,7 @@ func (g *Guard) follow(c *Client) {
 	g.mu.Unlock()
 	g.notify()
 	g.opt.Logger.Error("the fence process has died; ending what it guarded", "postmaster", pm)
-	bury(pm)
+	bury(pm, cmp.Or(g.opt.patience, patience))
 	for {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		err := g.connect(ctx)
@@ -172,7 +175,7 @@ func (g *Guard) waitStarted(c *Client) bool {
 const patience = time.Second
 
 // bury makes sure that a postmaster and its children are gone.
-func bury(pm int) {
+func bury(pm int, patience time.Duration) {
 	if pm <= 1 {
 		return
 	}
