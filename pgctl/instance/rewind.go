@@ -95,7 +95,7 @@ func (i *Instance) rewind(ctx context.Context, o RewindOptions, w WALCheck, segS
 		return err
 	}
 	i.progress("rewind", "dry run", 0, 0)
-	needed, err := i.pgRewind(ctx, o, v, "--dry-run")
+	needed, err := i.tryRewind(ctx, o, v)
 	if err != nil {
 		return errors.Join(err, i.putBack())
 	}
@@ -106,7 +106,7 @@ func (i *Instance) rewind(ctx context.Context, o RewindOptions, w WALCheck, segS
 		return err
 	}
 	i.progress("rewind", "rewind", 0, 0)
-	if _, err := i.pgRewind(ctx, o, v); err != nil {
+	if err := i.pgRewind(ctx, o, v, nil, nil); err != nil {
 		return fmt.Errorf("the folder is half rewound: %w", err)
 	}
 	if err := i.restoreConfigFiles(saved); err != nil {
@@ -140,15 +140,38 @@ func (i *Instance) rewindSource(o RewindOptions) postgres.Conninfo {
 	return c.With("options", strings.TrimSpace(c.Get("options")+" -c jit=off"))
 }
 
-// pgRewind runs the program, and says whether it found something to do.
-func (i *Instance) pgRewind(ctx context.Context, o RewindOptions, v postgres.Version, more ...string) (needed bool, err error) {
+// errTried ends a dry run that has seen what it is for.
+var errTried = errors.New("the dry run has found nothing wrong")
+
+// tryRewind runs the program without letting it change anything, and says whether it found something to do. All that can be wrong with the two folders shows
+// before the program knows how much it will copy. What it would do from then on, fetch all of that and throw it away, is left out.
+func (i *Instance) tryRewind(ctx context.Context, o RewindOptions, v postgres.Version) (needed bool, err error) {
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	needed = true
+	err = i.pgRewind(ctx, o, v, []string{"--dry-run"}, func(l string) {
+		switch {
+		case strings.Contains(l, "no rewind required"):
+			needed = false
+		case strings.Contains(l, "need to copy"):
+			end(errTried)
+		}
+	})
+	if errors.Is(err, errTried) {
+		err = nil
+	}
+	return needed, err
+}
+
+// pgRewind runs the program; also gets each of its lines, if it is not nil.
+func (i *Instance) pgRewind(ctx context.Context, o RewindOptions, v postgres.Version, more []string, also func(string)) error {
 	program, err := i.program(ctx, "pg_rewind")
 	if err != nil {
-		return false, err
+		return err
 	}
 	pass, err := i.PassFile()
 	if err != nil {
-		return false, err
+		return err
 	}
 	i.confMu.Lock()
 	restore := i.conf.Recovery["restore_command"] != ""
@@ -164,16 +187,17 @@ func (i *Instance) pgRewind(ctx context.Context, o RewindOptions, v postgres.Ver
 			args = append(args, "--config-file="+i.confPath(confFile))
 		}
 	}
-	needed = true
 	log := i.progressLine("rewind", "pg_rewind")
 	_, err = i.run(ctx, command{
 		path: program, args: append(append(args, extra...), more...), env: []string{"PGPASSFILE=" + pass},
 		line: func(l string) {
-			needed = needed && !strings.Contains(l, "no rewind required")
 			log(l)
+			if also != nil {
+				also(l)
+			}
 		},
 	})
-	return needed, err
+	return err
 }
 
 // configFiles are files that pg_rewind replaces by the source's, although they are this member's own.

@@ -2,8 +2,11 @@ package instance_test
 
 import (
 	"encoding/json"
+	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -30,7 +33,10 @@ func failover(a, b *node) {
 
 func TestRewindKeepsAndCountsWhatIsLost(t *testing.T) {
 	ctx := bounded(t)
-	a := newNode(t, "node-a").bootstrap()
+	var said strings.Builder
+	a := newNode(t, "node-a", func(o *instance.Options) {
+		o.Logger = slog.New(slog.NewTextHandler(io.MultiWriter(&said, testWriter{t}), nil))
+	}).bootstrap()
 	a.sql("CREATE TABLE t(i int)")
 	b := newNode(t, "node-b").standbyOf(a)
 	for range 3 {
@@ -57,6 +63,9 @@ func TestRewindKeepsAndCountsWhatIsLost(t *testing.T) {
 		t.Errorf("report: %+v", r)
 	}
 	a.wantReport(r)
+	if tried, done := strings.Count(said.String(), "need to copy"), strings.Count(said.String(), "pg_rewind: Done!"); tried != 2 || done != 1 {
+		t.Errorf("pg_rewind knew %d times what to copy and did it %d times: the first run is to change nothing, and to copy nothing", tried, done)
+	}
 
 	a.ok(a.StartStandby(ctx, a.upstream(b)))
 	b.awaitStreaming("node-a")
