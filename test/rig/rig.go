@@ -88,12 +88,12 @@ func (r *Rig) writers() []writer.Options {
 		list[0].Every, list[1].Every = 20*time.Millisecond, 50*time.Millisecond
 		for _, h := range r.o.Hosts {
 			node, socket, tcp := h.Addr(5432), r.o.Cluster.Local(h), r.o.Cluster.Direct(h)
-			const slow = 100 * time.Millisecond
+			const slow, slower = 100 * time.Millisecond, 250 * time.Millisecond
 			list = append(list,
 				writer.Options{Name: h.Name + "-socket-kept", Target: socket, Node: node, Every: slow, Timeout: patient},
 				writer.Options{Name: h.Name + "-socket-flight", Target: socket, Node: node, Every: slow, Timeout: patient, Hold: time.Second},
 				writer.Options{Name: h.Name + "-tcp-kept", Target: tcp, Node: node, Dial: h.Dial, Every: slow, Timeout: patient},
-				writer.Options{Name: h.Name + "-tcp-fresh", Target: tcp, Node: node, Dial: h.Dial, Every: slow, Mode: writer.Fresh},
+				writer.Options{Name: h.Name + "-tcp-fresh", Target: tcp, Node: node, Dial: h.Dial, Every: slower, Mode: writer.Fresh},
 			)
 		}
 	}
