@@ -85,7 +85,7 @@ func (c *cluster) start(t *testing.T, order ...*lab.Host) {
 
 // patience bounds a wait; a sound cluster never comes near it.
 func patience(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
