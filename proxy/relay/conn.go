@@ -2,7 +2,6 @@ package relay
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"os"
@@ -153,7 +152,7 @@ func (c *Conn) Close() error {
 	if fd < 0 {
 		return net.ErrClosed
 	}
-	return unix.Close(fd)
+	return closeSocket(fd)
 }
 
 // take makes the descriptor the caller's. Whoever waits on c finds it closed.
@@ -184,7 +183,7 @@ func (c *Conn) shutdown(how int) error {
 	}
 	defer c.readable.ring()
 	defer c.writable.ring()
-	return os.NewSyscallError("shutdown", unix.Shutdown(c.fd, how))
+	return os.NewSyscallError("shutdown", shutdown(c.fd, how))
 }
 
 // RemoteAddr implements net.Conn.
@@ -194,26 +193,7 @@ func (c *Conn) RemoteAddr() net.Addr { return c.remote }
 func (c *Conn) LocalAddr() net.Addr {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	sa, err := syscall.Getsockname(c.fd)
-	if err != nil {
-		return nil
-	}
-	return addrOf(sa)
-}
-
-// addrOf is a socket's address in the words of package net; nil when it is not a TCP address.
-func addrOf(sa syscall.Sockaddr) net.Addr {
-	switch a := sa.(type) {
-	case *syscall.SockaddrInet4:
-		return &net.TCPAddr{IP: a.Addr[:], Port: a.Port}
-	case *syscall.SockaddrInet6:
-		t := &net.TCPAddr{IP: a.Addr[:], Port: a.Port}
-		if a.ZoneId != 0 {
-			t.Zone = fmt.Sprint(a.ZoneId)
-		}
-		return t
-	}
-	return nil
+	return localAddr(c.fd)
 }
 
 // SetDeadline implements net.Conn.

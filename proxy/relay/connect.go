@@ -22,20 +22,14 @@ func (e *Engine) Dial(ctx context.Context, near *Conn, to netip.AddrPort, timeou
 }
 
 func (e *Engine) dial(ctx context.Context, near *Conn, to netip.AddrPort, remote net.Addr, by time.Time) (*Conn, error) {
-	var family int
-	var sa unix.Sockaddr
-	if a := to.Addr().Unmap(); a.Is4() {
-		family, sa = unix.AF_INET, &unix.SockaddrInet4{Port: int(to.Port()), Addr: a.As4()}
-	} else {
-		family, sa = unix.AF_INET6, &unix.SockaddrInet6{Port: int(to.Port()), Addr: a.As16()}
-	}
-	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	a, family := addressOf(to)
+	fd, err := socket(family)
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}
-	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	noDelay(fd)
 	d := e.Conn(near, fd, remote)
-	if err := d.connect(ctx, sa, by); err != nil {
+	if err := d.connect(ctx, &a, by); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil
@@ -43,11 +37,11 @@ func (e *Engine) dial(ctx context.Context, near *Conn, to netip.AddrPort, remote
 
 // connect asks for the connection and then, by the same call, what has become of it. A server on this host or near by has often answered
 // when it is asked for the first time, and then the socket need not be watched yet.
-func (c *Conn) connect(ctx context.Context, sa unix.Sockaddr, by time.Time) error {
+func (c *Conn) connect(ctx context.Context, to *address, by time.Time) error {
 	ask := func(fd int) error {
-		err := unix.Connect(fd, sa)
+		err := connect(fd, to)
 		if errors.Is(err, unix.EINPROGRESS) {
-			err = unix.Connect(fd, sa)
+			err = connect(fd, to)
 		}
 		switch {
 		case errors.Is(err, unix.EISCONN):

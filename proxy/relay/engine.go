@@ -9,8 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // Options configure an Engine.
@@ -90,7 +88,7 @@ func (e *Engine) Start(f *Flow, owner Owner, client, server *Conn) error {
 	if f.client.fd < 0 || f.server.fd < 0 {
 		for _, fd := range []int{f.client.fd, f.server.fd} {
 			if fd >= 0 {
-				_ = unix.Close(fd)
+				_ = closeSocket(fd)
 			}
 		}
 		return net.ErrClosed

@@ -184,7 +184,7 @@ func (f *Flow) part() bool {
 	if n, err := send(f.client.fd, message); err != nil || n < len(message) {
 		return false
 	}
-	if err := unix.Shutdown(f.client.fd, unix.SHUT_WR); err != nil {
+	if err := shutdown(f.client.fd, unix.SHUT_WR); err != nil {
 		return false
 	}
 	f.phase = parting

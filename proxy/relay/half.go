@@ -2,7 +2,6 @@ package relay
 
 import (
 	"errors"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -34,7 +33,7 @@ func (h *half) pass(f *Flow) verdict {
 		if h.over {
 			h.done = true
 			if !f.up.done || !f.down.done { // else both sockets are closed at once
-				_ = unix.Shutdown(h.dst.fd, unix.SHUT_WR) // fails only when dst is lost, which shows elsewhere
+				_ = shutdown(h.dst.fd, unix.SHUT_WR) // fails only when dst is lost, which shows elsewhere
 			}
 			return waiting
 		}
@@ -189,30 +188,5 @@ func (h *half) freeBuffer(l *loop) {
 	if h.buffer != nil {
 		l.giveBuffer(h.buffer)
 		h.buffer, h.rest = nil, nil
-	}
-}
-
-// receive and send never wait, so the scheduler need not know of them.
-func receive(fd int, p []byte) (int, error) {
-	for {
-		n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), unix.MSG_DONTWAIT, 0, 0)
-		if errno == 0 {
-			return int(n), nil
-		}
-		if errno != unix.EINTR {
-			return 0, errno
-		}
-	}
-}
-
-func send(fd int, p []byte) (int, error) {
-	for {
-		n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
-		if errno == 0 {
-			return int(n), nil
-		}
-		if errno != unix.EINTR {
-			return 0, errno
-		}
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -81,8 +80,7 @@ func newLoop(e *Engine) (*loop, error) {
 		return nil, errors.Join(fmt.Errorf("eventfd: %w", err), l.close())
 	}
 	// Edge triggered, so that nobody needs to read it: each ring is an edge.
-	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: int32(l.bell)}
-	if err = unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, l.bell, &ev); err != nil {
+	if err = epollAdd(l.epoll, l.bell, unix.EPOLLIN|unix.EPOLLET); err != nil {
 		return nil, errors.Join(fmt.Errorf("epoll_ctl: %w", err), l.close())
 	}
 	return l, nil
@@ -104,8 +102,7 @@ func (l *loop) post(o ...order) {
 	l.orders = append(l.orders, o...)
 	l.mu.Unlock()
 	if l.asleep.Load() {
-		one := [8]byte{1}
-		_, _ = unix.Write(l.bell, one[:]) // the counter cannot overflow in this universe's time
+		ring(l.bell)
 	}
 }
 
@@ -224,10 +221,7 @@ func (l *loop) add(f *Flow) {
 	}
 }
 
-func (l *loop) register(fd int) error {
-	ev := unix.EpollEvent{Events: interest, Fd: int32(fd)}
-	return unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, fd, &ev)
-}
+func (l *loop) register(fd int) error { return epollAdd(l.epoll, fd, interest) }
 
 // watch makes the loop tell c what happens, beginning with what has happened. Called by any goroutine.
 func (l *loop) watch(c *Conn) error {
@@ -262,17 +256,8 @@ func (l *loop) drop(e *end) {
 	if e.fd < len(l.ends) {
 		l.ends[e.fd] = nil
 	}
-	_ = unix.Close(e.fd)
+	_ = closeSocket(e.fd)
 	e.fd = -1
-}
-
-// epollNow looks without waiting, and without telling the scheduler: it returns at once.
-func epollNow(fd int, events []unix.EpollEvent) int {
-	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(fd), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
-	if errno != 0 {
-		return 0
-	}
-	return int(n)
 }
 
 // takeBuffer is room for what a receiver does not take yet.

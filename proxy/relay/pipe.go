@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"errors"
 	"slices"
 	"time"
 
@@ -41,15 +40,6 @@ func (p *pipe) out(dst int) (int, error) {
 	}
 	p.held -= n
 	return n, nil
-}
-
-func splice(from, to, most int) (int, error) {
-	for {
-		n, err := unix.Splice(from, nil, to, nil, most, unix.SPLICE_F_MOVE|unix.SPLICE_F_NONBLOCK)
-		if !errors.Is(err, unix.EINTR) {
-			return int(n), err
-		}
-	}
 }
 
 // pipes are a loop's.
