@@ -51,3 +51,17 @@ apt_install() (
 	apt-get install "${opts[@]}" "$@" >/dev/null 2>&1 ||
 		{ apt-get update -q >/dev/null && apt-get install "${opts[@]}" "$@" >/dev/null; }
 )
+
+# bare_debian FOLDER: a Debian 12 with nothing but its certificates, unpacked. Its tar is kept for a week, since it takes minutes to make. Needs root.
+bare_debian() {
+	local tar=${QUORATE_DEBOOTSTRAP:-/var/tmp/quorate-debootstrap-bookworm.tar}
+	mkdir -p "$1"
+	if [ -s "$tar" ] && [ -z "$(find "$tar" -mtime +7)" ]; then
+		tar -C "$1" -xf "$tar"
+		return
+	fi
+	have debootstrap || apt_install debootstrap
+	debootstrap --variant=minbase --include=ca-certificates bookworm "$1" >"$1.log" 2>&1 || { tail "$1.log"; die "debootstrap failed"; }
+	rm "$1.log"
+	tar -C "$1" -cf "$tar.$$" . && mv "$tar.$$" "$tar"
+}

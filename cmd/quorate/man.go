@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -113,7 +114,7 @@ func manFlags(b *strings.Builder, flags, common *pflag.FlagSet) {
 		if kind != "" {
 			name += " \\fI" + roff(kind) + "\\fR"
 		}
-		if f.DefValue != "" && f.DefValue != "false" && f.DefValue != "[]" {
+		if !slices.Contains([]string{"", "false", "[]", "0", "0s"}, f.DefValue) { // as --help does
 			usage += " (default " + f.DefValue + ")"
 		}
 		fmt.Fprintf(b, ".TP\n\\fB%s\\fR\n%s\n", name, roff(usage))

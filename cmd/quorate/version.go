@@ -67,8 +67,14 @@ func (a *app) memberVersions(ctx context.Context, scope string, names []string) 
 	return nil
 }
 
-// version is this build's: the module's, and the commit where it is known.
+// release is what scripts/package writes into the program that it packs: the package's version.
+var release string
+
+// version is this build's: the package's, else the module's, and the commit where it is known.
 func version() string {
+	if release != "" {
+		return release
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"
