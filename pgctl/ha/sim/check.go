@@ -19,8 +19,9 @@ type checker struct {
 	topBy  string
 	opened map[dcs.Term]string
 	acksBy map[string]int
-	late   bool // acknowledged by a host that has just come back from a pause
-	asked  bool // an operator has asked for a switchover since the pause began, or ended
+	late   bool  // acknowledged by a host that has just come back from a pause
+	asked  bool  // an operator has asked for a switchover since the pause began, or ended
+	paused int64 // the revision that the last pause began with
 }
 
 func (c *checker) newID() int { c.ids++; return c.ids }
@@ -85,9 +86,13 @@ func (c *checker) promoted(h *host, t dcs.Term) {
 	}
 }
 
-// begin is told of every action. Paused, nothing is started, stopped, promoted or rewound that no operator has asked for (I4).
+// begin is told of every action. Paused, nothing is started, stopped, promoted or rewound that no operator has asked for (I4). Who took the lead before the
+// pause opens for it all the same.
 func (c *checker) begin(h *host, a ha.Action) {
 	if !h.known.Set.Pause || c.asked {
+		return
+	}
+	if p, ok := a.(ha.Promote); ok && p.Term.Rev < c.paused {
 		return
 	}
 	switch a.(type) {

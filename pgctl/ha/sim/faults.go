@@ -223,6 +223,9 @@ func (w *World) setPause(on bool) {
 	w.log("operator: pause %v", on)
 	w.check.asked = false
 	_, _ = w.store.commit(dcs.Txn{Then: []dcs.Op{dcs.Put(keys.Config(), fmt.Sprintf(`{"ttl":3,"pause":%v}`, on), 0)}})
+	if on {
+		w.check.paused = w.store.rev
+	}
 }
 
 // heal repairs everything.
