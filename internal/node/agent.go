@@ -55,25 +55,26 @@ type agent struct {
 	cancel   context.CancelFunc
 	tasks    sync.WaitGroup
 
-	requests *requests
-	fenceNo  refusals
-	opKind   atomic.Pointer[string] // the PostgreSQL operation in flight
-	progress atomic.Pointer[instance.Progress]
-	opLock   sync.Mutex // held while an operation changes PostgreSQL
-	stopped  stoppedAt
-	pledged  pledgeFile
-	promise  promiseFile
-	seen     *seen // what the last samples said, for operations that wait for one
-	confs    chan dynamic.Config
-	crashed  chan struct{}                  // PostgreSQL has ended and nobody had asked for it
-	set      atomic.Pointer[dynamic.Config] // the settings in force, for operations
-	local    atomic.Pointer[config.Config]  // this host's own file as it was last read; cfg is what the agent began with
-	late     atomic.Bool                    // the store could not say at the start whether the name is taken
-	copied   *configCache
-	unread   *unreadKeys
-	carried  copies
-	served   servedEvent // the monitor's own: what the loop was told
-	dog      watchdogKeeper
+	requests  *requests
+	fenceNo   refusals
+	unchanged failedChanges
+	opKind    atomic.Pointer[string] // the PostgreSQL operation in flight
+	progress  atomic.Pointer[instance.Progress]
+	opLock    sync.Mutex // held while an operation changes PostgreSQL
+	stopped   stoppedAt
+	pledged   pledgeFile
+	promise   promiseFile
+	seen      *seen // what the last samples said, for operations that wait for one
+	confs     chan dynamic.Config
+	crashed   chan struct{}                  // PostgreSQL has ended and nobody had asked for it
+	set       atomic.Pointer[dynamic.Config] // the settings in force, for operations
+	local     atomic.Pointer[config.Config]  // this host's own file as it was last read; cfg is what the agent began with
+	late      atomic.Bool                    // the store could not say at the start whether the name is taken
+	copied    *configCache
+	unread    *unreadKeys
+	carried   copies
+	served    servedEvent // the monitor's own: what the loop was told
+	dog       watchdogKeeper
 }
 
 // exitOrder is the loop's word that the agent is to end.

@@ -109,8 +109,12 @@ func (a *agent) commit(c ha.Commit) {
 		a.loop.post(leaseEvent{id: leaseIn(c), gone: true, err: err})
 	}
 	if err != nil {
-		a.log.Warn("store change failed", "change", c.What, "error", err)
+		if a.unchanged.news(c.What, boottime.Now()) {
+			a.log.Warn("store change failed", "change", c.What, "error", brief(err))
+		}
 		a.watch.again()
+	} else {
+		a.unchanged.over()
 	}
 	a.loop.post(commitEvent{lane: c.In, what: c.What, succeeded: r.Succeeded, cluster: r.ClusterID, revision: r.Revision, made: r.Made, at: boottime.Now(), err: err})
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"quorate/api/rest"
 	"quorate/internal/boottime"
 	"quorate/pgctl/ha"
+	"quorate/pgctl/postgres"
 )
 
 // askFailsafe asks every member to let this primary go on without the store.
@@ -22,18 +24,21 @@ func (a *agent) askFailsafe(act ha.AskFailsafe) {
 	ctx, cancel := context.WithTimeout(a.ctx, peerTimeout)
 	defer cancel()
 	req := rest.FailsafeRequest{Name: a.cfg.Name, ConnURL: a.connURL(), APIURL: apiURL(a.cfg), Term: act.Term, TTL: act.TTL.Milliseconds(), Slots: act.Slots}
-	out := ha.Failsafe{Term: act.Term, Sent: boottime.Now(), TTL: act.TTL, All: true}
+	out := ha.Failsafe{Term: act.Term, Sent: boottime.Now(), TTL: act.TTL, All: true, LSNs: map[string]postgres.LSN{}}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	for name, api := range act.Members {
 		wg.Go(func() {
-			if err := a.peers.accepts(ctx, api, req); err != nil {
+			lsn, err := a.peers.accepts(ctx, api, req)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
 				a.log.Debug("failsafe mode", "member", name, "error", err)
-				mu.Lock()
-				defer mu.Unlock()
 				out.All = false
 				out.Why = firstSet(out.Why, name+" does not agree: "+plainly(err))
+				return
 			}
+			out.LSNs[name] = lsn
 		})
 	}
 	wg.Wait()
@@ -60,20 +65,21 @@ func (e failsafeEvent) fold(k *known) {
 
 var errRefused = errors.New("refused")
 
-// accepts asks one member. Patroni's members take the same request, and promise by rules of their own.
-func (p *peerClient) accepts(ctx context.Context, api string, req rest.FailsafeRequest) error {
+// accepts asks one member, which tells how far it has the log; 0 if it does not say. Patroni's members take the same request, and promise by rules of their own.
+func (p *peerClient) accepts(ctx context.Context, api string, req rest.FailsafeRequest) (postgres.LSN, error) {
 	b, err := json.Marshal(req)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	code, body, err := p.send(ctx, api, "/failsafe", b)
+	a, err := p.send(ctx, api, "/failsafe", b)
 	switch {
 	case err != nil:
-		return err
-	case code != http.StatusOK:
-		return fmt.Errorf("%w: %s", errRefused, strings.TrimSpace(string(body)))
+		return 0, err
+	case a.code != http.StatusOK:
+		return 0, fmt.Errorf("%w: %s", errRefused, strings.TrimSpace(string(a.body)))
 	}
-	return nil
+	lsn, _ := strconv.ParseUint(a.header.Get("lsn"), 10, 64)
+	return postgres.LSN(lsn), nil
 }
 
 // Failsafe lets a primary go on that has lost the store: this node takes no lead for a while, by a promise that is on disk before the answer

@@ -3,6 +3,8 @@ package node
 import (
 	"errors"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"testing"
@@ -10,6 +12,7 @@ import (
 
 	"quorate/api/rest"
 	"quorate/internal/boottime"
+	"quorate/internal/config"
 	"quorate/pgctl/ha"
 	"quorate/raftstore/dcs"
 )
@@ -92,5 +95,24 @@ func TestPromiseOutlivesTheAgent(t *testing.T) {
 	}
 	if got := f.load(now, time.Second, slog.Default()); got.To == "" || got.Until != now.Add(time.Second) {
 		t.Errorf("one that cannot be read: %+v", got)
+	}
+}
+
+// A member's answer says how far it has the log: Patroni's by the same header, in lower case.
+func TestAcceptsTellsThePosition(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPost || r.URL.Path != "/failsafe" {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		w.Header()["lsn"] = []string{"83886080"}
+	}))
+	defer s.Close()
+	p, err := newPeerClient(&config.Config{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lsn, err := p.accepts(t.Context(), s.URL+"/patroni", rest.FailsafeRequest{Name: "a"}); err != nil || lsn != 0x5000000 {
+		t.Errorf("%v, %v", lsn, err)
 	}
 }

@@ -3,6 +3,7 @@ package node
 import (
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"quorate/internal/boottime"
@@ -38,6 +39,36 @@ func (o *outage) over(log *slog.Logger, now boottime.Instant) {
 		log.Info("the store can be read", "after", now.Sub(o.since).Round(time.Millisecond).String())
 	}
 	*o = outage{once: true}
+}
+
+// changeAgain is after what time a change that goes on failing is told of once more.
+const changeAgain = time.Minute
+
+// failedChanges are the changes to the store that have failed since one succeeded. Each is told of once: while the store is away the member and status keys
+// fail with every loop.
+type failedChanges struct {
+	mu   sync.Mutex
+	told map[string]boottime.Instant
+}
+
+// news says whether the failure of a change is worth a line in the log.
+func (f *failedChanges) news(what string, now boottime.Instant) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if at, told := f.told[what]; told && now.Sub(at) < changeAgain {
+		return false
+	}
+	if f.told == nil {
+		f.told = map[string]boottime.Instant{}
+	}
+	f.told[what] = now
+	return true
+}
+
+func (f *failedChanges) over() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	clear(f.told)
 }
 
 // brief puts an error that tells of several hosts on one line, without what gRPC says around each.

@@ -87,23 +87,30 @@ func (p *peerClient) post(ctx context.Context, api, path string, body, answer an
 	if err != nil {
 		return err
 	}
-	code, out, err := p.send(ctx, api, path, b)
+	a, err := p.send(ctx, api, path, b)
 	switch {
 	case err != nil:
 		return err
-	case code == http.StatusNotImplemented:
+	case a.code == http.StatusNotImplemented:
 		return fmt.Errorf("%s%s: %w", base(api), path, errNoPledges)
-	case code != http.StatusOK:
-		return fmt.Errorf("%s%s: %d %s: %s", base(api), path, code, http.StatusText(code), strings.TrimSpace(string(out)))
+	case a.code != http.StatusOK:
+		return fmt.Errorf("%s%s: %d %s: %s", base(api), path, a.code, http.StatusText(a.code), strings.TrimSpace(string(a.body)))
 	}
-	return json.Unmarshal(out, answer)
+	return json.Unmarshal(a.body, answer)
 }
 
-// send posts a body, signed for other nodes of ours, and returns the answer's code and body.
-func (p *peerClient) send(ctx context.Context, api, path string, b []byte) (code int, out []byte, err error) {
+// peerAnswer is what a member answers.
+type peerAnswer struct {
+	code   int
+	header http.Header
+	body   []byte
+}
+
+// send posts a body, signed for other nodes of ours.
+func (p *peerClient) send(ctx context.Context, api, path string, b []byte) (a peerAnswer, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, base(api)+path, bytes.NewReader(b))
 	if err != nil {
-		return 0, nil, err
+		return a, err
 	}
 	req.Header.Set("Content-Type", "application/json")
 	if len(p.key) > 0 {
@@ -113,11 +120,12 @@ func (p *peerClient) send(ctx context.Context, api, path string, b []byte) (code
 	}
 	resp, err := p.do(req)
 	if err != nil {
-		return 0, nil, err
+		return a, err
 	}
 	defer resp.Body.Close()
-	out, err = io.ReadAll(io.LimitReader(resp.Body, 1<<20))
-	return resp.StatusCode, out, err
+	a.code, a.header = resp.StatusCode, resp.Header
+	a.body, err = io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	return a, err
 }
 
 // ask asks all members of an AskPeers at once and waits for those that are worth it.

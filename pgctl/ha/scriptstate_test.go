@@ -139,7 +139,7 @@ func parseAnswer(s *script, l line, name, v string) candidate.Member {
 	return a
 }
 
-// failsafe [term=N] [sent=DURATION ago] all | why=TEXT: what the members answered to this primary
+// failsafe [term=N] [sent=DURATION ago] [at=NAME:POSITION,…] all | why=TEXT: what the members answered to this primary
 func failsafeLine(s *script, l line) {
 	s.Failsafe = Failsafe{Term: s.Fence.Term, Sent: s.Now.Add(-100 * time.Millisecond), TTL: s.Set.TTL}
 	l.each(1, func(k, v string) bool {
@@ -152,6 +152,11 @@ func failsafeLine(s *script, l line) {
 			s.Failsafe.Term = term(l.num(v))
 		case "sent":
 			s.Failsafe.Sent = s.Now.Add(-l.span(v))
+		case "at":
+			s.Failsafe.LSNs = map[string]postgres.LSN{}
+			for n, pos := range slotsAt(l, v) {
+				s.Failsafe.LSNs[n] = postgres.LSN(pos)
+			}
 		default:
 			return false
 		}

@@ -203,10 +203,11 @@ type Race struct {
 // Failsafe is what the members answered to a primary that has lost the store.
 type Failsafe struct {
 	Term dcs.Term
-	Sent boottime.Instant // before the first of them was asked
-	TTL  time.Duration    // for how long each has promised to take no lead
-	All  bool             // every one has
-	Why  string           // who has not, and why
+	Sent boottime.Instant        // before the first of them was asked
+	TTL  time.Duration           // for how long each has promised to take no lead
+	All  bool                    // every one has
+	Why  string                  // who has not, and why
+	LSNs map[string]postgres.LSN // how far those that answered have the log
 }
 
 // Promise is what this node has promised to a primary that has lost the store: to take no lead until then.

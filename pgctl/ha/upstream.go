@@ -105,13 +105,17 @@ func (d *decider) wantSlots() []string {
 }
 
 // cascadePositions are how far the members have the log that stream from another one than this leader: their slots here are moved that far, since
-// nobody else moves them.
+// nobody else moves them. While the store is away the members tell it in their answers to a primary in failsafe mode.
 func (d *decider) cascadePositions() map[string]postgres.LSN {
 	out := map[string]postgres.LSN{}
+	var told map[string]postgres.LSN
+	if f := d.s.Failsafe; f.Term == d.s.Fence.Term && f.Sent.After(d.s.Store.SeenAt) {
+		told = f.LSNs
+	}
 	for _, m := range d.cluster.Members {
 		r, cascades := d.upstreamMember(m.Name, tagText(m.Tags, "replicatefrom"))
 		if cascades && d.relays(r) && !tagTrue(m.Tags, "nostream") && m.Name != d.s.Self.Name {
-			out[postgres.SlotName(m.Name)] = postgres.LSN(max(m.XLogLocation, 0))
+			out[postgres.SlotName(m.Name)] = max(postgres.LSN(max(m.XLogLocation, 0)), told[m.Name])
 		}
 	}
 	return out
