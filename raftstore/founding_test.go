@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
+	"github.com/hashicorp/raft"
 	"pgregory.net/rapid"
 )
 
@@ -248,4 +250,38 @@ func checkFoundings(t *rapid.T, hosts map[uint64]*foundingHost, sets map[string]
 			}
 		}
 	}
+}
+
+// A store that is closed while it founds its cluster leaves no Raft behind, which would write to a closed log.
+func TestCloseWhileFounding(t *testing.T) {
+	t.Parallel()
+	var b brake
+	founding := make(chan struct{})
+	begun := sync.OnceFunc(func() { close(founding) })
+	c := newCluster(t, 1, func(_ int, o *Options) {
+		o.hooks.beforeWrite = func() error { begun(); return b.write() }
+	})
+	b.hang.Store(true)
+	defer b.hang.Store(false)
+	c.open(0)
+	s := c.store(0)
+	c.members[0].store = nil
+	<-founding
+	closed := make(chan error, 1)
+	go func() { closed <- s.Close() }()
+	<-s.port.done // Close has looked for Raft by now, in vain
+	b.hang.Store(false)
+	if err := <-closed; err != nil {
+		t.Error(err)
+	}
+	if n := s.node.Load(); n == nil || n.raft.State() != raft.Shutdown {
+		t.Errorf("Raft was left: %+v", n)
+	}
+	select {
+	case err := <-s.Failed():
+		t.Errorf("failed: %v", err)
+	default:
+	}
+	c.open(0)
+	c.put(0, "k", "v")
 }

@@ -221,12 +221,16 @@ func (s *Store) shut() (err error) {
 	if s.logs != nil {
 		close(s.logs.closing) // before Raft, which may be waiting to save a term
 	}
-	if n := s.node.Load(); n != nil {
+	n := s.node.Load()
+	if n != nil {
 		list = append(list, n.stop(s.bounded))
 	}
 	s.conns.close()
 	list = append(list, s.port.close())
 	list = append(list, s.bounded("end the chores", func() error { s.wg.Wait(); return nil }))
+	if late := s.node.Load(); late != n { // founded or joined meanwhile
+		list = append(list, late.stop(s.bounded))
+	}
 	if s.logs != nil {
 		list = append(list, s.bounded("close the log", s.logs.close))
 	}

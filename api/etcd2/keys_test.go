@@ -113,6 +113,10 @@ func TestFaults(t *testing.T) {
 	if got := f.call("PATCH", "/v2/keys/k"); got.code != http.StatusMethodNotAllowed || got.header.Get("Allow") == "" {
 		t.Errorf("PATCH: %+v", got)
 	}
+	f.call("PUT", "/v2/keys/d", "dir=true&ttl=100")
+	if got := f.call("PUT", "/v2/keys/d", "dir=true&prevExist=true&ttl=200"); got.code != http.StatusForbidden || got.json(t)["errorCode"] != 102.0 {
+		t.Errorf("another TTL for a directory: %d %s", got.code, got.body)
+	}
 }
 
 // Without a leader a local read is answered, everything else is an error that clients repeat.

@@ -13,6 +13,7 @@ import (
 	"net/http/pprof"
 	"net/url"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -47,6 +48,9 @@ type host struct {
 	v2      *etcd2.Handler
 	front   *etcd3.Server
 	ended   chan error
+
+	clientTLS *tls.Config // nil: no client URL has TLS
+	listeners map[*url.URL]net.Listener
 }
 
 // v2Store shows the store to the v2 API, which may not know it.
@@ -110,12 +114,51 @@ func (h *host) options() (raftstore.Options, error) {
 	return o, nil
 }
 
+// open opens the ports and the store. Whatever is wrong with certificates or addresses is told before anything is written: a store that was founded
+// on the way would be there for the next start.
 func (h *host) open() error {
-	c := h.c
 	o, err := h.options()
 	if err != nil {
 		return err
 	}
+	if err = h.listenClients(); err == nil {
+		err = h.openStore(o)
+	}
+	if err != nil {
+		for _, l := range h.listeners {
+			err = errors.Join(err, l.Close())
+		}
+	}
+	return err
+}
+
+// listenClients opens the clients' ports. They are served later.
+func (h *host) listenClients() (err error) {
+	c := h.c
+	if c.ClientTLS.given() {
+		var hosts []string
+		for _, u := range c.ListenClient {
+			hosts = append(hosts, u.Host)
+		}
+		if h.clientTLS, _, err = c.ClientTLS.configs(c.DataDir, "client", hosts); err != nil {
+			return err
+		}
+	}
+	h.listeners = map[*url.URL]net.Listener{}
+	for _, u := range slices.Concat(c.ListenMetrics, c.ListenClient) {
+		if sameAddress(c.ListenClient, u) != nil && !secure(u) {
+			continue // the one with TLS serves both
+		}
+		if h.listeners[u], err = listenAt(u); err != nil {
+			delete(h.listeners, u)
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *host) openStore(o raftstore.Options) error {
+	c := h.c
 	if err := h.adopt(o); err != nil {
 		return err
 	}
@@ -168,20 +211,8 @@ func (h *host) serve(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	var conf *tls.Config
-	if h.c.ClientTLS.given() {
-		var hosts []string
-		for _, u := range h.c.ListenClient {
-			hosts = append(hosts, u.Host)
-		}
-		if conf, _, err = h.c.ClientTLS.configs(h.c.DataDir, "client", hosts); err != nil {
-			return err
-		}
-	}
 	for _, u := range h.c.ListenMetrics {
-		if err := h.listen(u, conf, h.serveMetrics, nil); err != nil {
-			return err
-		}
+		h.listen(u, h.serveMetrics, nil)
 	}
 	ready := make(chan struct{})
 	for _, u := range h.c.ListenClient {
@@ -192,9 +223,7 @@ func (h *host) serve(ctx context.Context) (err error) {
 		case other != nil:
 			serve = h.front.ServeMixed
 		}
-		if err := h.listen(u, conf, serve, ready); err != nil {
-			return err
-		}
+		h.listen(u, serve, ready)
 	}
 	go func() {
 		defer close(ready)
@@ -216,11 +245,8 @@ func sameAddress(list []*url.URL, u *url.URL) *url.URL {
 }
 
 // listen serves at a URL, once ready is closed.
-func (h *host) listen(u *url.URL, conf *tls.Config, serve func(net.Listener, *tls.Config) error, ready <-chan struct{}) error {
-	l, err := listenAt(u)
-	if err != nil {
-		return err
-	}
+func (h *host) listen(u *url.URL, serve func(net.Listener, *tls.Config) error, ready <-chan struct{}) {
+	l, conf := h.listeners[u], h.clientTLS
 	if !secure(u) {
 		conf = nil
 	}
@@ -232,7 +258,6 @@ func (h *host) listen(u *url.URL, conf *tls.Config, serve func(net.Listener, *tl
 			h.ended <- fmt.Errorf("serving on %s has ended: %w", u, err)
 		}
 	}()
-	return nil
 }
 
 // profiles shows what etcd's --enable-pprof does. Importing net/http/pprof adds it to the default mux too, which nothing here serves.
@@ -301,6 +326,9 @@ func (h *host) stop() error {
 	}
 	if h.front != nil {
 		errs = append(errs, h.front.Stop(ctx))
+	}
+	for _, l := range h.listeners {
+		_ = l.Close() // those that were not served yet
 	}
 	return errors.Join(append(errs, h.store.Close())...)
 }

@@ -16,6 +16,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"quorate/internal/freeport"
 )
 
 // authority issues certificates for a test.
@@ -164,5 +168,30 @@ func TestAutoTLS(t *testing.T) {
 	conn.Close()
 	if after, err := os.ReadFile(cert); err != nil || string(after) != string(before) {
 		t.Errorf("made anew, %v", err)
+	}
+}
+
+// A start that fails for its certificates or its ports has founded nothing.
+func TestWrongStartFoundsNothing(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for flags, want := range map[string]string{
+		"--listen-client-urls https://127.0.0.1:0 --advertise-client-urls https://127.0.0.1:1 --cert-file /no/cert --key-file /no/key": "client certificates: open /no/cert",
+		"--listen-client-urls http://" + taken.Addr().String() + " --advertise-client-urls http://127.0.0.1:1":                         "address already in use",
+	} {
+		dir := filepath.Join(t.TempDir(), "data")
+		peer := "http://" + freeport.Addr(t)
+		c := parse(t, flags+" --data-dir "+dir+" --listen-peer-urls "+peer+" --initial-advertise-peer-urls "+peer+" --initial-cluster default="+peer)
+		err := Run(t.Context(), c, quiet, prometheus.DefaultGatherer, func() { t.Error("it is ready") })
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q in it", flags, err, want)
+		}
+		if _, err := os.Stat(dir); !os.IsNotExist(err) {
+			t.Errorf("%s: the data folder was made: %v", flags, err)
+		}
 	}
 }

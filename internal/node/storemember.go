@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
@@ -52,11 +53,20 @@ func (m *storeMember) conn() *grpc.ClientConn {
 	return m.front.Conn()
 }
 
-// open opens the store folder and serves etcd's API. After an error nothing is left open.
+// open opens the store folder and serves etcd's API. After an error nothing is left open. The clients' port and certificates come first: a store
+// that was founded before they turn out wrong would be there for the next start.
 func (m *storeMember) open() error {
-	store, err := raftstore.Open(m.opt)
+	conf, err := serverTLS(m.n.cfg.Store.ClientTLS)
 	if err != nil {
 		return err
+	}
+	l, err := net.Listen("tcp", net.JoinHostPort(m.n.cfg.Store.Listen, strconv.Itoa(m.n.cfg.Store.ClientPort)))
+	if err != nil {
+		return err
+	}
+	store, err := raftstore.Open(m.opt)
+	if err != nil {
+		return errors.Join(err, l.Close())
 	}
 	m.mu.Lock()
 	m.store = store
@@ -64,23 +74,15 @@ func (m *storeMember) open() error {
 	if m.n.gossip != nil {
 		_ = m.n.gossip.SetMeta(m.n.meta())
 	}
-	if err := m.serve(store); err != nil {
+	if err := m.serve(store, l, conf); err != nil {
 		return errors.Join(err, m.end(context.Background()))
 	}
 	return nil
 }
 
-// serve serves etcd's API.
-func (m *storeMember) serve(store *raftstore.Store) error {
+// serve serves etcd's API on a listener, which it owns.
+func (m *storeMember) serve(store *raftstore.Store, l net.Listener, conf *tls.Config) error {
 	n := m.n
-	conf, err := serverTLS(n.cfg.Store.ClientTLS)
-	if err != nil {
-		return err
-	}
-	l, err := net.Listen("tcp", net.JoinHostPort(n.cfg.Store.Listen, strconv.Itoa(n.cfg.Store.ClientPort)))
-	if err != nil {
-		return err
-	}
 	v2, err := etcd2.New(etcd2.Options{Store: v2Store{store}, Logger: n.log})
 	if err != nil {
 		return errors.Join(err, l.Close())
