@@ -1,6 +1,7 @@
 package ha
 
 import (
+	"slices"
 	"time"
 
 	"quorate/pgctl/postgres"
@@ -20,6 +21,11 @@ func (d *decider) askedToHandOver() bool {
 		return d.clearFailover(d.s.Self.Name + " is the leader already")
 	}
 	to, why := d.successor(f)
+	if left := d.s.PG.PhaseSince.Add(reattach).Sub(d.s.Now); to == "" && left > 0 && d.anyDetached(f) {
+		d.because(CodeLeading, "a switchover is asked for: waiting for the standbys, which do not stream again yet since PostgreSQL has started")
+		d.within(min(left, 200*time.Millisecond))
+		return false
+	}
 	if to == "" {
 		return d.clearFailover(why)
 	}
@@ -133,6 +139,8 @@ func (d *decider) bestMember(unfit func(dcs.Member) string) (name, why string) {
 	return name, why
 }
 
+const notStreaming = "is not streaming from the leader"
+
 // unfit says why a member cannot take over in order.
 func (d *decider) unfit(m dcs.Member, f dcs.Failover) string {
 	attached := false
@@ -145,7 +153,7 @@ func (d *decider) unfit(m dcs.Member, f dcs.Failover) string {
 	case MayNotLead(m.Tags):
 		return "is not allowed to promote"
 	case !attached:
-		return "is not streaming from the leader"
+		return notStreaming
 	case m.Timeline != 0 && m.Timeline != uint32(d.s.PG.Timeline):
 		return "is on another timeline"
 	case d.s.PG.FlushLSN.Sub(postgres.LSN(m.XLogLocation)) > d.s.Set.MaximumLagOnFailover+positionSlack:
@@ -156,6 +164,16 @@ func (d *decider) unfit(m dcs.Member, f dcs.Failover) string {
 		return "has no room left on its disk"
 	}
 	return ""
+}
+
+// reattach is how long standbys are given to stream again from a primary that has just started: twice wal_retrieve_retry_interval's default.
+const reattach = 10 * time.Second
+
+// anyDetached says whether a member lacks nothing for a handover but to stream from here.
+func (d *decider) anyDetached(f dcs.Failover) bool {
+	return slices.ContainsFunc(d.cluster.Members, func(m dcs.Member) bool {
+		return m.Name != d.s.Self.Name && (f.Candidate == "" || f.Candidate == m.Name) && d.unfit(m, f) == notStreaming
+	})
 }
 
 // positionSlack makes up for positions in member keys being up to a loop old.
