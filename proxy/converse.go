@@ -144,9 +144,7 @@ func (o *opening) firstAnswer(s *session, buf []byte) (n int, err error) {
 	if err := s.server.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		return 0, err
 	}
-	if err = s.server.Await(); err == nil {
-		n, err = s.server.Read(buf)
-	}
+	n, err = s.server.Read(buf)
 	_ = s.server.SetReadDeadline(time.Time{})
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		n, err = o.watchedRead(s, buf)

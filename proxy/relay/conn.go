@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -22,21 +21,11 @@ type Conn struct {
 	loop   *loop
 	remote net.Addr
 
-	news atomic.Uint32 // what epoll has reported, reading less what reads have disproved
-
-	mu      sync.Mutex // guards what follows; held over system calls, all of which return at once
-	fd      int        // -1: closed, or given to a flow
-	watched uint32     // for these events by the loop's epoll set; 0: not in it
-	more    bool       // the last read may have left something
-	r, w    side
-}
-
-// side is how one of a Conn's halves waits.
-type side struct {
-	events uint32 // that it waits for
-	by     time.Time
-	bell   edge
-	waits  bool // somebody does, or did a moment ago
+	mu                 sync.Mutex // guards what follows; held over system calls, all of which return at once
+	fd                 int        // -1: closed, or given to a flow
+	watched            bool       // in the loop's epoll set
+	readBy, writeBy    time.Time
+	readable, writable edge
 }
 
 // edge is a wake-up that waits for its taker. One that says nothing new costs a look.
@@ -45,14 +34,6 @@ type edge chan struct{}
 func (e edge) ring() {
 	select {
 	case e <- struct{}{}:
-	default:
-	}
-}
-
-// hush takes back a ring that nobody has heard.
-func (e edge) hush() {
-	select {
-	case <-e:
 	default:
 	}
 }
@@ -66,120 +47,68 @@ func (e *Engine) Conn(near *Conn, fd int, remote net.Addr) *Conn {
 	} else {
 		l = e.loops[e.next.Add(1)%uint32(len(e.loops))]
 	}
-	return &Conn{
-		loop: l, remote: remote, fd: fd, more: true,
-		r: side{events: unix.EPOLLIN, bell: make(edge, 1)}, w: side{events: unix.EPOLLOUT, bell: make(edge, 1)},
-	}
+	return &Conn{loop: l, remote: remote, fd: fd, readable: make(edge, 1), writable: make(edge, 1)}
 }
 
 // try calls f with the descriptor. When f finds nothing to do, the socket is watched from then on.
-func (c *Conn) try(s *side, f func(fd int) error) error {
+func (c *Conn) try(by *time.Time, f func(fd int) error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s.waits = false
-	s.bell.hush() // for what happened before f
 	switch {
 	case c.fd < 0:
 		return net.ErrClosed
-	case !s.by.IsZero() && !time.Now().Before(s.by):
+	case !by.IsZero() && !time.Now().Before(*by):
 		return os.ErrDeadlineExceeded
 	}
 	err := f(c.fd)
-	if again(err) {
-		s.waits = true
-		if err := c.watch(s.events); err != nil {
+	if again(err) && !c.watched {
+		if err := c.loop.watch(c); err != nil {
 			return err
 		}
+		c.watched = true
 	}
 	return err
 }
 
-func again(err error) bool { return err == unix.EAGAIN } //nolint:errorlint // the calls return the bare number
-
-// watch makes the loop tell c what happens, beginning with what has happened; called with mu held.
-func (c *Conn) watch(events uint32) error {
-	events |= interest | c.watched
-	if events == c.watched {
-		return nil
-	}
-	if err := c.loop.watch(c, events); err != nil {
-		return os.NewSyscallError("epoll_ctl", err)
-	}
-	c.watched = events
-	return nil
-}
+func again(err error) bool { return errors.Is(err, unix.EAGAIN) }
 
 // repeat calls f until it has something else to say than "again".
-func (c *Conn) repeat(s *side, f func(fd int) error) error {
+func (c *Conn) repeat(e edge, by *time.Time, f func(fd int) error) error {
 	for {
-		err := c.try(s, f)
+		err := c.try(by, f)
 		if !again(err) {
 			return err
 		}
-		c.wait(s)
+		c.wait(e, by)
 	}
 }
 
 // wait returns when there may be news.
-func (c *Conn) wait(s *side) {
+func (c *Conn) wait(e edge, by *time.Time) {
 	c.mu.Lock()
-	until := s.by
+	until := *by
 	c.mu.Unlock()
 	if until.IsZero() {
-		<-s.bell
+		<-e
 		return
 	}
 	t := time.NewTimer(time.Until(until))
 	defer t.Stop()
 	select {
-	case <-s.bell:
+	case <-e:
 	case <-t.C:
 	}
 }
 
-// Await waits until there may be something to read, or the read deadline. It is for answers that cannot be there yet, which a read would only
-// look for in vain.
-func (c *Conn) Await() error {
-	c.mu.Lock()
-	if c.fd < 0 {
-		c.mu.Unlock()
-		return net.ErrClosed
-	}
-	c.r.bell.hush()
-	err := c.watch(c.r.events)
-	c.r.waits = err == nil && c.news.Load()&readNews == 0
-	waits := c.r.waits
-	c.mu.Unlock()
-	if waits {
-		c.wait(&c.r)
-	}
-	return err
-}
-
-const (
-	broken    = unix.EPOLLERR | unix.EPOLLHUP
-	readNews  = unix.EPOLLIN | unix.EPOLLRDHUP | broken
-	endNews   = unix.EPOLLRDHUP | broken
-	writeNews = unix.EPOLLOUT | broken
-)
-
 // happened is called by the loop.
 func (c *Conn) happened(events uint32) {
-	c.news.Or(events)
-	if events&readNews != 0 {
-		c.r.bell.ring()
+	const broken = unix.EPOLLERR | unix.EPOLLHUP
+	if events&(unix.EPOLLIN|unix.EPOLLRDHUP|broken) != 0 {
+		c.readable.ring()
 	}
-	if events&writeNews != 0 {
-		c.w.bell.ring()
+	if events&(unix.EPOLLOUT|broken) != 0 {
+		c.writable.ring()
 	}
-}
-
-// receive reads once.
-func (c *Conn) receive(fd int, p []byte) (int, error) {
-	c.news.And(^uint32(unix.EPOLLIN)) // before the read: what comes after it is news
-	n, err := receive(fd, p)
-	c.more = n == len(p)
-	return n, err
 }
 
 // Read implements net.Conn.
@@ -187,7 +116,7 @@ func (c *Conn) Read(p []byte) (n int, err error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	err = c.repeat(&c.r, func(fd int) error { n, err = c.receive(fd, p); return err })
+	err = c.repeat(c.readable, &c.readBy, func(fd int) error { n, err = receive(fd, p); return err })
 	if err != nil {
 		return 0, c.failed("read", err)
 	}
@@ -201,7 +130,7 @@ func (c *Conn) Read(p []byte) (n int, err error) {
 func (c *Conn) Write(p []byte) (n int, err error) {
 	for err == nil && n < len(p) {
 		var k int
-		err = c.repeat(&c.w, func(fd int) error { k, err = send(fd, p[n:]); return err })
+		err = c.repeat(c.writable, &c.writeBy, func(fd int) error { k, err = send(fd, p[n:]); return err })
 		n += max(k, 0)
 	}
 	return n, c.failed("write", err)
@@ -231,35 +160,14 @@ func (c *Conn) take() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	fd := c.fd
-	if fd >= 0 && c.watched != 0 {
+	if fd >= 0 && c.watched {
 		c.loop.unwatch(fd)
 	}
-	c.gone()
+	c.fd = -1
+	c.readable.ring()
+	c.writable.ring()
 	return fd
 }
-
-func (c *Conn) gone() {
-	c.fd = -1
-	c.r.bell.ring()
-	c.w.bell.ring()
-}
-
-// hand gives the descriptor to a flow. What happens is noted here until the loop knows the flow.
-func (c *Conn) hand(to *end) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	to.fd = c.fd
-	if c.fd < 0 {
-		return net.ErrClosed
-	}
-	err := c.watch(0)
-	to.conn, to.room = c, c.watched&unix.EPOLLOUT != 0
-	c.gone()
-	return err
-}
-
-// idle says, of one that was handed on, that there is nothing to read.
-func (c *Conn) idle() bool { return !c.more && c.news.Load()&readNews == 0 }
 
 // CloseRead and CloseWrite close a half, also under a call that waits.
 func (c *Conn) CloseRead() error { return c.shutdown(unix.SHUT_RD) }
@@ -273,8 +181,8 @@ func (c *Conn) shutdown(how int) error {
 	if c.fd < 0 {
 		return net.ErrClosed
 	}
-	defer c.r.bell.ring()
-	defer c.w.bell.ring()
+	defer c.readable.ring()
+	defer c.writable.ring()
 	return os.NewSyscallError("shutdown", shutdown(c.fd, how))
 }
 
@@ -294,21 +202,19 @@ func (c *Conn) SetDeadline(t time.Time) error {
 }
 
 // SetReadDeadline implements net.Conn.
-func (c *Conn) SetReadDeadline(t time.Time) error { return c.setDeadline(&c.r, t) }
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.setDeadline(&c.readBy, c.readable, t) }
 
 // SetWriteDeadline implements net.Conn.
-func (c *Conn) SetWriteDeadline(t time.Time) error { return c.setDeadline(&c.w, t) }
+func (c *Conn) SetWriteDeadline(t time.Time) error { return c.setDeadline(&c.writeBy, c.writable, t) }
 
-func (c *Conn) setDeadline(s *side, t time.Time) error {
+func (c *Conn) setDeadline(by *time.Time, e edge, t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.fd < 0 {
 		return net.ErrClosed
 	}
-	s.by = t
-	if s.waits {
-		s.bell.ring() // whoever waits looks at the new one
-	}
+	*by = t
+	e.ring() // whoever waits looks at the new one
 	return nil
 }
 
@@ -326,7 +232,7 @@ func (c *Conn) Control(f func(fd int)) error {
 // Peek waits until there is something to read, or the end, or the read deadline, and leaves it there. The end is no error: 0 bytes.
 func (c *Conn) Peek() (n int, err error) {
 	var one [1]byte
-	err = c.repeat(&c.r, func(fd int) error {
+	err = c.repeat(c.readable, &c.readBy, func(fd int) error {
 		n, _, err = unix.Recvfrom(fd, one[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
 		return err
 	})

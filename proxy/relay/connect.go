@@ -51,12 +51,12 @@ func (c *Conn) connect(ctx context.Context, to *address, by time.Time) error {
 		}
 		return err
 	}
-	err := c.try(&c.w, ask)
+	err := c.try(&c.writeBy, ask)
 	if again(err) {
 		stop := context.AfterFunc(ctx, func() { _ = c.SetWriteDeadline(time.Unix(1, 0)) })
 		_ = c.SetWriteDeadline(by)
-		c.wait(&c.w)
-		err = c.repeat(&c.w, ask)
+		c.wait(c.writable, &c.writeBy)
+		err = c.repeat(c.writable, &c.writeBy, ask)
 		stop()
 		_ = c.SetWriteDeadline(time.Time{})
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -79,23 +80,27 @@ func (e *Engine) SetTimes(linger, dead time.Duration) {
 	e.dead.Store(int64(dead))
 }
 
-// Start makes f pass bytes between two connections of one loop (see Engine.Conn). The engine owns the sockets from now on. When it returns an error
-// it has closed both: net.ErrClosed, when one of them was closed, or there is no memory to watch them.
+// Start makes f pass bytes between two connections of one loop (see Engine.Conn). The engine owns the sockets from now on. It returns
+// net.ErrClosed, and has closed both, when one of them was closed.
 func (e *Engine) Start(f *Flow, owner Owner, client, server *Conn) error {
-	f.client, f.server = end{flow: f, writable: true}, end{flow: f, writable: true}
-	if err := errors.Join(client.hand(&f.client), server.hand(&f.server)); err != nil {
-		for _, e := range []*end{&f.client, &f.server} {
-			if e.fd >= 0 {
-				client.loop.unwatch(e.fd)
-				_ = closeSocket(e.fd)
+	f.owner, f.loop = owner, client.loop
+	f.client, f.server = end{flow: f, fd: client.take(), writable: true}, end{flow: f, fd: server.take(), writable: true}
+	if f.client.fd < 0 || f.server.fd < 0 {
+		for _, fd := range []int{f.client.fd, f.server.fd} {
+			if fd >= 0 {
+				_ = closeSocket(fd)
 			}
 		}
-		return err
+		return net.ErrClosed
 	}
-	f.owner, f.loop = owner, client.loop
+	f.client.watched, f.server.watched = client.watched, server.watched
 	f.up.src, f.up.dst = &f.client, &f.server
 	f.down.src, f.down.dst = &f.server, &f.client
-	f.loop.start(f, !f.doomed && client.idle() && server.idle())
+	orders := []order{{f, orderStart}}
+	if f.doomed {
+		orders = append(orders, order{f, orderEnd})
+	}
+	f.loop.post(orders...)
 	return nil
 }
 

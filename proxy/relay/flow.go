@@ -36,9 +36,8 @@ type end struct {
 	fd       int
 	readable bool
 	writable bool
-	room     bool  // epoll reports writable, which is asked for once the peer has been slow
-	conn     *Conn // that the socket was before, until the loop knows the flow
-	ending   bool  // the peer has sent its end or the connection failed, for all that is known: only a read tells
+	watched  bool // in the epoll set before the flow started
+	ending   bool // the peer has sent its end or the connection failed, for all that is known: only a read tells
 
 	settled bool  // has met a sweep
 	owing   bool  // had not acknowledged everything at the last sweep
@@ -80,30 +79,17 @@ func (f *Flow) End() {
 
 // happened notes what epoll reports and lets the flow act on it.
 func (e *end) happened(events uint32) {
-	e.note(events)
-	e.flow.run()
-}
-
-func (e *end) note(events uint32) {
-	e.readable = e.readable || events&readNews != 0
-	e.ending = e.ending || events&endNews != 0
-	e.writable = e.writable || events&writeNews != 0
-}
-
-// known is called when the loop has come to know the flow.
-func (e *end) known() {
-	e.note(e.conn.news.Load())
-	e.readable = e.readable || e.conn.more
-	e.conn = nil
-}
-
-// choke notes that the peer takes nothing more for now.
-func (e *end) choke() {
-	e.writable = false
-	if !e.room {
-		e.room = true
-		_ = epollChange(e.flow.loop.epoll, e.fd, interest|unix.EPOLLOUT) // reports at once if there is room by now; cannot fail for a socket in the set
+	const broken = unix.EPOLLERR | unix.EPOLLHUP
+	if events&(unix.EPOLLIN|unix.EPOLLRDHUP|broken) != 0 {
+		e.readable = true
 	}
+	if events&(unix.EPOLLRDHUP|broken) != 0 {
+		e.ending = true
+	}
+	if events&(unix.EPOLLOUT|broken) != 0 {
+		e.writable = true
+	}
+	e.flow.run()
 }
 
 // run does all that can be done without waiting, up to the flow's share of a turn.
@@ -231,6 +217,6 @@ func (f *Flow) close(reset bool) {
 		_ = unix.SetsockoptLinger(f.client.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 	}
 	f.loop.drop(&f.client)
-	f.loop.over()
+	f.loop.flows--
 	f.owner.Closed()
 }

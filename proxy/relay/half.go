@@ -55,7 +55,7 @@ func (h *half) flush(f *Flow) verdict {
 		}
 		n, err := h.drain()
 		if errors.Is(err, unix.EAGAIN) {
-			h.dst.choke()
+			h.dst.writable = false
 			return waiting
 		}
 		if err != nil {
@@ -124,7 +124,7 @@ func (h *half) forward(f *Flow, p []byte) verdict {
 		h.bytes.Add(int64(n))
 	}
 	if n < len(p) {
-		h.dst.choke()
+		h.dst.writable = false
 		h.buffer = f.loop.takeBuffer()
 		h.rest = h.buffer[:copy(h.buffer, p[n:])]
 		return waiting

@@ -18,8 +18,7 @@ const (
 	batch      = 128 // events taken at once
 )
 
-// interest is what every socket is watched for; writing, too, is where it has failed.
-const interest = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET
+const interest = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET
 
 // order is what other goroutines ask of a loop.
 type order struct {
@@ -51,16 +50,17 @@ type loop struct {
 	backlog []*Flow // used up their share of a turn and have more to do
 	pipes   pipes
 	buffers [][]byte // free ones, for what slow receivers leave
+	flows   int
 	stop    bool
-	swept   int // ends looked at in this round; -1 when none runs
+
+	sweepTimer *time.Timer
+	armed      bool // a sweep is due or running
+	swept      int  // ends looked at in this round; -1 when none runs
 
 	asleep atomic.Bool // the bell must be rung for an order
 	mu     sync.Mutex  // guards what follows
 	orders []order
 	conns  map[int]*Conn // watched, by descriptor
-	flows  int
-	armed  bool // a sweep is due or running
-	timer  *time.Timer
 }
 
 func newLoop(e *Engine) (*loop, error) {
@@ -106,28 +106,6 @@ func (l *loop) post(o ...order) {
 	}
 }
 
-// start gives the loop a flow. A quiet one waits for what happens first on its sockets.
-func (l *loop) start(f *Flow, quiet bool) {
-	l.mu.Lock()
-	l.orders = append(l.orders, order{f, orderStart})
-	if f.doomed {
-		l.orders = append(l.orders, order{f, orderEnd})
-	}
-	l.flows++
-	l.armSweep()
-	l.mu.Unlock()
-	if !quiet && l.asleep.Load() {
-		ring(l.bell)
-	}
-}
-
-// over counts the end of a flow.
-func (l *loop) over() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.flows--
-}
-
 // run is the loop. It waits without a thread, as a goroutine that reads a socket does: an epoll set can itself be polled, and what happens on it while it
 // is being emptied is told as well. So a turn that took all that there was need not look again before it waits.
 func (l *loop) run() {
@@ -147,10 +125,8 @@ func (l *loop) run() {
 			}
 		}
 	})
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.timer != nil {
-		l.timer.Stop()
+	if l.sweepTimer != nil {
+		l.sweepTimer.Stop()
 	}
 }
 
@@ -220,33 +196,43 @@ func (l *loop) carryOut(o order) {
 	}
 }
 
-// add takes a flow's sockets over from what they were before.
+// add registers a flow's sockets. What has happened on them before is reported at once.
 func (l *loop) add(f *Flow) {
+	l.flows++
+	l.armSweep()
 	for _, e := range []*end{&f.client, &f.server} {
 		l.ends = slices.Grow(l.ends, max(0, e.fd+1-len(l.ends)))
 		l.ends = l.ends[:max(len(l.ends), e.fd+1)]
 		l.ends[e.fd] = e
-		l.unwatch(e.fd)
-		e.known()
+	}
+	for _, e := range []*end{&f.client, &f.server} {
+		if e.watched {
+			// What has been reported went to the Conn, or to nobody: the end, too, may be there already, behind bytes.
+			e.readable, e.writable, e.ending = true, true, true
+			continue
+		}
+		if err := l.register(e.fd); err != nil {
+			f.finish(ServerLost) // no memory for another watch: this flow cannot be served
+			return
+		}
 	}
 	if !f.doomed {
 		f.run()
 	}
 }
 
-// watch makes the loop tell c what happens, beginning with what has happened. Called by any goroutine, with c's mu held.
-func (l *loop) watch(c *Conn, events uint32) error {
-	if c.watched != 0 {
-		return epollChange(l.epoll, c.fd, events)
-	}
+func (l *loop) register(fd int) error { return epollAdd(l.epoll, fd, interest) }
+
+// watch makes the loop tell c what happens, beginning with what has happened. Called by any goroutine.
+func (l *loop) watch(c *Conn) error {
 	l.mu.Lock()
 	l.conns[c.fd] = c
 	l.mu.Unlock()
-	err := epollAdd(l.epoll, c.fd, events)
-	if err != nil {
+	if err := l.register(c.fd); err != nil {
 		l.unwatch(c.fd)
+		return os.NewSyscallError("epoll_ctl", err)
 	}
-	return err
+	return nil
 }
 
 // unwatch forgets a Conn. Its socket stays in the epoll set, for its flow or until it is closed.

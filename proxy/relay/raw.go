@@ -103,16 +103,8 @@ func localAddr(fd int) net.Addr {
 }
 
 func epollAdd(epoll, fd int, events uint32) error {
-	return epollControl(epoll, unix.EPOLL_CTL_ADD, fd, events)
-}
-
-func epollChange(epoll, fd int, events uint32) error {
-	return epollControl(epoll, unix.EPOLL_CTL_MOD, fd, events)
-}
-
-func epollControl(epoll, what, fd int, events uint32) error {
 	ev := unix.EpollEvent{Events: events, Fd: int32(fd)}
-	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(epoll), uintptr(what), uintptr(fd), uintptr(unsafe.Pointer(&ev)), 0, 0)
+	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(epoll), unix.EPOLL_CTL_ADD, uintptr(fd), uintptr(unsafe.Pointer(&ev)), 0, 0)
 	_, err := result(n, errno)
 	return err
 }

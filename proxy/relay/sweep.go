@@ -14,11 +14,11 @@ import (
 // sweepShare is how many ends are looked at before the loop turns to its events again.
 const sweepShare = 256
 
-// armSweep makes the loop sweep soon; once there are no flows it stops by itself. Called with mu held.
+// armSweep makes the loop sweep soon; once there are no flows it stops by itself.
 func (l *loop) armSweep() {
 	if !l.armed {
 		l.armed = true
-		l.timer = time.AfterFunc(l.e.opts.Sweep, func() { l.post(order{nil, orderSweep}) })
+		l.sweepTimer = time.AfterFunc(l.e.opts.Sweep, func() { l.post(order{nil, orderSweep}) })
 	}
 }
 
@@ -26,8 +26,6 @@ func (l *loop) armSweep() {
 func (l *loop) sweep() (more bool) {
 	for range sweepShare {
 		if l.swept >= len(l.ends) {
-			l.mu.Lock()
-			defer l.mu.Unlock()
 			l.armed = false
 			if l.flows > 0 {
 				l.armSweep()
