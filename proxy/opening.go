@@ -38,6 +38,7 @@ type opening struct {
 	packet   start   // the packet that waits for an answer
 	deadline time.Time
 	waited   time.Duration
+	table    uint64 // the number of the one that the last choice was made by
 	last     string // the last refusal of a server, for the client's error message
 	w        *waiter
 }
@@ -130,7 +131,7 @@ func (o *opening) attach() (*session, error) {
 			return nil, err
 		}
 		began := time.Now()
-		ctx, done := o.r.dialing(choice)
+		ctx, done := o.r.dialing(choice, o.table)
 		server, err := o.r.dial(ctx, o.socket, choice.Backend.Addr, o.greeting())
 		moved := err != nil && errors.Is(context.Cause(ctx), errMoved)
 		done()
@@ -161,14 +162,14 @@ func (o *opening) attach() (*session, error) {
 // successor is there.
 var errMoved = errors.New("the table has changed")
 
-// dialing returns the context of a connect, which ends with the choice. The caller owes done.
-func (r *Router) dialing(c Choice) (ctx context.Context, done func()) {
+// dialing returns the context of a connect, which ends with the choice, made by the table of that number. The caller owes done.
+func (r *Router) dialing(c Choice, table uint64) (ctx context.Context, done func()) {
 	ctx, cancel := context.WithCancelCause(r.ctx)
 	d := &dial{choice: c, cancel: cancel}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.dials[d] = struct{}{}
-	if r.table == nil || d.void(r.table, boottime.Now()) {
+	if (r.tableNo != table || r.ranOut) && d.void(r.table, boottime.Now()) {
 		cancel(errMoved) // since the choice was made
 	}
 	return ctx, func() {
@@ -257,6 +258,7 @@ func (o *opening) tryAcquire() (Choice, Refusal, error) {
 		return Choice{}, "", ErrStopped
 	}
 	choice, no := r.choose(l, o.host)
+	o.table = r.tableNo
 	if no == "" {
 		l.take(choice.Backend.Name, o.host)
 		return choice, "", nil
