@@ -83,8 +83,8 @@ func (l *loop) tell(s ha.Snapshot, d ha.Decision) {
 			notable = append(notable, a.String())
 		}
 	}
-	if len(notable) == 0 && d.Reason == l.last {
-		return
+	if len(notable) == 0 && (d.Reason == l.last || d.Reason.Code == ha.CodePromoting) {
+		return // to promote takes several decisions within a moment: those that do something tell it
 	}
 	attrs := []any{"reason", string(d.Reason.Code)}
 	if len(notable) > 0 {

@@ -85,10 +85,10 @@ func (r *Rig) writers() []writer.Options {
 	if r.o.Inside {
 		// What is judged here is whose acknowledgement came when, not the length of the outage, and a new session every 10 ms takes a small machine whole: a
 		// backend's birth is the dearest thing that a client can ask for, and what the cluster has to do then waits for its turn.
-		list[0].Every, list[1].Every = 20*time.Millisecond, 50*time.Millisecond
+		list[0].Every, list[1].Every = 20*time.Millisecond, 200*time.Millisecond
 		for _, h := range r.o.Hosts {
 			node, socket, tcp := h.Addr(5432), r.o.Cluster.Local(h), r.o.Cluster.Direct(h)
-			const slow, slower = 100 * time.Millisecond, 250 * time.Millisecond
+			const slow, slower = 100 * time.Millisecond, 500 * time.Millisecond
 			list = append(list,
 				writer.Options{Name: h.Name + "-socket-kept", Target: socket, Node: node, Every: slow, Timeout: patient},
 				writer.Options{Name: h.Name + "-socket-flight", Target: socket, Node: node, Every: slow, Timeout: patient, Hold: time.Second},

@@ -119,7 +119,7 @@ var raceCases = []struct {
 	{"row 6: switchover to me, not synchronous", func(in *Input) {
 		in.Manual = Manual{"a", "b"}
 		syncKey(in, syncset.On, 0, "c")
-	}, false, "", "i may lack acknowledged commits: it is not in the sync key (a, or 1 of (c))"},
+	}, false, "", "i may lack acknowledged commits: not in the sync key (a, or 1 of (c))"},
 	{"row 6: switchover away from me", func(in *Input) { in.Manual = Manual{"b", ""} }, false, "c", "an operator asked for another leader than me"},
 	{"row 6: switchover away from me, nobody comes", func(in *Input) { in.Manual, in.Patient = Manual{"b", ""}, false }, true, "", "no reachable member is ahead"},
 	{"row 6: switchover away from me, all others behind", func(in *Input) {
@@ -133,7 +133,7 @@ var raceCases = []struct {
 	{"row 8: in the failsafe list", func(in *Input) { in.Failsafe = []string{"a", "b"} }, true, "", "no reachable member is ahead"},
 
 	{"row 9: synchronous", func(in *Input) { syncKey(in, syncset.On, 0, "b") }, true, "", "no reachable member is ahead"},
-	{"row 9: not synchronous", func(in *Input) { syncKey(in, syncset.On, 0, "c") }, false, "", "i may lack acknowledged commits: it is not in the sync key (a, or 1 of (c))"},
+	{"row 9: not synchronous", func(in *Input) { syncKey(in, syncset.On, 0, "c") }, false, "", "i may lack acknowledged commits: not in the sync key (a, or 1 of (c))"},
 	{"row 9: nobody is", func(in *Input) { syncKey(in, syncset.On, 0) }, false, "", "i may lack acknowledged commits: only a has every acknowledged commit"},
 	{"row 9: the old leader itself", func(in *Input) {
 		syncKey(in, syncset.On, 0, "c")
@@ -230,27 +230,27 @@ var raceCases = []struct {
 	{"row 13: a vote is missing", func(in *Input) {
 		syncKey(in, syncset.Quorum, 2, "b", "c", "d")
 		in.Others[2].Reachable = false
-	}, false, "", "i may lack acknowledged commits: it has 1 of 2 votes (not reached: [d], ahead: [])"},
+	}, false, "", "i may lack acknowledged commits: 1 of 2 votes (not reached: [d], ahead: [])"},
 	{"row 13: one that has not pledged has no vote", func(in *Input) {
 		syncKey(in, syncset.Quorum, 2, "b", "c", "d")
 		in.Others[2].Pledged.Rev--
-	}, false, "d", "i may lack acknowledged commits: it has 1 of 2 votes (not reached: [d], ahead: [])"},
+	}, false, "d", "i may lack acknowledged commits: 1 of 2 votes (not reached: [d], ahead: [])"},
 	{"row 13: one of another cluster has no vote", func(in *Input) {
 		syncKey(in, syncset.Quorum, 2, "b", "c", "d")
 		in.Others[2].SystemID = "2"
-	}, false, "", "i may lack acknowledged commits: it has 1 of 2 votes (not reached: [d], ahead: [])"},
+	}, false, "", "i may lack acknowledged commits: 1 of 2 votes (not reached: [d], ahead: [])"},
 	{"row 13: one whose position is not known has no vote", func(in *Input) {
 		syncKey(in, syncset.Quorum, 2, "b", "c", "d")
 		in.Others[2].Timeline = 0
-	}, false, "", "i may lack acknowledged commits: it has 1 of 2 votes (not reached: [d], ahead: [])"},
+	}, false, "", "i may lack acknowledged commits: 1 of 2 votes (not reached: [d], ahead: [])"},
 	{"row 13: one that is down has no vote, where its log ends is not known", func(in *Input) {
 		syncKey(in, syncset.Quorum, 2, "b", "c", "d")
 		in.Others[2].Running = false
-	}, false, "", "i may lack acknowledged commits: it has 1 of 2 votes (not reached: [d], ahead: [])"},
+	}, false, "", "i may lack acknowledged commits: 1 of 2 votes (not reached: [d], ahead: [])"},
 	{"row 13: another primary has no vote", func(in *Input) {
 		syncKey(in, syncset.Quorum, 2, "b", "c", "d")
 		in.Self.Primary, in.Others[2].Primary = true, true
-	}, false, "", "i may lack acknowledged commits: it has 1 of 2 votes (not reached: [d], ahead: [])"},
+	}, false, "", "i may lack acknowledged commits: 1 of 2 votes (not reached: [d], ahead: [])"},
 	{"row 13: one that cannot pledge has one", func(in *Input) {
 		syncKey(in, syncset.Quorum, 2, "b", "c", "d")
 		in.Others[2].Pledged, in.Others[2].CanPledge = dcs.Term{}, false
@@ -263,7 +263,7 @@ var raceCases = []struct {
 	{"row 13: no voter, one is missing", func(in *Input) {
 		syncKey(in, syncset.Quorum, 1, "c", "d")
 		in.Others[1].Reachable = false
-	}, false, "", "i may lack acknowledged commits: it has 1 of 2 votes (not reached: [c], ahead: [])"},
+	}, false, "", "i may lack acknowledged commits: 1 of 2 votes (not reached: [c], ahead: [])"},
 
 	{"pledge: i have not", func(in *Input) { in.Self.Pledged = dcs.Term{} }, false, "", "i have still to pledge that i follow nobody of terms up to 7/40"},
 	{"pledge: of another store", func(in *Input) { in.Self.Pledged.Cluster = 8 }, false, "", "i have still to pledge that i follow nobody of terms up to 7/40"},

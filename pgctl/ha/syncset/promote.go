@@ -51,7 +51,7 @@ func CanPromote(e Election) (bool, string) {
 	case len(k.Voters) == 0:
 		return false, fmt.Sprintf("only %s has every acknowledged commit", k.Leader)
 	case e.Mode == On && !member:
-		return false, fmt.Sprintf("it is not in the sync key (%s)", k)
+		return false, fmt.Sprintf("not in the sync key (%s)", k)
 	}
 	return e.count(k, member)
 }
@@ -76,10 +76,10 @@ func (e Election) count(k Key, member bool) (bool, string) {
 		}
 	}
 	if need == 0 {
-		return true, "it is in the sync key and has every acknowledged commit"
+		return true, "in the sync key, and has every acknowledged commit"
 	}
 	if votes < need {
-		return false, fmt.Sprintf("it has %d of %d votes (not reached: %v, ahead: %v)", votes, need, missing, ahead)
+		return false, fmt.Sprintf("%d of %d votes (not reached: %v, ahead: %v)", votes, need, missing, ahead)
 	}
 	return true, fmt.Sprintf("it has %d votes and needs %d of them", votes, need)
 }
