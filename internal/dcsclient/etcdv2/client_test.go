@@ -377,3 +377,30 @@ func watch(t *testing.T, store string) {
 	for range quiet {
 	}
 }
+
+// TestEmptyKeySeenBeforeTheAnswer: a key that is watched before the answer to its write has come is known for this client's all the same, an empty one too: that is
+// how the member that makes a new cluster knows itself.
+func TestEmptyKeySeenBeforeTheAnswer(t *testing.T) {
+	eachStore(t, func(t *testing.T, store string) {
+		g := newGate(t, store)
+		c := newClient(t, "a", g.server.URL)
+		s, _ := load(t, c)
+		lease := grant(t, c, time.Minute)
+		watched := make(chan struct{})
+		g.set(nil, func(r *http.Request) bool {
+			switch {
+			case r.URL.Query().Get("wait") != "":
+				close(watched)
+				g.set(nil, nil)
+			case r.Method == http.MethodPut:
+				<-watched
+			}
+			return true
+		})
+		updates := c.Watch(testContext(t), keys.Prefix(), s.Revision+1)
+		commit(t, c, true, dcs.Txn{If: []dcs.Compare{dcs.Absent(keys.Initialize())}, Then: []dcs.Op{dcs.Put(keys.Initialize(), "", lease)}})
+		if u := <-updates; len(u.Events) != 1 || u.Events[0].KV.Key != keys.Initialize() || u.Events[0].KV.Lease != lease {
+			t.Errorf("watched %+v, of lease %x", u, lease)
+		}
+	})
+}

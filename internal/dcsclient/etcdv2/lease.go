@@ -32,6 +32,8 @@ type held struct {
 	value string
 	// created, modified and written are the indexes at which the key was made, last changed or renewed, and last written; 0: no answer has told.
 	created, modified, written int64
+	// asked is closed when the request that writes it has ended; nil: none is under way.
+	asked <-chan struct{}
 }
 
 // is says whether a node is the key that is held. Until an answer has told its index, its content has to: an empty one does not.

@@ -25,6 +25,7 @@ func (c *Client) Load(ctx context.Context, prefix string) (dcsclient.Snapshot, e
 	s := dcsclient.Snapshot{ClusterID: a.cluster ^ clusterMask, Revision: a.index, Term: a.term, ReadAt: a.sent}
 	for _, n := range leaves(a.Node) {
 		if strings.HasPrefix(n.Key, prefix) {
+			c.answered(ctx, n.Key)
 			s.KVs = append(s.KVs, c.toKV(n))
 		}
 	}
@@ -50,6 +51,18 @@ func leaves(n *node) (out []*node) {
 		out = []*node{n}
 	}
 	return out
+}
+
+// answered waits until this client knows whether an empty key is the one that it is writing there. Of any other its content says so at once.
+func (c *Client) answered(ctx context.Context, key string) {
+	h := c.holder(key)
+	if h.asked == nil || h.value != "" {
+		return
+	}
+	select {
+	case <-h.asked:
+	case <-ctx.Done():
+	}
 }
 
 // toKV shows a key as the v3 API would: with a lease if it ends by itself, and as last changed when its content was. A renewal gives it another index,

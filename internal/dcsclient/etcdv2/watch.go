@@ -66,17 +66,18 @@ func (c *Client) watch(ctx context.Context, prefix string, from int64, updates c
 		if !strings.HasPrefix(a.Node.Key, prefix) {
 			continue
 		}
-		if !deliver(ctx, updates, dcsclient.Update{Events: []dcsclient.Event{c.toEvent(a)}, Revision: a.Node.ModifiedIndex}) {
+		if !deliver(ctx, updates, dcsclient.Update{Events: []dcsclient.Event{c.toEvent(ctx, a)}, Revision: a.Node.ModifiedIndex}) {
 			return context.Cause(ctx)
 		}
 	}
 }
 
-func (c *Client) toEvent(a answer) dcsclient.Event {
+func (c *Client) toEvent(ctx context.Context, a answer) dcsclient.Event {
 	switch a.Action {
 	case "delete", "compareAndDelete", "expire":
 		return dcsclient.Event{Type: dcsclient.Delete, KV: dcsclient.KV{Key: a.Node.Key, ModRevision: a.Node.ModifiedIndex}}
 	}
+	c.answered(ctx, a.Node.Key)
 	return dcsclient.Event{Type: dcsclient.Put, KV: c.toKV(a.Node)}
 }
 

@@ -84,12 +84,14 @@ func (c *Client) hold(op dcs.Op, l *lease) (settle func(answer, error)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	before := c.held[op.Key]
-	next := &held{lease: l, value: op.Value}
+	asked := make(chan struct{})
+	next := &held{lease: l, value: op.Value, asked: asked}
 	if before != nil && op.Key != c.opts.Keys.Leader() {
 		next.created, next.modified = before.created, before.modified
 	}
 	c.held[op.Key] = next
 	return func(a answer, err error) {
+		defer close(asked)
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		switch {
