@@ -8,7 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,10 +34,27 @@ func (p *pipes) Accept() (net.Conn, error) {
 func (p *pipes) Close() error   { close(p.done); return nil }
 func (p *pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1} }
 
-func (p *pipes) dial() net.Conn {
+func (p *pipes) dial() client {
 	ours, theirs := net.Pipe()
-	p.in <- theirs
-	return ours
+	gone := make(chan struct{})
+	p.in <- &serverEnd{Conn: theirs, close: sync.OnceFunc(func() { close(gone) })}
+	return client{ours, gone}
+}
+
+// client is a client's end of a connection; gone is closed when the server lets it go.
+type client struct {
+	net.Conn
+	gone <-chan struct{}
+}
+
+type serverEnd struct {
+	net.Conn
+	close func()
+}
+
+func (e *serverEnd) Close() error {
+	defer e.close()
+	return e.Conn.Close()
 }
 
 // inBubble serves a node over pipes in a bubble of its own time.
@@ -92,14 +109,13 @@ func TestSlowClients(t *testing.T) {
 // TestLongAction: an action that takes longer than all bounds on connections is answered, and one whose client goes away goes on.
 func TestLongAction(t *testing.T) {
 	const hours = 3 * time.Hour
-	var finished atomic.Bool
+	var finished chan struct{}
 	var m *memory
 	long := func() *memory {
-		m = newMemory()
-		finished.Store(false)
+		m, finished = newMemory(), make(chan struct{})
 		m.restart = func(RestartRequest) error {
-			time.Sleep(hours)
-			finished.Store(true)
+			<-time.After(hours)
+			close(finished)
 			return nil
 		}
 		return m
@@ -121,8 +137,8 @@ func TestLongAction(t *testing.T) {
 		fmt.Fprint(conn, "POST /restart HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
 		synctest.Wait()
 		conn.Close()
-		time.Sleep(2 * hours)
-		if !finished.Load() || m.cut.Load() {
+		<-finished
+		if m.cut.Load() {
 			t.Error("the restart ended with its client")
 		}
 	})
@@ -148,7 +164,12 @@ func TestEventBeat(t *testing.T) {
 		if took := time.Since(began); took != beat {
 			t.Errorf("the first sign of life after %v", took)
 		}
-		time.Sleep(10 * beat) // reading nothing
+		began = time.Now()
+		<-conn.gone // reading nothing
+		if took := time.Since(began); took > 10*beat {
+			t.Errorf("let go after %v", took)
+		}
+		synctest.Wait()
 		if n := s.streams.Load(); n != 0 {
 			t.Errorf("%d streams to clients that do not read", n)
 		}

@@ -67,10 +67,7 @@ func TestWriteWaitsForTheStore(t *testing.T) {
 		m := cluster(`{"ttl":30}`)
 		s := newTestServer(t, m, nil)
 		m.setDown(errors.New("no leader"))
-		go func() {
-			time.Sleep(500 * time.Millisecond)
-			m.setDown(nil)
-		}()
+		time.AfterFunc(500*time.Millisecond, func() { m.setDown(nil) })
 		if code, body, _ := ask(s, "PATCH", "/config", `{"ttl":20}`); code != 200 {
 			t.Errorf("%d %s", code, body)
 		}
@@ -84,11 +81,10 @@ func TestChangeWaitsForTheConfiguration(t *testing.T) {
 		m.put(m.keys.Initialize(), "")
 		m.put(m.keys.Leader(), "n1")
 		s := newTestServer(t, m, nil)
-		go func() {
-			time.Sleep(3 * time.Second)
+		time.AfterFunc(3*time.Second, func() {
 			m.put(m.keys.Config(), `{"ttl":30}`)
 			m.put(m.keys.Initialize(), "7300000000000000001")
-		}()
+		})
 		if code, body, _ := ask(s, "PATCH", "/config", `{"ttl":20}`); code != 200 || m.value(m.keys.Config()) != `{"ttl":20}` {
 			t.Errorf("%d %s", code, body)
 		}
@@ -312,12 +308,8 @@ func TestHandoverOutcomes(t *testing.T) {
 		{"nothing happens", "switchover", `{"leader":"n1"}`, nil, 503,
 			"Switchover status unknown after 20 seconds; operation may still be in progress"},
 		{"slowly", "switchover", `{"leader":"n1"}`, func(m *memory) {
-			go func() {
-				time.Sleep(3 * time.Second) // in the bubble's time
-				m.put(m.keys.Status(), `{"optime":5}`)
-				time.Sleep(3 * time.Second)
-				take("n2")(m)
-			}()
+			time.AfterFunc(3*time.Second, func() { m.put(m.keys.Status(), `{"optime":5}`) }) // in the bubble's time
+			time.AfterFunc(6*time.Second, func() { take("n2")(m) })
 		}, 200, `Successfully switched over to "n2"`},
 	}
 	for _, c := range cases {
