@@ -58,7 +58,7 @@ func (d *decider) foreignLease(l *dcs.Leader) {
 
 // readOnly starts a PostgreSQL that is down as a standby of nobody: the store may be away for long, and who only reads need not wait for it.
 func (d *decider) readOnly() {
-	if d.s.PG.Folder == FolderData && d.s.PG.Phase == Stopped && !d.opBusy() {
+	if d.s.PG.Folder == FolderData && d.s.PG.Phase == Stopped {
 		d.tryPG(StartStandby{})
 	}
 }
