@@ -128,7 +128,7 @@ func (i *Instance) wanted(v postgres.Version) postgres.Params {
 	if c := p["restore_command"]; c != "" {
 		p["restore_command"] = postgres.LimitCommand(c, int(i.opt.RestoreLimit.Seconds()))
 	}
-	if i.cut && v.RestoreCommandReloads() {
+	if i.closed || i.cut && v.RestoreCommandReloads() {
 		p["restore_command"] = ""
 	}
 	p["listen_addresses"] = i.settings().Listen

@@ -45,6 +45,7 @@ type Instance struct {
 
 	restoring *restoring // nil but for a bootstrap from a copy
 	cut       bool       // the standby takes nothing in, from the archive neither
+	closed    bool       // the archive is: the standby started while that held a timeline which its log cannot follow
 	walDir    string     // where pg_wal pointed to before it was wiped
 
 	bins binaries

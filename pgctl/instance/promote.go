@@ -62,12 +62,12 @@ func (i *Instance) Promote(ctx context.Context, names postgres.SyncNames) (p Pro
 	return p, err
 }
 
-// openArchive gives a standby that was cut off its restore_command back: a promotion looks in the archive for a timeline number that is
+// openArchive gives a standby that was cut off or kept away its restore_command back: a promotion looks in the archive for a timeline number that is
 // not taken.
 func (i *Instance) openArchive(ctx context.Context) error {
 	i.confMu.Lock()
-	needed := i.cut && i.conf.Recovery["restore_command"] != ""
-	i.cut = false
+	needed := (i.cut || i.closed) && merged(i.conf.Recovery, i.upstream.Recovery)["restore_command"] != ""
+	i.cut, i.closed = false, false
 	i.confMu.Unlock()
 	if !needed {
 		return nil

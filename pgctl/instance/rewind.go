@@ -39,6 +39,9 @@ func (i *Instance) Rewind(ctx context.Context, o RewindOptions) (r LossReport, e
 	if err := i.finishRecoveryMarker(); err != nil {
 		return r, err
 	}
+	i.confMu.Lock()
+	i.cut, i.closed = false, false // pg_rewind takes from the archive what of the shared history is gone here
+	i.confMu.Unlock()
 	if err := i.writeConfig(ctx); err != nil { // the programs read it
 		return r, err
 	}

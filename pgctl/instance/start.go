@@ -37,7 +37,14 @@ func (i *Instance) startStandby(ctx context.Context, up postgres.Upstream) error
 	}
 	i.setUpstream(up)
 	i.setNames(postgres.SyncNames{})
-	return i.start(ctx, roleStandby, control)
+	reopen, err := i.closeArchive(ctx)
+	if err != nil {
+		return err
+	}
+	if err := i.start(ctx, roleStandby, control); err != nil || !reopen {
+		return err
+	}
+	return i.openArchive(ctx)
 }
 
 // StartPrimary starts PostgreSQL for writes on a sound folder at rest, with names as synchronous_standby_names from the first moment. It
@@ -112,7 +119,7 @@ func (i *Instance) awaitPrimary(ctx context.Context) error {
 func (i *Instance) setUpstream(up postgres.Upstream) {
 	i.confMu.Lock()
 	defer i.confMu.Unlock()
-	i.upstream, i.cut = i.withAccount(up), false
+	i.upstream, i.cut, i.closed = i.withAccount(up), false, false
 }
 
 func (i *Instance) setNames(n postgres.SyncNames) {

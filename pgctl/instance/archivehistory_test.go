@@ -1,0 +1,79 @@
+package instance_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"quorate/pgctl/instance"
+	"quorate/pgctl/postgres"
+)
+
+// A former primary that starts while there is no leader does not go its successor's way by the archive: what it alone has stays in its log,
+// to be counted and kept by whoever rewinds it. A standby whose log the archive's history continues may look there.
+func TestStartBesideAnArchiveThatHasLeft(t *testing.T) {
+	ctx := bounded(t)
+	a := newNode(t, "node-a").bootstrap()
+	b := newNode(t, "node-b")
+	archive, _ := b.archiving()
+	b.standbyOf(a)
+	c := newNode(t, "node-c").standbyOf(a)
+	a.sql("CREATE TABLE t(i int)")
+	flushed := a.sql("SELECT pg_current_wal_flush_lsn()")
+	for _, n := range []*node{b, c} {
+		n.await("SELECT pg_last_wal_replay_lsn() >= '"+flushed+"'", "t")
+	}
+	ctx = bounded(t)
+	b.must(b.StopReceiver(ctx))
+	c.ok(c.Stop(ctx, instance.StopOptions{}))
+	a.sql("INSERT INTO t VALUES (1); CHECKPOINT")
+	a.sql("INSERT INTO t VALUES (2)")
+	failover(a, b)
+	b.sql("INSERT INTO t VALUES (3)")
+	last := b.sql("SELECT pg_walfile_name(pg_switch_wal())")
+	b.await("SELECT coalesce(last_archived_wal, '') >= '"+last+"' FROM pg_stat_archiver", "t")
+	if _, err := os.Stat(filepath.Join(archive, "00000002.history")); err != nil {
+		t.Fatal(err)
+	}
+	ctx = bounded(t)
+	b.ok(b.Stop(ctx, instance.StopOptions{}))
+
+	conf := testConfig()
+	conf.Recovery = postgres.Params{"restore_command": "cp " + archive + "/%f %p"}
+	a.must(a.Configure(ctx, conf))
+	err := a.StartStandby(ctx, postgres.Upstream{})
+	if !a.atLeast(14) {
+		a.wantErr(err, instance.ErrArchiveLeaves)
+	} else {
+		a.ok(err)
+		a.await("SELECT count(*) FROM t WHERE i < 3", "2")
+		a.await("SELECT timeline_id FROM pg_control_checkpoint()", "1")
+		if got := a.sql("SELECT count(*) FROM pg_settings WHERE name = 'restore_command' AND setting = ''"); got != "1" {
+			t.Error("the archive is open to it")
+		}
+	}
+	if a.hasFile("pg_wal/RECOVERYHISTORY") {
+		t.Error("what was fetched to look at is left")
+	}
+
+	ctx = bounded(t)
+	c.must(c.Configure(ctx, conf))
+	c.ok(c.StartStandby(ctx, postgres.Upstream{}))
+	c.await("SELECT count(*) FROM t WHERE i = 3", "1")
+
+	ctx = bounded(t)
+	b.ok(b.StartPrimary(ctx, postgres.SyncNames{}))
+	w, err := a.CheckWAL(ctx, "127.0.0.1", b.port)
+	a.ok(err)
+	if !w.Diverged {
+		t.Fatalf("%+v, want a divergence", w)
+	}
+	a.ok(a.Stop(ctx, instance.StopOptions{}))
+	r, err := a.Rewind(ctx, instance.RewindOptions{Host: "127.0.0.1", Port: b.port, Name: "node-a"})
+	a.ok(err)
+	if r.Transactions != 2 {
+		t.Errorf("%d transactions are counted as lost, want 2", r.Transactions)
+	}
+	a.ok(a.StartStandby(ctx, a.upstream(b)))
+	a.await("SELECT count(*) || ' ' || max(i) FROM t", "1 3")
+}
