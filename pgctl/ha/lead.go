@@ -52,6 +52,14 @@ func (d *decider) foreignLease(l *dcs.Leader) {
 			If:   []dcs.Compare{dcs.CreatedAt(d.s.Keys.Leader(), l.Term.Rev)},
 			Then: []dcs.Op{dcs.Delete(d.s.Keys.Leader())},
 		})
+		d.readOnly()
+	}
+}
+
+// readOnly starts a PostgreSQL that is down as a standby of nobody: the store may be away for long, and who only reads need not wait for it.
+func (d *decider) readOnly() {
+	if d.s.PG.Folder == FolderData && d.s.PG.Phase == Stopped {
+		d.tryPG(StartStandby{})
 	}
 }
 
@@ -75,9 +83,11 @@ func (d *decider) lead() {
 		// The release may still be on its way: nothing opens for this term again.
 		d.because(CodeFailingOver, "giving up the lead: waiting for the leader key to go")
 		d.release(dcs.Released{})
+		d.readOnly()
 	case d.s.Fence.Fired == l.Term:
 		d.because(CodeFenced, "released the leader key: the fence has ended this term")
 		d.release(dcs.Released{})
+		d.readOnly()
 	case d.standbyCluster() && !d.mayWrite():
 		d.leadStandby()
 	case d.s.PG.writable():
