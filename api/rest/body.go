@@ -36,7 +36,7 @@ func (s *Server) readObject(w http.ResponseWriter, r *http.Request, limit int64,
 	m, err := dynamic.Decode(body)
 	switch {
 	case err != nil:
-		return nil, &answer{http.StatusBadRequest, err.Error()}
+		return nil, &answer{http.StatusBadRequest, "The body cannot be taken: " + err.Error()}
 	case len(m) == 0 && !optional:
 		return nil, &answer{http.StatusBadRequest, "The object is empty."}
 	}

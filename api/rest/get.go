@@ -3,6 +3,7 @@ package rest
 import (
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"quorate/api/clusterbody"
@@ -11,11 +12,19 @@ import (
 )
 
 func (s *Server) healthInput(r *http.Request) HealthInput {
-	in := HealthInput{Status: s.opt.Backend.Status(), Path: r.URL.EscapedPath(), Now: s.opt.Now()}
+	in := HealthInput{Status: s.opt.Backend.Status(), Path: onlyOneSlash(r.URL.EscapedPath()), Now: s.opt.Now()}
 	if r.URL.RawQuery != "" {
 		in.Query = r.URL.Query()
 	}
 	return in
+}
+
+// onlyOneSlash takes the slashes at the start of a path for one, as Python's http.server does.
+func onlyOneSlash(path string) string {
+	if strings.HasPrefix(path, "//") {
+		return "/" + strings.TrimLeft(path, "/")
+	}
+	return path
 }
 
 // getHealth answers a health check with the node's status.

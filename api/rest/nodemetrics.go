@@ -1,14 +1,10 @@
 package rest
 
-import (
-	"fmt"
-
-	"github.com/prometheus/client_golang/prometheus"
-)
+import "fmt"
 
 // nodeMetrics are the metrics of Patroni 4.1 and of its development branch, with their names and types.
 var nodeMetrics = []nodeMetric{
-	gauge("patroni_version", "Version of Patroni that the interfaces follow, two digits for each part.",
+	gauge(versionName, "Version of Patroni that the interfaces follow, two digits for each part.",
 		func(s *NodeStatus, _ bool) float64 { return versionMetric(s.Version) }),
 	flag("patroni_postgres_running", "1 if PostgreSQL runs and answers.",
 		func(s *NodeStatus, _ bool) bool { return s.Postgres.shown() == StateRunning }),
@@ -83,7 +79,7 @@ func role(r Role) func(*NodeStatus, bool) bool {
 }
 
 func replicationState(name, help, state string) nodeMetric {
-	return nodeMetric{name, help, prometheus.GaugeValue, func(s *NodeStatus, _ bool) (float64, bool) {
+	return nodeMetric{name, help, "gauge", func(s *NodeStatus, _ bool) (float64, bool) {
 		return number01(s.Postgres.ReplicationState == state), s.Postgres.Answering
 	}}
 }

@@ -1,7 +1,6 @@
 package rest
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -56,10 +55,13 @@ func (s *Server) postPledge(w http.ResponseWriter, r *http.Request) {
 // decode reads a JSON object into v. Unknown fields are passed over: the nodes may be of different versions.
 func (s *Server) decode(w http.ResponseWriter, r *http.Request, v any) bool {
 	body, code, why := readBody(w, r, maxActionBody)
-	if code == 0 {
-		if trimmed := bytes.TrimSpace(body); len(trimmed) == 0 || trimmed[0] != '{' {
-			code, why = http.StatusBadRequest, "a JSON object is expected"
-		} else if err := json.Unmarshal(body, v); err != nil {
+	var fields map[string]json.RawMessage
+	switch {
+	case code != 0:
+	case json.Unmarshal(body, &fields) != nil || len(fields) == 0:
+		code, why = http.StatusBadRequest, "a JSON object is expected that is not empty"
+	default:
+		if err := json.Unmarshal(body, v); err != nil {
 			code, why = http.StatusBadRequest, err.Error()
 		}
 	}

@@ -80,7 +80,7 @@ func (req *RestartRequest) set(key string, value any, now time.Time) *answer {
 	text := dynamic.Text(value)
 	switch key {
 	case "schedule":
-		at, code, why := parseSchedule(text, "restart", now)
+		at, code, why := parseSchedule(value, "restart", now)
 		if code != 0 {
 			return &answer{code, why}
 		}

@@ -10,8 +10,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // The bounds on a connection. A handler that takes longer lifts its own: see long.
@@ -30,7 +28,6 @@ type Server struct {
 	routes  map[string]map[string]http.HandlerFunc // by method and first segment of the path
 	v1      http.Handler
 	metrics *metrics
-	node    *prometheus.Registry // Patroni's metrics
 	cache   statusCache
 	streams atomic.Int64 // open streams of events
 	http    *http.Server
@@ -57,8 +54,6 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	s.policy.Store(p)
-	s.node = prometheus.NewRegistry()
-	s.node.MustRegister(collector{s})
 	s.routes = s.patroniRoutes()
 	s.v1 = s.v1Routes()
 	s.life, s.end = context.WithCancel(context.Background())

@@ -76,12 +76,12 @@ func parseHandover(action string, body map[string]any, cfg dynamic.Config, now t
 		return bad("Failover could be performed only to a specific candidate")
 	case action == "switchover" && h.leader == "":
 		return bad("Switchover could be performed only from a specific leader")
-	case at != "" && action == "failover":
+	case at != nil && action == "failover":
 		return bad("Failover can't be scheduled")
-	case at != "" && cfg.Pause:
+	case at != nil && cfg.Pause:
 		return bad("Can't schedule switchover in the paused state")
 	}
-	if at != "" {
+	if at != nil {
 		var code int
 		var why string
 		if h.at, code, why = parseSchedule(at, action, now); code != 0 {
@@ -100,19 +100,22 @@ func parseHandover(action string, body map[string]any, cfg dynamic.Config, now t
 	return h, nil
 }
 
-// read takes the fields over; wrong names one that is no text.
-func (h *handover) read(body map[string]any) (at, wrong string) {
+// read takes the fields over; wrong names one that is no text. at is the moment as it was written; nil: now.
+func (h *handover) read(body map[string]any) (at any, wrong string) {
 	for _, f := range []struct {
 		key  string
 		into *string
-	}{{"leader", &h.leader}, {"member", &h.candidate}, {"candidate", &h.candidate}, {"scheduled_at", &at}} {
+	}{{"leader", &h.leader}, {"member", &h.candidate}, {"candidate", &h.candidate}} {
 		text, ok := textOf(body, f.key)
 		if !ok {
-			return "", f.key
+			return nil, f.key
 		}
 		if text != "" { // candidate wins over member, its older name
 			*f.into = text
 		}
+	}
+	if at = body["scheduled_at"]; at == "" {
+		at = nil
 	}
 	return at, ""
 }

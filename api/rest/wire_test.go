@@ -14,6 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+
 	"quorate/api/clusterbody"
 	"quorate/internal/boottime"
 )
@@ -160,20 +163,24 @@ func TestHistory(t *testing.T) {
 
 func TestMetrics(t *testing.T) {
 	m := newMemory()
-	m.publish(primaryStatus())
-	s := newTestServer(t, m, nil)
+	primary := primaryStatus()
+	primary.Postgres.Location = 85478112000
+	m.publish(primary)
+	own := prometheus.NewRegistry()
+	s := newTestServer(t, m, func(o *Options) { o.Registerer, o.Gatherer = own, own })
+	ask(s, "GET", "/primary", "")
 	code, body, h := ask(s, "GET", "/metrics", "")
 	if code != 200 || !strings.HasPrefix(h.Get("Content-Type"), "text/plain") {
 		t.Fatalf("%d %v", code, h)
 	}
-	const labels = `{name="n1",scope="demo"} `
+	const labels = `{scope="demo",name="n1"} `
 	for metric, value := range map[string]string{
-		"patroni_version": "40104", "patroni_postgres_running": "1", "patroni_postmaster_start_time": "1.795413600123456e+09", "patroni_primary": "1",
-		"patroni_xlog_location": "5000", "patroni_standby_leader": "0", "patroni_replica": "0", "patroni_sync_standby": "0", "patroni_quorum_standby": "0",
+		"patroni_version": "040104", "patroni_postgres_running": "1", "patroni_postmaster_start_time": "1795413600.123456", "patroni_primary": "1",
+		"patroni_xlog_location": "85478112000", "patroni_standby_leader": "0", "patroni_replica": "0", "patroni_sync_standby": "0", "patroni_quorum_standby": "0",
 		"patroni_xlog_received_location": "0", "patroni_xlog_replayed_location": "0", "patroni_xlog_replayed_timestamp": "0", "patroni_xlog_paused": "0",
 		"patroni_postgres_streaming": "0", "patroni_postgres_in_archive_recovery": "0", "patroni_postgres_server_version": "150006", "patroni_cluster_unlocked": "0",
 		"patroni_failsafe_mode_is_active": "0", "patroni_failsafe_mode_enabled": "0", "patroni_failsafe_member": "0", "patroni_postgres_timeline": "3",
-		"patroni_dcs_last_seen": "1.7954154e+09", "patroni_pending_restart": "0", "patroni_is_paused": "0", "patroni_postgres_state": "5", "patroni_failover_priority": "1",
+		"patroni_dcs_last_seen": "1795415400", "patroni_pending_restart": "0", "patroni_is_paused": "0", "patroni_postgres_state": "5", "patroni_failover_priority": "1",
 	} {
 		kind := "gauge"
 		if strings.HasSuffix(metric, "_location") {
@@ -185,13 +192,27 @@ func TestMetrics(t *testing.T) {
 			}
 		}
 	}
+	if !strings.Contains(body, `quorate_rest_requests_total{code="503",method="GET",path="/primary"} 1`) && !strings.Contains(body, `quorate_rest_requests_total{code="200",method="GET",path="/primary"} 1`) {
+		t.Error("the process's own are missing")
+	}
+	problems, err := promlint.New(strings.NewReader(body)).Lint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		if !strings.HasPrefix(p.Metric, "patroni_xlog_") || !strings.Contains(p.Text, "_total") { // Patroni's counters bear no _total
+			t.Errorf("%s: %s", p.Metric, p.Text)
+		}
+	}
 	hung := replicaStatus()
 	hung.Postgres.Answering = false
+	hung.Scope = `a"b\c`
 	hung.Tags = map[string]any{"failover_priority": "7"}
 	m.publish(hung)
 	_, body, _ = ask(s, "GET", "/metrics", "")
-	for _, line := range []string{"patroni_postgres_running" + labels + "0", "patroni_postgres_state" + labels + "-1", "patroni_failover_priority" + labels + "7",
-		"patroni_xlog_replayed_location" + labels + "0", "patroni_replica" + labels + "1"} {
+	const escaped = `{scope="a\"b\\c",name="n1"} `
+	for _, line := range []string{"patroni_postgres_running" + escaped + "0", "patroni_postgres_state" + escaped + "-1", "patroni_failover_priority" + escaped + "7",
+		"patroni_xlog_replayed_location" + escaped + "0", "patroni_replica" + escaped + "1"} {
 		if !strings.Contains(body, line) {
 			t.Errorf("hung: no %q", line)
 		}
@@ -208,7 +229,7 @@ func TestRouting(t *testing.T) {
 		code         int
 		bare         bool // the status line alone
 	}{
-		{"GET", "/patroni/anything", 200, false}, {"GET", "//patroni", 200, false}, {"GET", "/unknown", 503, false}, {"GET", "/replica", 200, false},
+		{"GET", "/patroni/anything", 200, false}, {"GET", "//patroni", 200, false}, {"GET", "//async", 200, false}, {"HEAD", "//", 503, true}, {"GET", "/unknown", 503, false}, {"GET", "/replica", 200, false},
 		{"GET", "/liveness", 200, true}, {"GET", "/readiness", 200, true}, {"HEAD", "/replica", 200, true}, {"OPTIONS", "/replica", 200, true},
 		{"HEAD", "/", 503, true}, {"OPTIONS", "/", 503, true}, {"OPTIONS", "*", 503, true}, {"HEAD", "/health", 200, true},
 		{"HEAD", "/liveness", 503, true}, {"HEAD", "/patroni", 503, true}, {"OPTIONS", "/cluster", 503, true}, {"HEAD", "/metrics", 503, true},

@@ -174,11 +174,14 @@ func TestRestart(t *testing.T) {
 		{"POST", `{"postgres_version":"a.b.c"}`, nil, 400, "Invalid PostgreSQL version: a.b.c"},
 		{"POST", `{"timeout":-1}`, nil, 400, "Timeout should be a positive number of seconds"},
 		{"POST", `{"timeout":"soon"}`, nil, 400, "Timeout should be a positive number of seconds"},
+		{"POST", `{"timeout":-1,"colour":"red"}`, nil, 400, "Unknown filter for the scheduled restart: colour"},
 		{"POST", `{"colour":"red"}`, nil, 400, "Unknown filter for the scheduled restart: colour"},
 		{"POST", `{"schedule":"` + later.Format(time.RFC3339) + `"}`, nil, 202, "Restart scheduled"},
 		{"POST", `{"schedule":"` + later.Format(time.RFC3339) + `"}`, ErrRestartScheduled, 409, "Another restart is already scheduled"},
 		{"POST", `{"schedule":"2020-01-01T00:00:00Z"}`, nil, 422, "Cannot schedule restart in the past"},
 		{"POST", `{"schedule":"2099-01-01T00:00:00"}`, nil, 400, "Timezone information is mandatory for the scheduled restart"},
+		{"POST", `{"schedule":5}`, nil, 422, "Unable to parse scheduled timestamp. It should be in an unambiguous format, e.g. ISO 8601"},
+		{"POST", `{"schedule":null}`, nil, 422, "Unable to parse scheduled timestamp. It should be in an unambiguous format, e.g. ISO 8601"},
 		{"POST", `{"schedule":"tea time"}`, nil, 422, "Unable to parse scheduled timestamp. It should be in an unambiguous format, e.g. ISO 8601"},
 		{"DELETE", ``, nil, 200, "scheduled restart deleted"},
 		{"DELETE", ``, ErrNoRestart, 404, "no restarts are scheduled"},
@@ -202,8 +205,10 @@ func TestRestart(t *testing.T) {
 	if code, text, _ := ask(s, "POST", "/restart", `{"schedule":"2099-01-01T00:00:00Z"}`); code != 500 || text != "Can't schedule restart in the paused state" {
 		t.Errorf("in pause: %d %s", code, text)
 	}
-	if code, _, _ := ask(s, "POST", "/restart", `not json`); code != 400 {
-		t.Errorf("a body that is no JSON: %d", code)
+	for body, want := range map[string]string{`not json`: "not JSON", `[]`: "expected is a JSON object", ` `: "not JSON", `{}{}`: "not JSON"} {
+		if code, text, _ := ask(s, "POST", "/restart", body); code != 400 || !strings.Contains(text, want) || strings.Contains(text, "onfiguration") {
+			t.Errorf("%q: %d %s", body, code, text)
+		}
 	}
 }
 
@@ -232,6 +237,11 @@ func TestReinitializeAndReload(t *testing.T) {
 			t.Errorf("%s: %d %q %+v", c.body, code, text, got)
 		}
 	}
+	began := 0
+	m.reinitialize = func(ReinitRequest) error { began++; return nil }
+	if code, _, _ := ask(s, "POST", "/reinitialize", "x"); code != 400 || began != 0 {
+		t.Errorf("reinitialize with a body that is no JSON: %d, begun %d times", code, began)
+	}
 	if code, text, _ := ask(s, "POST", "/reload", ""); code != 202 || text != "reload scheduled" || m.reloads != 1 {
 		t.Errorf("reload: %d %q", code, text)
 	}
@@ -255,6 +265,10 @@ func TestHandoverRefusals(t *testing.T) {
 		{`{}`, "switchover", `{"leader":5}`, 400, "leader must be text"},
 		{`{}`, "switchover", `{"leader":"n1","scheduled_at":"2020-01-01T00:00Z"}`, 422, "Cannot schedule switchover in the past"},
 		{`{}`, "switchover", `{"leader":"n1","scheduled_at":"2099-01-01T00:00"}`, 400, "Timezone information is mandatory for the scheduled switchover"},
+		{`{}`, "switchover", `{"leader":"n1","scheduled_at":5}`, 422, "Unable to parse scheduled timestamp. It should be in an unambiguous format, e.g. ISO 8601"},
+		{`{}`, "switchover", `{"leader":"n1","scheduled_at":false}`, 422, "Unable to parse scheduled timestamp. It should be in an unambiguous format, e.g. ISO 8601"},
+		{`{}`, "switchover", `{"leader":"n1","scheduled_at":"tea time"}`, 422, "Unable to parse scheduled timestamp. It should be in an unambiguous format, e.g. ISO 8601"},
+		{`{}`, "switchover", `{"leader":"","candidate":"n2"}`, 400, "Switchover could be performed only from a specific leader"},
 		{`{}`, "switchover", `{"leader":"n9"}`, 412, "leader name does not match"},
 		{`{}`, "switchover", `{"leader":"n1","candidate":"n9"}`, 412, "candidate does not exists"},
 		{`{}`, "failover", `{"candidate":"n9"}`, 412, "candidate does not exists"},
@@ -386,6 +400,11 @@ func TestPeers(t *testing.T) {
 	}
 	if code, text, _ := ask(s, "GET", "/failsafe", ""); code != 200 || text != `{"n1": "http://a/patroni"}` {
 		t.Errorf("GET /failsafe: %d %s", code, text)
+	}
+	for _, bad := range []string{`{}`, ` { } `, `[]`, `x`, ``, `{"name":5}`} {
+		if code, _, _ := ask(s, "POST", "/failsafe", bad); code != 400 && !(bad == "" && code == 411) {
+			t.Errorf("failsafe %q: %d", bad, code)
+		}
 	}
 	result = ErrRunningAsLeader
 	if code, text, _ := ask(s, "POST", "/failsafe", message); code != 500 || text != "Running as a leader" {

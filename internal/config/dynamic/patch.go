@@ -10,18 +10,18 @@ import (
 )
 
 // ErrNotObject means that a document which must be a JSON object is something else.
-var ErrNotObject = errors.New("the configuration must be a JSON object")
+var ErrNotObject = errors.New("expected is a JSON object")
 
-// Decode reads a configuration from JSON. Whole numbers become int64, so that none loses digits on its way.
+// Decode reads a configuration from JSON, or another document that is an object; an error says what is wrong and not of what. Whole numbers become int64, so that none loses digits on its way.
 func Decode(document []byte) (map[string]any, error) {
 	d := json.NewDecoder(bytes.NewReader(document))
 	d.UseNumber()
 	var v any
 	if err := d.Decode(&v); err != nil {
-		return nil, fmt.Errorf("configuration is not JSON: %w", err)
+		return nil, fmt.Errorf("not JSON: %w", err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("configuration is not JSON: there is more after the first value")
+		return nil, errors.New("not JSON: there is more after the first value")
 	}
 	m, ok := plain(v).(map[string]any)
 	if !ok {
