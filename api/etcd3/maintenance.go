@@ -3,9 +3,12 @@ package etcd3
 import (
 	"context"
 	"log/slog"
+	"regexp"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // maintenanceServer is etcdserverpb.Maintenance; Snapshot is in snapshot.go.
@@ -102,13 +105,23 @@ func (s *maintenanceServer) MoveLeader(ctx context.Context, r *pb.MoveLeaderRequ
 	return &pb.MoveLeaderResponse{Header: s.store.Header()}, nil
 }
 
+// versionFormat is that of a version to go down to; the third part may be left out.
+var versionFormat = regexp.MustCompile(`^\d+\.\d+(\.\d+)?$`)
+
 // Downgrade knows no version to go down to: all members of a cluster run one protocol. It says so in etcd's words.
 func (s *maintenanceServer) Downgrade(ctx context.Context, r *pb.DowngradeRequest) (*pb.DowngradeResponse, error) {
 	if err := s.permit.admin(ctx); err != nil {
 		return nil, err
 	}
-	if r.Action == pb.DowngradeRequest_CANCEL {
+	switch r.Action {
+	case pb.DowngradeRequest_CANCEL:
 		return nil, rpctypes.ErrGRPCNoInflightDowngrade
+	case pb.DowngradeRequest_VALIDATE, pb.DowngradeRequest_ENABLE:
+	default:
+		return nil, status.Error(codes.Unknown, "etcdserver: unknown method")
+	}
+	if !versionFormat.MatchString(r.Version) {
+		return nil, rpctypes.ErrGRPCWrongDowngradeVersionFormat
 	}
 	return nil, rpctypes.ErrGRPCInvalidDowngradeTargetVersion
 }

@@ -72,6 +72,8 @@ func TestDowngradeRefused(t *testing.T) {
 	f := start(t)
 	_, err := f.maintenance().Downgrade(f.ctx(), &pb.DowngradeRequest{Version: "3.4"})
 	wantStatus(t, err, codes.InvalidArgument, "etcdserver: invalid downgrade target version")
+	_, err = f.maintenance().Downgrade(f.ctx(), &pb.DowngradeRequest{Version: "3"})
+	wantStatus(t, err, codes.InvalidArgument, "etcdserver: wrong downgrade target version format")
 	_, err = f.maintenance().Downgrade(f.ctx(), &pb.DowngradeRequest{Action: pb.DowngradeRequest_CANCEL})
 	wantStatus(t, err, codes.FailedPrecondition, "etcdserver: no inflight downgrade job")
 }

@@ -65,7 +65,6 @@ func (ws *watchStream) add(req *pb.WatchCreateRequest, key, end []byte) (*watche
 			ws.nextID++
 		}
 		id = ws.nextID
-		ws.nextID++
 	} else if ws.byID[id] != nil {
 		return nil, mvcc.ErrWatcherDuplicateID
 	}
@@ -73,6 +72,9 @@ func (ws *watchStream) add(req *pb.WatchCreateRequest, key, end []byte) (*watche
 	mvccID, err := ws.events.Watch(ws.stream.Context(), freshID, key, end, req.StartRevision, eventFilters(req)...)
 	if err != nil {
 		return nil, err
+	}
+	if req.WatchId == 0 {
+		ws.nextID++ // not before: a create that is refused uses up no id
 	}
 	w := &watcher{
 		id: id, mvccID: mvccID, prevKV: req.PrevKv, fragment: req.Fragment,
