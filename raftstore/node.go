@@ -144,7 +144,7 @@ func (s *Store) newRaftTransport(n *node, self raft.Server, cfg *raft.Config) *t
 	t.stalled = s.disk.stalled
 	t.leads = n.leads
 	t.listed = n.addressed
-	t.beat = s.leaseBeat
+	t.beat, t.period = s.leaseBeat, s.opts.ElectionTimeout/beatsPerElection
 	return t
 }
 
