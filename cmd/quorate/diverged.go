@@ -20,7 +20,7 @@ func init() { constructors = append(constructors, newDivergedCmd) }
 func newDivergedCmd(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "diverged",
-		Short: "Show and remove what was kept aside when a former primary was rewound or copied anew",
+		Short: "Show and remove what a rewind or a new copy has kept aside",
 		Long: `When a member's log has left the cluster's history, Quorate keeps what would be lost before it rewinds the member or gives it a new copy: the
 WAL behind the fork, or the whole former data folder. Nothing of it is ever used by itself again. It may be the only copy of commits that
 clients were told of: look at the report, get them out (docs/recovery.md), and then remove it.

@@ -110,7 +110,7 @@ func manFlags(b *strings.Builder, flags, common *pflag.FlagSet) {
 		if f.Shorthand != "" {
 			name = "\\-" + f.Shorthand + ", " + name
 		}
-		kind, usage := pflag.UnquoteUsage(f)
+		kind, usage := valueName(f), f.Usage
 		if kind != "" {
 			name += " \\fI" + roff(kind) + "\\fR"
 		}

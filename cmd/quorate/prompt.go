@@ -19,10 +19,11 @@ type prompts struct {
 	in       *bufio.Reader
 	terminal io.Reader // what in reads
 	out      io.Writer
+	done     <-chan struct{} // closed by an interrupt
 }
 
-func newPrompts(in io.Reader, out io.Writer) *prompts {
-	return &prompts{in: bufio.NewReader(in), terminal: in, out: out}
+func newPrompts(done <-chan struct{}, in io.Reader, out io.Writer) *prompts {
+	return &prompts{in: bufio.NewReader(in), terminal: in, out: out, done: done}
 }
 
 // ask reads a line; an empty one is the default. Without a default it asks until there is an answer.
@@ -80,13 +81,26 @@ func (p *prompts) confirm(question string) (bool, error) {
 	}
 }
 
+// line reads an answer, unless an interrupt comes first: the command ends then, and the read is left behind with the process.
 func (p *prompts) line() (string, error) {
-	answer, err := p.in.ReadString('\n')
-	if err != nil && answer == "" {
-		fmt.Fprintln(p.out)
-		return "", errAborted
+	typed := make(chan string, 1)
+	go func() {
+		answer, err := p.in.ReadString('\n')
+		if err != nil && answer == "" {
+			close(typed)
+			return
+		}
+		typed <- answer
+	}()
+	select {
+	case answer, ok := <-typed:
+		if ok {
+			return strings.TrimSpace(answer), nil
+		}
+	case <-p.done:
 	}
-	return strings.TrimSpace(answer), nil
+	fmt.Fprintln(p.out)
+	return "", errAborted
 }
 
 // isTerminal says whether a stream is a terminal.

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"testing"
 
@@ -43,7 +45,7 @@ func TestSecretIsNotShown(t *testing.T) {
 	var out heard.Output
 	done := make(chan string, 1)
 	go func() {
-		answer, _ := newPrompts(terminal, &out).secret("Password")
+		answer, _ := newPrompts(nil, terminal, &out).secret("Password")
 		done <- answer
 	}()
 	out.Await(t, "Password")
@@ -55,5 +57,23 @@ func TestSecretIsNotShown(t *testing.T) {
 	}
 	if answer := <-done; answer != "hush" || !echoes() {
 		t.Errorf("%q, echo afterwards: %v", answer, echoes())
+	}
+}
+
+// An interrupt ends a question that nobody answers.
+func TestInterruptEndsAQuestion(t *testing.T) {
+	in, typing := io.Pipe()
+	defer typing.Close()
+	interrupted := make(chan struct{})
+	var out heard.Output
+	done := make(chan error, 1)
+	go func() {
+		_, err := newPrompts(interrupted, in, &out).ask("Primary", nil)
+		done <- err
+	}()
+	out.Await(t, "Primary")
+	close(interrupted)
+	if err := <-done; !errors.Is(err, errAborted) {
+		t.Errorf("%v", err)
 	}
 }

@@ -94,7 +94,7 @@ func run(args []string, io stdio, environ []string) int {
 		env:      config.Environ(environ),
 		calledAs: filepath.Base(args[0]),
 		now:      time.Now,
-		prompts:  newPrompts(io.in, io.out),
+		prompts:  newPrompts(ctx.Done(), io.in, io.out),
 	}
 	root := newRoot(a)
 	root.SetArgs(multicall(a.calledAs, args[1:]))
@@ -119,10 +119,13 @@ func newRoot(a *app) *cobra.Command {
 	root.SetIn(a.in)
 	root.SetOut(a.out)
 	root.SetErr(a.err)
+	root.SetHelpFunc(a.help)
+	root.SetUsageFunc(usage)
 	a.globalFlags(root)
 	for _, make := range constructors {
 		root.AddCommand(make(a))
 	}
+	group(root)
 	return root
 }
 
@@ -131,7 +134,7 @@ func newRoot(a *app) *cobra.Command {
 func (a *app) globalFlags(c *cobra.Command) {
 	for _, f := range []struct{ name, letter, help string }{
 		{"config-file", "c", "configuration: a file, or a folder of *.yml"},
-		{"dcs-url", "d", "where the cluster's state is: etcd3://host:port/namespace"},
+		{"dcs-url", "d", "where the cluster's state is, in place of the configuration's: etcd3://host:port/namespace"},
 	} {
 		target := &a.configFile
 		if f.name == "dcs-url" {

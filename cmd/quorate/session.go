@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -78,24 +79,33 @@ func (a *app) clientConfig() (*config.Client, error) {
 	path, explicit := a.configPath()
 	if explicit {
 		if _, err := os.Stat(path); err != nil {
-			return nil, fmt.Errorf("the configuration of option -c: %w", err)
+			return nil, fmt.Errorf("the configuration %s: %w", path, reason(err))
 		}
 	}
 	env := a.env
-	if a.dcsNamed() {
+	if a.dcsNamed() { // then the members are those that this store knows
 		over, err := dcsEnv(cmp.Or(a.dcsURL, env["DCS_URL"]))
 		if err != nil {
 			return nil, err
 		}
 		env = withDCS(env, over)
 	}
-	cfg, warnings, err := config.LoadClient(config.LoadOptions{Path: path, Env: env})
+	cfg, warnings, err := config.LoadClient(config.LoadOptions{Path: path, Env: env, EtcdFirst: a.dcsNamed()})
 	for _, w := range warnings {
 		if !w.Note && strings.Contains(a.env["PATRONI_LOG_LEVEL"]+a.env["LOGLEVEL"], "DEBUG") {
 			fmt.Fprintln(a.err, w)
 		}
 	}
 	return cfg, err
+}
+
+// reason is what the system says of a file, without the call that it says it of.
+func reason(err error) error {
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		return at.Err
+	}
+	return err
 }
 
 // dcsNamed says whether a person named the store.

@@ -45,6 +45,12 @@ func (a *app) memberVersions(ctx context.Context, scope string, names []string) 
 		return err
 	}
 	failed := false
+	for _, name := range names {
+		if c.Member(name) == nil {
+			fmt.Fprintf(a.out, "%s: failed to get version: it is no member of the cluster %s\n", name, c.Name)
+			failed = true
+		}
+	}
 	for _, m := range c.Members {
 		if len(names) > 0 && !slices.Contains(names, m.Name) {
 			continue

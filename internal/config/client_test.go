@@ -61,6 +61,18 @@ func TestClientStore(t *testing.T) {
 	}
 }
 
+// A store that a command names counts beside a host's own file, whose section store would win otherwise.
+func TestClientEtcdFirst(t *testing.T) {
+	path := write(t, t.TempDir(), "own.yml", "scope: s\nstore: {client_port: 2400}\ngossip: {join: [10.0.0.2], secret: x}")
+	env := map[string]string{"PATRONI_ETCD3_HOST": "10.0.0.9:2379"}
+	for _, first := range []bool{false, true} {
+		c, _, err := config.LoadClient(config.LoadOptions{Path: path, Env: env, EtcdFirst: first})
+		if err != nil || (c.Etcd != nil) != first || (len(c.StoreEndpoints) == 0) != first {
+			t.Errorf("first %v: %+v, %v", first, c, err)
+		}
+	}
+}
+
 func TestLoadClientWithoutAnything(t *testing.T) {
 	none := filepath.Join(t.TempDir(), "none.yml")
 	c, _, err := config.LoadClient(config.LoadOptions{Path: none, Env: map[string]string{}})

@@ -17,7 +17,7 @@ func (p *parser) etcd(top *section) {
 		t := top.raw(d.key)
 		switch {
 		case t == nil:
-		case top.has("store"):
+		case top.has("store") && !p.in.EtcdFirst:
 			p.warn(t.at, d.key, "ignored: the section store stands beside it and wins; remove one of the two")
 		case p.c.Etcd != nil:
 			p.warn(t.at, d.key, "ignored: the section etcd3 stands beside it and wins; remove one of the two")

@@ -21,7 +21,9 @@ type LoadOptions struct {
 	Env             map[string]string // nil: this process's
 	RolesFlag       []string
 	CalledAsPatroni bool
-	Host            Host
+	// EtcdFirst makes an etcd section count although there is a section store: the variables of a command's --dcs-url, beside a host's own file.
+	EtcdFirst bool
+	Host      Host
 }
 
 // Load finds the texts of a configuration and parses them. The error is an *[Error], or wraps [ErrNotFound] or what the file
@@ -38,7 +40,7 @@ func input(o LoadOptions) (Input, error) {
 	if o.Env == nil {
 		o.Env = Environ(os.Environ())
 	}
-	in := Input{Env: o.Env, RolesFlag: o.RolesFlag, CalledAsPatroni: o.CalledAsPatroni, Host: o.Host}
+	in := Input{Env: o.Env, RolesFlag: o.RolesFlag, CalledAsPatroni: o.CalledAsPatroni, EtcdFirst: o.EtcdFirst, Host: o.Host}
 	var err error
 	in.Texts, err = readTexts(o.Path)
 	if !errors.Is(err, fs.ErrNotExist) {

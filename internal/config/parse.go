@@ -13,6 +13,7 @@ type Input struct {
 	RolesFlag []string          // from the command line; nil: not given
 	// CalledAsPatroni makes postgres the only role when none is named.
 	CalledAsPatroni bool
+	EtcdFirst       bool // an etcd section counts although there is a section store
 	Host            Host
 }
 

@@ -70,5 +70,5 @@ func (p *parser) roles(top *section) Roles {
 
 // foreign says whether the configuration puts the cluster's state into an etcd that is not ours.
 func (p *parser) foreign(top *section) bool {
-	return (top.has("etcd") || top.has("etcd3")) && !top.has("store")
+	return (top.has("etcd") || top.has("etcd3")) && (p.in.EtcdFirst || !top.has("store"))
 }

@@ -1,7 +1,6 @@
 package ctl
 
 import (
-	"fmt"
 	"strings"
 	"time"
 
@@ -16,9 +15,16 @@ func ParseSchedule(text string, now time.Time) (at time.Time, ok bool, err error
 		return time.Time{}, false, nil
 	}
 	if at, _, err = whenever.Parse(text, now); err != nil {
-		return at, false, fmt.Errorf("unable to parse scheduled timestamp (%s). It should be in an unambiguous format (e.g. ISO 8601)", text)
+		return at, false, unparsable(text)
 	}
 	return at, true, nil
+}
+
+// unparsable is the text of a time that cannot be read. The sentence is patronictl's.
+type unparsable string
+
+func (u unparsable) Error() string {
+	return "Unable to parse scheduled timestamp (" + string(u) + "). It should be in an unambiguous format (e.g. ISO 8601)"
 }
 
 // ISO is a point in time as Python's isoformat writes it, which is what members expect.

@@ -33,7 +33,12 @@ const (
 // String is the sentence for a log line or an answer of the API.
 func (c Correction) String() string {
 	if c.Used == "" {
-		return fmt.Sprintf("%s: %s is ignored: %s", c.Setting, c.Found, c.Reason)
+		found := c.Found
+		switch found { // Quote's words for what has no short text
+		case "a mapping", "a list":
+			found = "the " + strings.TrimPrefix(found, "a ")
+		}
+		return fmt.Sprintf("%s: %s is ignored: %s", c.Setting, found, c.Reason)
 	}
 	return fmt.Sprintf("%s: %s is used instead of %s: %s", c.Setting, c.Used, c.Found, c.Reason)
 }
