@@ -62,12 +62,22 @@ func (r *Router) bringIntoUse() {
 	close(done)
 }
 
+// tellPrimary logs whom the router sends writers to from now on.
+func (r *Router) tellPrimary(t *Table) {
+	switch name := primaryName(t); {
+	case name != "":
+		r.log.Info("writers go to "+name, "term", t.Term.String())
+	case r.table != nil:
+		r.log.Info("there is no primary: writers wait")
+	}
+}
+
 // install makes t the table in use; called with mu held. Tables come with every renewal of the lease and mostly say the same: then
 // nobody is woken for them.
 func (r *Router) install(t *Table, now boottime.Instant) {
 	news := r.table == nil || r.ranOut || r.missed || t.Expired(now) || r.table.Term != t.Term || !slices.EqualFunc(r.table.Backends, t.Backends, sameBackend)
 	if r.table == nil || r.table.Term != t.Term {
-		r.log.Info("the primary's term changed", "term", t.Term.String(), "primary", primaryName(t))
+		r.tellPrimary(t)
 	}
 	if r.table != t {
 		r.tableAt = now

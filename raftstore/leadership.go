@@ -94,7 +94,7 @@ func (s *Store) watchLeader(n *node) {
 		addr, id := n.raft.LeaderWithID()
 		if s.leader.set(memberID(id), hostPort(addr)) {
 			s.metrics.leaderChanged(id != "")
-			s.log.Info("leader", "id", string(id), "addr", hostPort(addr), "term", n.raft.CurrentTerm())
+			s.tellLeader(id, addr, n.raft.CurrentTerm())
 		}
 		select {
 		case <-n.observed:
@@ -104,6 +104,14 @@ func (s *Store) watchLeader(n *node) {
 			return
 		}
 	}
+}
+
+func (s *Store) tellLeader(id raft.ServerID, addr raft.ServerAddress, term uint64) {
+	if id == "" {
+		s.log.Info("the store has no leader", "term", term)
+		return
+	}
+	s.log.Info("the store has a leader", "id", string(id), "address", hostPort(addr), "term", term)
 }
 
 // watchOwnLeadership does what a new leader has to do, and undoes it when the leadership ends.
@@ -141,7 +149,7 @@ func (s *Store) takeLead(ctx context.Context, n *node) {
 		term, err := s.startTerm(ctx, n)
 		if err == nil {
 			s.lead.set(term)
-			s.log.Info("this node leads", "term", term)
+			s.log.Info("this node leads the store", "term", term)
 			return
 		}
 		level := slog.LevelWarn

@@ -78,7 +78,7 @@ func (s *Server) deny(w http.ResponseWriter, _ *http.Request, d *denial) {
 // audit writes the line that says who changed what. It never holds a body: there may be passwords in it.
 func (s *Server) audit(r *http.Request, level slog.Level, code int, took time.Duration) {
 	s.opt.Logger.Log(context.WithoutCancel(r.Context()), level, "API write",
-		"method", r.Method, "path", r.URL.Path, "user", s.who(r), "address", r.RemoteAddr, "code", code, "took", took)
+		"method", r.Method, "path", r.URL.Path, "user", s.who(r), "address", r.RemoteAddr, "code", code, "took", took.Round(10*time.Microsecond))
 }
 
 // who names the requester as far as it named itself: by certificate or user name. Whether that was believed, the code tells.

@@ -137,7 +137,8 @@ func (c *Etcd) served(e *endpoint) {
 	defer c.mu.Unlock()
 	if c.preferred != e {
 		c.preferred = e
-		c.log.Info("using store host", "host", e.name)
+		// At the first sign of a delay the next host is asked, and the first again after that: that is no news for an operator.
+		c.log.Debug("using store host", "host", e.name)
 	}
 }
 

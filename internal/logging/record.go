@@ -105,6 +105,9 @@ func (r *record) withAttrs() string {
 
 func attrText(v slog.Value) string {
 	if v.Kind() == slog.KindAny {
+		if list, ok := v.Any().([]string); ok {
+			return strings.Join(list, ", ")
+		}
 		return fmt.Sprint(v.Any())
 	}
 	return v.String()

@@ -106,7 +106,11 @@ func (n *Node) reload(ctx context.Context) error {
 			return err
 		}
 	}
-	n.log.Info("configuration reloaded", "changed", changed.Settings)
+	if len(changed.Settings) == 0 {
+		n.log.Info("configuration reloaded: nothing has changed")
+	} else {
+		n.log.Info("configuration reloaded", "changed", changed.Settings)
+	}
 	if len(changed.Restart) > 0 {
 		n.log.Warn("settings that take effect at the next start of this process only", "settings", changed.Restart)
 	}

@@ -83,7 +83,7 @@ func (l *loop) tell(s ha.Snapshot, d ha.Decision) {
 			notable = append(notable, a.String())
 		}
 	}
-	if len(notable) == 0 && (d.Reason == l.last || d.Reason.Code == ha.CodePromoting) {
+	if len(notable) == 0 && (d.Reason == l.last || d.Reason.Code == ha.CodePromoting || d.Reason.InProgress()) {
 		return // to promote takes several decisions within a moment: those that do something tell it
 	}
 	attrs := []any{"reason", string(d.Reason.Code)}
@@ -103,7 +103,7 @@ func isNotable(a ha.Action) bool {
 	case ha.SetSlots:
 		return !a.OnlyMoves()
 	case ha.Commit:
-		return a.In == ha.LaneCommit
+		return a.In == ha.LaneCommit && !a.Upkeep()
 	}
 	return true
 }

@@ -342,7 +342,7 @@ func (a *agent) checkWAL(u ha.Upstream) func(*ha.PG) {
 		var w instance.WALCheck
 		if w, err = a.inst.CheckWAL(ctx, host, port); err == nil {
 			c.Done, c.Diverged, c.Fork, c.End = true, w.Diverged, w.Fork.LSN, w.End
-			a.log.Info("compared the WAL with the leader's", "leader", u.Name, "diverged", w.Diverged, "fork", forkText(w.Fork), "end", w.End.String())
+			a.log.Info("compared the WAL with the leader", "leader", u.Name, "diverged", w.Diverged, "fork", forkText(w.Fork), "end", w.End.String())
 		}
 	}
 	if err != nil {

@@ -2,6 +2,7 @@ package ha
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"quorate/internal/boottime"
@@ -48,6 +49,15 @@ type Commit struct {
 	What string
 	Txn  dcs.Txn
 }
+
+// What the commits of [Commit.Upkeep] do.
+const (
+	writeHistory = "write the history"
+	writeRoster  = "write the roster"
+)
+
+// Upkeep says whether the commit only writes down, for members and routers, what has happened already.
+func (a Commit) Upkeep() bool { return a.What == writeHistory || a.What == writeRoster }
 
 // ArmFence tells the fence how long the term is good for.
 type ArmFence struct {
@@ -196,10 +206,15 @@ func (a StartPrimary) String() string {
 	}
 	return "start as primary"
 }
-func (a StartStandby) String() string { return "start as standby of " + orNobody(a.Upstream.Name) }
-func (a Promote) String() string      { return fmt.Sprintf("promote for term %s", a.Term) }
-func (a ReadTail) String() string     { return "read the log from " + a.From.String() + " on" }
-func (Checkpoint) String() string     { return "checkpoint" }
+func (a StartStandby) String() string {
+	if a.Upstream.Name == "" {
+		return "start as standby"
+	}
+	return "start as standby of " + a.Upstream.Name
+}
+func (a Promote) String() string  { return fmt.Sprintf("promote for term %s", a.Term) }
+func (a ReadTail) String() string { return "read the log from " + a.From.String() + " on" }
+func (Checkpoint) String() string { return "checkpoint" }
 func (a Stop) String() string {
 	if a.Archive {
 		return fmt.Sprintf("stop (%s) and archive the end of the log: %s", a.Mode, a.Why)
@@ -212,7 +227,7 @@ func (a CheckWAL) String() string { return "compare the WAL with " + a.Leader.Na
 func (a Rewind) String() string   { return fmt.Sprintf("rewind to %s at %s", a.Leader.Name, a.Fork) }
 func (a Clone) String() string    { return "clone from " + orNobody(a.From.Name) }
 func (a CopySlots) String() string {
-	return fmt.Sprintf("copy the logical slots %v of %s", a.Names, orNobody(a.Leader.Name))
+	return fmt.Sprintf("copy the logical slots %s of %s", strings.Join(a.Names, ", "), orNobody(a.Leader.Name))
 }
 func (a SetNames) String() string { return fmt.Sprintf("synchronous_standby_names = %q", a.Names) }
 func (a AskPeers) String() string {
@@ -263,6 +278,13 @@ type Reason struct {
 	Code Code
 	Text string
 }
+
+// InProgress says whether the reason is only that an operation which was begun by an earlier decision goes on. Its beginning, its end and what
+// follows have been, or will be, told.
+func (r Reason) InProgress() bool { return strings.HasPrefix(r.Text, inProgress) }
+
+// inProgress begins the reasons of [Reason.InProgress].
+const inProgress = "an operation is in progress"
 
 // Decision is what follows from a Snapshot.
 type Decision struct {

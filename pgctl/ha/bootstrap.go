@@ -23,7 +23,7 @@ func (d *decider) bootstrap() {
 	case d.cluster.InitializeRev != 0:
 		d.because(CodeBootstrap, "waiting for another member to bootstrap the cluster")
 	case len(d.notShown()) > 0:
-		d.because(CodeBootstrap, "waiting for %s to show what their data folders hold", strings.Join(d.notShown(), ", "))
+		d.because(CodeBootstrap, "%s", d.waitingForShown())
 	case d.s.Store.ExpectMore:
 		d.because(CodeBootstrap, "waiting for the other hosts to be found")
 	default:
@@ -40,6 +40,18 @@ func (d *decider) notShown() []string {
 		}
 	}
 	return out
+}
+
+// waitingForShown says whose member key is still missing: the others', and without them only this node's own.
+func (d *decider) waitingForShown() string {
+	others := slices.DeleteFunc(d.notShown(), func(n string) bool { return n == d.s.Self.Name })
+	switch len(others) {
+	case 0:
+		return "about to show the others what this data folder holds"
+	case 1:
+		return "waiting for " + others[0] + " to show what its data folder holds"
+	}
+	return "waiting for " + strings.Join(others, ", ") + " to show what their data folders hold"
 }
 
 // found starts a new cluster, or takes up the one that the data folders hold.
@@ -90,7 +102,7 @@ func (d *decider) adopt(holders []dcs.Member) {
 	case len(primaries) == 1:
 		d.because(CodeBootstrap, "waiting for %s, which runs as a primary", primaries[0].Name)
 	case d.opBusy():
-		d.because(CodeBootstrap, "an operation is in progress")
+		d.because(CodeBootstrap, inProgress)
 	case p.Phase == Stopped:
 		d.because(CodeBootstrap, "starting to find out how far this folder's data goes")
 		d.tryPG(StartStandby{})

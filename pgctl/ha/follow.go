@@ -22,7 +22,7 @@ func (d *decider) follow() {
 		d.because(CodeDemoting, "demoting self because %s has the leader key", l.Name)
 		d.do(FenceNow{Why: d.reason.Text})
 	case d.opBusy():
-		d.because(CodeRejoining, "an operation is in progress; the leader is %s", l.Name)
+		d.because(CodeRejoining, inProgress+"; the leader is %s", l.Name)
 	case p.Folder == FolderBad:
 		d.because(CodeWaiting, "the data folder cannot be used: %s", p.Problem)
 	case p.Folder == FolderEmpty:

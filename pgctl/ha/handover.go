@@ -196,10 +196,7 @@ func (d *decider) stopPatience() time.Duration {
 func (d *decider) handOver() {
 	p := &d.s.PG
 	h := &d.mem.Handover
-	d.because(CodeHandover, "manual failover: demoting myself, handing over to %s", orAny(h.To))
-	if h.Reason == diskFull {
-		d.because(CodeHandover, "%s: demoting myself, handing over to %s", h.Reason, orAny(h.To))
-	}
+	d.because(CodeHandover, "%s: demoting myself, handing over to %s", h.Reason, orAny(h.To))
 	d.hold = h.Stage >= stageHold
 	if d.handsOnReading() {
 		return

@@ -33,13 +33,13 @@ func (d *decider) clusterKeys() bool {
 		})
 	}
 	if h, ok := d.history(); ok && d.s.PG.writable() { // a standby leader's is the remote cluster's
-		return d.commit("write the history", dcs.Txn{If: d.mine(dcs.Unchanged(k.History(), c.HistRev)), Then: []dcs.Op{dcs.Put(k.History(), dcs.Encode(h), 0)}})
+		return d.commit(writeHistory, dcs.Txn{If: d.mine(dcs.Unchanged(k.History(), c.HistRev)), Then: []dcs.Op{dcs.Put(k.History(), dcs.Encode(h), 0)}})
 	}
 	if d.keepFailsafeList() {
 		return true
 	}
 	if r := d.roster(); !maps.Equal(r, c.Roster) {
-		return d.commit("write the roster", dcs.Txn{If: d.mine(dcs.Unchanged(k.Roster(), c.RosterRev)), Then: []dcs.Op{dcs.Put(k.Roster(), dcs.Encode(r), 0)}})
+		return d.commit(writeRoster, dcs.Txn{If: d.mine(dcs.Unchanged(k.Roster(), c.RosterRev)), Then: []dcs.Op{dcs.Put(k.Roster(), dcs.Encode(r), 0)}})
 	}
 	return false
 }

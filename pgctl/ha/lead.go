@@ -45,7 +45,7 @@ func (d *decider) foreignLease(l *dcs.Leader) {
 		d.because(CodeDemoting, "the leader key carries this name, but the fence does not hold its term")
 		d.do(FenceNow{Why: d.reason.Text})
 	case d.opBusy():
-		d.because(CodeWaiting, "an operation is in progress; the leader key is from before this process")
+		d.because(CodeWaiting, inProgress+"; the leader key is from before this process")
 	default:
 		d.because(CodeWaiting, "released a leader key from before this process, which gives no right to promote")
 		d.commit("release a leader key from before this process", dcs.Txn{

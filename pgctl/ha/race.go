@@ -34,7 +34,7 @@ func (d *decider) noLeader() {
 		d.because(CodeDemoting, "the leader key was deleted: telling the others that this node's term is over")
 		d.giveWord()
 	case d.opBusy():
-		d.because(CodeWaiting, "an operation is in progress; there is no leader")
+		d.because(CodeWaiting, inProgress+"; there is no leader")
 		if !d.justHanded() {
 			d.ask()
 		}

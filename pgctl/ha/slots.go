@@ -1,7 +1,6 @@
 package ha
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -31,13 +30,13 @@ func (SetSlots) Lane() Lane { return LaneSlots }
 func (a SetSlots) String() string {
 	var out []string
 	if len(a.Drop) > 0 {
-		out = append(out, fmt.Sprintf("drop %v", a.Drop))
+		out = append(out, "drop "+strings.Join(a.Drop, ", "))
 	}
 	if len(a.Want) > 0 {
-		out = append(out, fmt.Sprintf("%v", a.Want))
+		out = append(out, strings.Join(a.Want, ", "))
 	}
 	if len(a.Logical) > 0 {
-		out = append(out, fmt.Sprintf("logical %v", slices.Sorted(maps.Keys(a.Logical))))
+		out = append(out, "logical "+strings.Join(slices.Sorted(maps.Keys(a.Logical)), ", "))
 	}
 	if len(a.Advance) > 0 {
 		var to []string
@@ -46,7 +45,7 @@ func (a SetSlots) String() string {
 		}
 		out = append(out, "advance "+strings.Join(to, ", "))
 	}
-	return "slots: " + strings.Join(out, ", ")
+	return "slots: " + strings.Join(out, "; ")
 }
 
 // OnlyMoves says whether nothing is made or dropped: that is done once a loop, and no news.
