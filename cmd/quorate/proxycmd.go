@@ -74,7 +74,7 @@ func newProxyKillCmd(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "kill SESSION",
 		Short: "End a session; its client is told so",
-		Args:  cobra.ExactArgs(1),
+		Args:  exactly(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.onRouter(c.Context(), o, func(ctx context.Context, s *session, url string, _ ctl.Format) error {
 				r, err := s.client.Do(ctx, url, http.MethodDelete, "/v1/router/sessions/"+args[0], nil)

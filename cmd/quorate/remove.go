@@ -15,7 +15,7 @@ func newRemoveCmd(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "remove CLUSTER",
 		Short: "Delete all that the store has of a cluster; the databases stay",
-		Args:  cobra.ExactArgs(1),
+		Args:  exactly(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			f, err := ctl.ParseFormat(format)
 			if err != nil {

@@ -33,7 +33,7 @@ func newSnapshotSaveCmd(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "save FILE",
 		Short: "Save the store's data to a file, which etcd's tools read too",
-		Args:  cobra.ExactArgs(1),
+		Args:  exactly(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			s, err := a.connect("")
 			if err != nil {
@@ -90,7 +90,7 @@ func newSnapshotStatusCmd(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "status FILE",
 		Short: "Check a snapshot file and say what it holds",
-		Args:  cobra.ExactArgs(1),
+		Args:  exactly(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			f, err := ctl.ParseFormat(format)
 			if err != nil {
@@ -122,7 +122,7 @@ func newSnapshotRestoreCmd(a *app) *cobra.Command {
 		Long: `Make a new store of a snapshot file: one that quorate or etcdctl saved, of Quorate's store or of an etcd 3.4 or later.
 The folder becomes the only member of a new cluster. Start this host; the others, with empty store folders, join it.
 Leases begin afresh. The folder must be empty; nothing is deleted.`,
-		Args: cobra.ExactArgs(1),
+		Args: exactly(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			dir, addr, err := a.storeFolder(dir, addr)
 			if err != nil {

@@ -115,7 +115,7 @@ func newMemberPromoteCmd(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "promote MEMBER",
 		Short: "Make a learner a voter",
-		Args:  cobra.ExactArgs(1),
+		Args:  exactly(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.onStoreMember(c.Context(), args[0], func(ctx context.Context, db *clientv3.Client, m *pb.Member) error {
 				if _, err := db.MemberPromote(ctx, m.ID); err != nil {
@@ -135,7 +135,7 @@ func newMemberRemoveCmd(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "remove MEMBER",
 		Short: "Dismiss a host from the store",
-		Args:  cobra.ExactArgs(1),
+		Args:  exactly(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.onStoreMember(c.Context(), args[0], func(ctx context.Context, db *clientv3.Client, m *pb.Member) error {
 				if _, err := db.MemberRemove(ctx, m.ID); err != nil {
@@ -160,7 +160,7 @@ func newMemberReplaceCmd(a *app) *cobra.Command {
 folder ("quorate etcd" with --initial-cluster-state existing), joins as a learner and gets its vote when it keeps up.
 
 A host that comes back at the address of the dead one, with an empty folder, needs no command at all.`,
-		Args: cobra.ExactArgs(2),
+		Args: exactly(2),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.onStoreMember(c.Context(), args[0], func(ctx context.Context, db *clientv3.Client, m *pb.Member) error {
 				return a.replaceMember(ctx, db, m, args[1])

@@ -35,7 +35,7 @@ func newMemberMoveLeaderCmd(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "move-leader MEMBER",
 		Short: "Have another member lead the store",
-		Args:  cobra.ExactArgs(1),
+		Args:  exactly(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.onStoreMember(c.Context(), args[0], func(ctx context.Context, db *clientv3.Client, m *pb.Member) error {
 				if err := moveLeader(ctx, db, m.ID); err != nil {
