@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -110,6 +111,23 @@ func TestStoreBySRV(t *testing.T) {
 	s := &session{app: &app{resolver: dns}, cfg: &config.Client{Etcd: &config.Etcd{API: 3, SRV: "none.test"}}}
 	if _, err := s.storeAt(t.Context()); !errors.Is(err, etcdsrv.ErrNone) {
 		t.Errorf("no store at all: %v", err)
+	}
+}
+
+// The store of Quorate's own is spoken to as store.client_tls says.
+func TestOwnStoreWithTLS(t *testing.T) {
+	none := filepath.Join(t.TempDir(), "none.pem")
+	s := &session{app: &app{}, cfg: &config.Client{StoreEndpoints: []string{"https://10.0.0.1:2379"}, StoreTLS: config.TLS{CAFile: none}}}
+	if _, err := s.storeAt(t.Context()); err == nil || !strings.Contains(err.Error(), none) {
+		t.Errorf("an authority that cannot be read: %v", err)
+	}
+	s.cfg.StoreTLS.CAFile = ""
+	if p, err := s.storeAt(t.Context()); err != nil || p.tls == nil {
+		t.Errorf("the system's authorities: %+v, %v", p, err)
+	}
+	s.cfg.StoreEndpoints = []string{"http://10.0.0.1:2379"}
+	if p, err := s.storeAt(t.Context()); err != nil || p.tls != nil {
+		t.Errorf("a plain store: %+v, %v", p, err)
 	}
 }
 

@@ -34,7 +34,11 @@ type place struct {
 // storeAt finds the store: Quorate's own or an etcd.
 func (s *session) storeAt(ctx context.Context) (place, error) {
 	at := place{api: 3, endpoints: s.cfg.StoreEndpoints}
-	if e := s.cfg.Etcd; e != nil {
+	e := s.cfg.Etcd
+	if e == nil { // Quorate's own
+		t := s.cfg.StoreTLS
+		e = &config.Etcd{CACert: t.CAFile, Cert: t.CertFile, Key: t.KeyFile, KeyPassword: t.KeyFilePassword}
+	} else {
 		at = place{api: e.API, endpoints: e.Endpoints, username: e.Username, password: e.Password}
 		if e.SRV != "" {
 			found, err := etcdsrv.Find(ctx, s.dns(), e.SRV, e.SRVSuffix)
@@ -45,10 +49,10 @@ func (s *session) storeAt(ctx context.Context) (place, error) {
 				at.endpoints = found
 			}
 		}
-		var err error
-		if at.tls, err = storeTLS(e, at.endpoints); err != nil {
-			return at, err
-		}
+	}
+	var err error
+	if at.tls, err = storeTLS(e, at.endpoints); err != nil {
+		return at, err
 	}
 	if len(at.endpoints) == 0 {
 		return at, errors.New("the configuration names no store: expected gossip.join, etcd3.hosts or --dcs-url")

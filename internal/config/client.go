@@ -21,6 +21,7 @@ type Client struct {
 	Insecure        bool
 	Etcd            *Etcd    // the foreign store; nil: Quorate's own
 	StoreEndpoints  []string // URLs of Quorate's store
+	StoreTLS        TLS      // store.client_tls: what is shown to it, and who signs its certificates
 }
 
 // LoadClient reads a configuration for a command. Without a file and without variables it is that of a host with defaults: the API of
@@ -92,9 +93,14 @@ func (p *parser) clientHosts(c *Client, top, rest *section) {
 		host = loopback
 	}
 	add(&c.Members, scheme+net.JoinHostPort(host, port))
-	storePort := quiet(top, "store").port("client_port", etcdPort)
+	store := quiet(top, "store")
+	storePort := store.port("client_port", etcdPort)
+	storeScheme := "http://"
+	if c.StoreTLS = tlsFiles(quiet(store, "client_tls")); c.StoreTLS.Enabled() || c.StoreTLS.CAFile != "" {
+		storeScheme = "https://"
+	}
 	if p.c.Etcd == nil {
-		add(&c.StoreEndpoints, "http://"+net.JoinHostPort(host, strconv.Itoa(storePort)))
+		add(&c.StoreEndpoints, storeScheme+net.JoinHostPort(host, strconv.Itoa(storePort)))
 	}
 	for _, peer := range quiet(top, "gossip").list("join") {
 		to, _, ok := splitHostPort(peer, gossipPort)
@@ -103,7 +109,7 @@ func (p *parser) clientHosts(c *Client, top, rest *section) {
 		}
 		add(&c.Members, scheme+net.JoinHostPort(to, port))
 		if p.c.Etcd == nil {
-			add(&c.StoreEndpoints, "http://"+net.JoinHostPort(to, strconv.Itoa(storePort)))
+			add(&c.StoreEndpoints, storeScheme+net.JoinHostPort(to, strconv.Itoa(storePort)))
 		}
 	}
 }

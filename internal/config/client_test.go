@@ -59,6 +59,12 @@ func TestClientStore(t *testing.T) {
 	if got := strings.Join(c.StoreEndpoints, " "); c.Etcd != nil || !strings.Contains(got, "http://10.0.0.2:2400") {
 		t.Errorf("%+v", c)
 	}
+	for _, files := range []string{"certfile: /m, keyfile: /k, cafile: /ca", "cafile: /ca"} {
+		c = clientOf(t, "store: {client_tls: {"+files+"}}\ngossip: {join: [10.0.0.2], secret: x}", nil)
+		if got := strings.Join(c.StoreEndpoints, " "); got != "https://127.0.0.1:2379 https://10.0.0.2:2379" || c.StoreTLS.CAFile != "/ca" {
+			t.Errorf("%s: %s %+v", files, got, c.StoreTLS)
+		}
+	}
 }
 
 // A store that a command names counts beside a host's own file, whose section store would win otherwise.

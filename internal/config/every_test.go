@@ -63,7 +63,7 @@ func TestEverySettingIsKnown(t *testing.T) {
 func TestEveryWrongValueIsNamed(t *testing.T) {
 	full := readFull(t)
 	for _, path := range paths(full, nil) {
-		for _, wrong := range wrongFor(path) {
+		for _, wrong := range append(wrongFor(path), wrongScalars(full, path)...) {
 			m, _ := dynamic.Patch(nil, full) // a copy
 			replace(m, path, wrong)
 			name := strings.Join(path, ".")
@@ -82,6 +82,7 @@ func TestEveryWrongValueIsNamed(t *testing.T) {
 var free = []string{
 	"bootstrap.mine.extra", "bootstrap.mine.recovery_conf", "postgresql.pgbackrest", "tags.region",
 	"thread_pool_size", "thread_stack_size", "restapi.request_queue_size", "restapi.thread_pool_size", // of no effect here
+	"bootstrap.dcs.postgresql.parameters.max_connections", // pgctl/postgres TestEffective
 	"bootstrap.initdb", "postgresql.rewind", "postgresql.basebackup", // a mapping is a form of these
 }
 
@@ -110,6 +111,19 @@ func wrongFor(path []string) []any {
 		return []any{"text", []any{"a"}}
 	}
 	return []any{map[string]any{"some": map[string]any{"thing": "odd"}}, []any{[]any{"a", "b"}}}
+}
+
+// wrongScalars are texts in the place of a number or a boolean.
+func wrongScalars(full map[string]any, path []string) []any {
+	var v any = full
+	for _, key := range path {
+		v = v.(map[string]any)[key]
+	}
+	switch v.(type) {
+	case int, bool, float64:
+		return []any{"banana", "5 bananas"}
+	}
+	return nil
 }
 
 func replace(m map[string]any, path []string, v any) {

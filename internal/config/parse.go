@@ -39,7 +39,7 @@ func Parse(in Input) (*Config, []Warning, error) {
 	p.ownAddress(top)
 	p.etcd(top)
 	p.gossip(top)
-	p.ifHeld(top, "store", c.Roles.Store, p.store)
+	p.storeOrOthers(top)
 	p.ifHeld(top, "proxy", c.Roles.Proxy, p.proxy)
 	p.rest(top.sub("restapi"))
 	p.ctl(top.sub("ctl"))

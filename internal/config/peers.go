@@ -70,9 +70,30 @@ func (p *parser) store(s *section) {
 	if st.Quota < 16<<20 {
 		s.bad("quota", "16MB or more")
 	}
-	st.PeerTLS = tlsFiles(s.sub("tls"))
-	st.ClientTLS = tlsFiles(s.sub("client_tls"))
+	tls, clientTLS := s.sub("tls"), s.sub("client_tls")
+	st.PeerTLS, st.ClientTLS = tlsFiles(tls), tlsFiles(clientTLS)
+	switch {
+	case st.PeerTLS.Enabled() && st.PeerTLS.CAFile == "":
+		tls.missing("cafile", "the authority that signs the certificates of all members: they prove to each other who they are")
+	case !st.PeerTLS.Enabled() && st.PeerTLS.CAFile != "":
+		tls.missing("certfile", "this member's certificate")
+	}
+	if !st.ClientTLS.Enabled() && st.ClientTLS.CAFile != "" {
+		clientTLS.missing("certfile", "this member's certificate: without one its port is not encrypted")
+	}
 	s.unknown()
+}
+
+// storeOrOthers reads the store's section. A host without a member of its own takes from it how the others' are spoken to: whom to trust, and
+// what to show them.
+func (p *parser) storeOrOthers(top *section) {
+	t := top.tree.get("store")
+	if p.c.Roles.Store || p.c.Etcd != nil || t.get("client_tls") == nil {
+		p.ifHeld(top, "store", p.c.Roles.Store, p.store)
+		return
+	}
+	p.note(t.at, "store", "ignored but for client_tls: this host has the roles %s", p.c.Roles)
+	p.c.Store.ClientTLS = tlsFiles(top.sub("store").sub("client_tls"))
 }
 
 const defaultElection = 500 * time.Millisecond

@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"net"
 	"slices"
@@ -10,10 +9,8 @@ import (
 	"strings"
 
 	"quorate/api/client"
-	"quorate/internal/config"
 	"quorate/internal/dcsclient"
 	"quorate/internal/dcsclient/etcdv2"
-	"quorate/internal/peertls"
 	"quorate/raftstore"
 	"quorate/raftstore/dcs"
 )
@@ -30,12 +27,9 @@ func (n *Node) startStore(context.Context) error {
 		ClientURLs: []string{n.clientURL()}, Expect: c.Expect, Peers: n.storePeers, ElectionTimeout: c.ElectionTimeout, QuotaBytes: c.Quota,
 		Logger: n.log, Registerer: n.reg,
 	}
-	if s := n.cfg.Gossip.Secret; s != "" {
-		server, client, err := peertls.TLSFromSecret(s)
-		if err != nil {
-			return err
-		}
-		opt.TLS = &raftstore.PeerTLS{Server: server, Client: client}
+	var err error
+	if opt.TLS, err = membersTLS(n.cfg); err != nil {
+		return err
 	}
 	n.member = &storeMember{n: n, opt: opt}
 	if err := n.member.open(); err != nil {
@@ -46,25 +40,6 @@ func (n *Node) startStore(context.Context) error {
 		n.watchGossip()
 	}
 	return nil
-}
-
-func serverTLS(t config.TLS) (*tls.Config, error) {
-	if !t.Enabled() {
-		return nil, nil
-	}
-	files := client.TLSFiles{CertFile: t.CertFile, KeyFile: t.KeyFile, KeyPassword: t.KeyFilePassword}
-	conf, err := files.Config()
-	if err != nil {
-		return nil, fmt.Errorf("store.client_tls: %w", err)
-	}
-	conf.ClientCAs = certPool(t.CAFile)
-	switch t.VerifyClient {
-	case "required":
-		conf.ClientAuth = tls.RequireAndVerifyClientCert
-	case "optional":
-		conf.ClientAuth = tls.VerifyClientCertIfGiven
-	}
-	return conf, nil
 }
 
 // startClient connects to the store: in this process, on the hosts that gossip finds, or the etcd that the configuration names.
@@ -110,8 +85,14 @@ func (n *Node) clientOptions() (dcsclient.Options, error) {
 				return opt, fmt.Errorf("%s: %w", e.Section(), err)
 			}
 		}
-	case n.member != nil:
-		opt.Local = n.member.conn()
+	default: // other hosts' members, too, while the own one is not there; which of them have TLS their addresses say
+		var err error
+		if opt.TLS, err = clientTLS("store.client_tls", n.cfg.Store.ClientTLS); err != nil {
+			return opt, err
+		}
+		if n.member != nil {
+			opt.Local = n.member.conn()
+		}
 	}
 	return opt, nil
 }

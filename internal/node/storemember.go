@@ -56,7 +56,7 @@ func (m *storeMember) conn() *grpc.ClientConn {
 // open opens the store folder and serves etcd's API. After an error nothing is left open. The clients' port and certificates come first: a store
 // that was founded before they turn out wrong would be there for the next start.
 func (m *storeMember) open() error {
-	conf, err := serverTLS(m.n.cfg.Store.ClientTLS)
+	conf, err := serverTLS("store.client_tls", m.n.cfg.Store.ClientTLS)
 	if err != nil {
 		return err
 	}

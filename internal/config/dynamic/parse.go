@@ -3,6 +3,7 @@ package dynamic
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -74,6 +75,13 @@ func (c *Config) standby(r *reader) {
 		RecoveryMinApplyDelay: s.text("recovery_min_apply_delay"),
 	}
 	s.unknown()
+	for port := range strings.SplitSeq(sc.Port, ",") {
+		if n, err := strconv.Atoi(strings.TrimSpace(port)); sc.Port != "" && port != "" && (err != nil || n < 1 || n > 65535) {
+			// It stays: without it this might be another server's standby, or no standby cluster and a primary.
+			s.wrong("port", Quote(sc.Port), Quote(sc.Port), "expected a port, or several in the order of the hosts; nothing can be followed by it")
+			break
+		}
+	}
 	if sc.Host == "" && sc.Port == "" && sc.RestoreCommand == "" {
 		if len(s.raw) > 0 {
 			r.wrong("standby_cluster", "a section without host, port and restore_command", "",

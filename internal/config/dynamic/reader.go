@@ -32,6 +32,9 @@ const (
 
 // String is the sentence for a log line or an answer of the API.
 func (c Correction) String() string {
+	if c.Used != "" && c.Used == c.Found {
+		return fmt.Sprintf("%s: %s stays: %s", c.Setting, c.Found, c.Reason)
+	}
 	if c.Used == "" {
 		found := c.Found
 		switch found { // Quote's words for what has no short text
