@@ -29,13 +29,17 @@ func (d *decider) keepLease() {
 	if !d.mayRenew() {
 		return
 	}
-	due := max(d.s.Lease.Tried, d.s.Lease.Sent).Add(t.Renew)
+	every := t.RenewMember
+	if d.s.holdsAnyKey() {
+		every = t.Renew
+	}
+	due := max(d.s.Lease.Tried, d.s.Lease.Sent).Add(every)
 	if d.s.Now.Before(due) {
 		d.within(due.Sub(d.s.Now))
 		return
 	}
 	if d.do(RenewLease{ID: d.s.Lease.ID}) {
-		d.within(t.Renew)
+		d.within(every)
 	}
 }
 

@@ -10,6 +10,9 @@ type Timing struct {
 	// Renew is the time between two renewals: six fit into a ttl, so one lost reply, or one election of the store,
 	// costs nothing.
 	Renew time.Duration
+	// RenewMember is the same for a node that does not lead. When its member key goes for want of a renewal that is no outage, and three
+	// renewals in a ttl are what etcd's own client takes.
+	RenewMember time.Duration
 	// Margin lies between the end of a primary's right to acknowledge writes and the end of its lease: it covers the
 	// drift of two clocks over one ttl and the time that killing takes.
 	Margin time.Duration
@@ -22,6 +25,7 @@ type Timing struct {
 
 const (
 	renewalsPerTTL   = 6
+	memberRenewals   = 3
 	confirmsPerTTL   = 3
 	minMargin        = 150 * time.Millisecond
 	maxWatchdog      = 5 * time.Second
@@ -34,6 +38,7 @@ func TimingFor(ttl time.Duration) Timing {
 	return Timing{
 		TTL:            ttl,
 		Renew:          ttl / renewalsPerTTL,
+		RenewMember:    ttl / memberRenewals,
 		Margin:         max(minMargin, ttl/10),
 		WatchdogMargin: min(maxWatchdog, ttl/2),
 		RouterConfirm:  ttl / confirmsPerTTL,

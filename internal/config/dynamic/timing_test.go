@@ -20,7 +20,7 @@ func TestTimingFor(t *testing.T) {
 		{30 * time.Second, 5 * time.Second, 3 * time.Second, 27 * time.Second, 5 * time.Second, 10 * time.Second},
 	} {
 		got := dynamic.TimingFor(c.ttl)
-		want := dynamic.Timing{TTL: c.ttl, Renew: c.renew, Margin: c.margin, WatchdogMargin: c.watchdogMargin, RouterConfirm: c.router}
+		want := dynamic.Timing{TTL: c.ttl, Renew: c.renew, RenewMember: c.ttl / 3, Margin: c.margin, WatchdogMargin: c.watchdogMargin, RouterConfirm: c.router}
 		if got != want {
 			t.Errorf("TimingFor(%v) = %+v, want %+v", c.ttl, got, want)
 		}
