@@ -94,6 +94,9 @@ func foldSample(p *ha.PG, s instance.Sample, phase ha.Phase) {
 	}
 	st := s.Status
 	p.Folder, p.Problem = ha.FolderData, ""
+	if st.Timeline != 0 && st.Timeline != p.Timeline {
+		p.Switches = nil // those of another timeline: a promotion is seen here before it says what it left
+	}
 	p.SampleAt, p.InRecovery, p.SystemID, p.Timeline = s.Asked, st.InRecovery, st.SystemID, st.Timeline
 	p.FlushLSN, p.ReplayLSN = st.Current, st.Current
 	p.Streaming, p.ReplState = false, ""

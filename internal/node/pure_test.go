@@ -162,6 +162,14 @@ func TestFoldSample(t *testing.T) {
 	if p.InRecovery || p.FlushLSN != 700 || p.Timeline != 2 || p.SampleAt != 5 || !reflect.DeepEqual(p.Slots, []string{"a"}) {
 		t.Errorf("primary: %+v", p)
 	}
+	p.Switches = []postgres.Switch{{Timeline: 1, End: 600}}
+	if foldSample(&p, s, ha.Running); len(p.Switches) != 1 {
+		t.Error("what came before the timeline is forgotten although it is still the same")
+	}
+	s.Status.Timeline = 3
+	if foldSample(&p, s, ha.Running); p.Switches != nil {
+		t.Error("what came before another timeline is taken for what came before this one: the history key would lose a line")
+	}
 	s.Asked, s.Err, s.Status.Current = 6, errors.New("timeout"), 800
 	foldSample(&p, s, ha.Running)
 	if p.SampleAt != 5 || p.FlushLSN != 700 {
