@@ -77,12 +77,7 @@ func TestReloadOfTheRoutersSettings(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = n.stopRouter(t.Context()) })
 	t.Cleanup(func() { _ = n.stats.close() })
-	spare, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := spare.Addr().String()
-	_ = spare.Close()
+	address := freeport.Addr(t)
 	served := func() bool {
 		c, err := net.Dial("tcp", address)
 		if err == nil {

@@ -12,7 +12,6 @@ import (
 // A former primary that starts while there is no leader does not go its successor's way by the archive: what it alone has stays in its log,
 // to be counted and kept by whoever rewinds it. A standby whose log the archive's history continues may look there.
 func TestStartBesideAnArchiveThatHasLeft(t *testing.T) {
-	ctx := bounded(t)
 	a := newNode(t, "node-a").bootstrap()
 	b := newNode(t, "node-b")
 	archive, _ := b.archiving()
@@ -23,7 +22,7 @@ func TestStartBesideAnArchiveThatHasLeft(t *testing.T) {
 	for _, n := range []*node{b, c} {
 		n.await("SELECT pg_last_wal_replay_lsn() >= '"+flushed+"'", "t")
 	}
-	ctx = bounded(t)
+	ctx := bounded(t)
 	b.must(b.StopReceiver(ctx))
 	c.ok(c.Stop(ctx, instance.StopOptions{}))
 	a.sql("INSERT INTO t VALUES (1); CHECKPOINT")
