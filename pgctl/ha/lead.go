@@ -56,11 +56,20 @@ func (d *decider) foreignLease(l *dcs.Leader) {
 	}
 }
 
+// readOnlyAfter is how long a PostgreSQL that was fenced stays down at first: a failover is over by then, or the store is back, and this server
+// would be stopped again at once to be rewound.
+const readOnlyAfter = 3 * time.Second
+
 // readOnly starts a PostgreSQL that is down as a standby of nobody: the store may be away for long, and who only reads need not wait for it.
 func (d *decider) readOnly() {
-	if d.s.PG.Folder == FolderData && d.s.PG.Phase == Stopped {
-		d.tryPG(StartStandby{})
+	if d.s.PG.Folder != FolderData || d.s.PG.Phase != Stopped {
+		return
 	}
+	if left := d.s.PG.PhaseSince.Add(readOnlyAfter).Sub(d.s.Now); left > 0 {
+		d.within(left)
+		return
+	}
+	d.tryPG(StartStandby{})
 }
 
 // knownStandby says whether PostgreSQL has just said that it is in recovery.
