@@ -99,15 +99,18 @@ func (d *Demo) hostOfChild(pid int) *host {
 }
 
 // killPatience bounds the wait for the end of killed processes.
-const killPatience = 10 * time.Second
+const killPatience = 30 * time.Second
 
-// kill ends all processes of a host at once, and waits until they are gone.
+// kill ends all processes of a host at once, and waits until they are gone. One look that finds nobody is not enough: a process whose parent ends between
+// the reading of this one's children and of the parent's is in neither list.
 func (d *Demo) kill(ctx context.Context, h *host) error {
 	ctx, cancel := context.WithTimeout(ctx, killPatience)
 	defer cancel()
-	for {
+	for alone := 0; ; {
 		pids := d.members(h)
-		if len(pids) == 0 {
+		if len(pids) > 0 {
+			alone = 0
+		} else if alone++; alone > 1 {
 			d.reap()
 			return nil
 		}
