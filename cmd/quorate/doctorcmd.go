@@ -45,12 +45,12 @@ The rules:
 			}
 			cfg, err := a.doctorConfig(args)
 			if err != nil {
-				fmt.Fprintf(a.err, "Error: %v\n", err)
+				a.complain(err)
 				return exitError(exitUsage)
 			}
 			s, err := a.doctorClient(cfg)
 			if err != nil {
-				fmt.Fprintf(a.err, "Error: %v\n", err)
+				a.complain(err)
 				return exitError(exitUsage)
 			}
 			defer s.Close()

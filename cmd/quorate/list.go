@@ -148,7 +148,7 @@ func (a *app) repeat(ctx context.Context, w watchOptions, clear bool, do func() 
 			if once {
 				return err
 			}
-			fmt.Fprintf(a.err, "Error: %v\n", err)
+			a.complain(err)
 		}
 		select {
 		case <-ctx.Done():

@@ -8,12 +8,14 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"quorate/internal/config"
+	"quorate/internal/dcsclient"
 	"quorate/internal/etcdsrv"
 )
 
@@ -210,6 +212,15 @@ func (a *app) exitCode(err error) int {
 		fmt.Fprintf(a.err, "Error: %v\nTry '%s --help' for help.\n", err, a.calledAs)
 		return exitUsage
 	}
-	fmt.Fprintf(a.err, "Error: %v\n", err)
+	a.complain(err)
 	return exitFailed
+}
+
+// complain prints an error; what a store's hosts said goes without what gRPC says around it.
+func (a *app) complain(err error) {
+	text := err.Error()
+	if strings.Contains(text, "rpc error: code = ") {
+		text = dcsclient.Words(err)
+	}
+	fmt.Fprintf(a.err, "Error: %s\n", text)
 }

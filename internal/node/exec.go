@@ -110,7 +110,7 @@ func (a *agent) commit(c ha.Commit) {
 	}
 	if err != nil {
 		if a.unchanged.news(c.What, boottime.Now()) {
-			a.log.Warn("store change failed", "change", c.What, "error", brief(err))
+			a.log.Warn("store change failed", "change", c.What, "error", dcsclient.Words(err))
 		}
 		a.watch.again()
 	} else {

@@ -2,11 +2,11 @@ package node
 
 import (
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
 	"quorate/internal/boottime"
+	"quorate/internal/dcsclient"
 )
 
 // outage tells once that the store cannot be read, and how long that lasted. A store that has not been read since the start is being
@@ -25,12 +25,12 @@ func (o *outage) failed(log *slog.Logger, now boottime.Instant, err error) {
 	if !o.begun {
 		o.begun, o.since = true, now
 		if !o.once {
-			log.Info("waiting for the store", "error", brief(err))
+			log.Info("waiting for the store", "error", dcsclient.Words(err))
 		}
 	}
 	if !o.warned && (o.once || now.Sub(o.since) > patienceAtStart) {
 		o.warned = true
-		log.Warn("the store cannot be read", "error", brief(err))
+		log.Warn("the store cannot be read", "error", dcsclient.Words(err))
 	}
 }
 
@@ -69,11 +69,4 @@ func (f *failedChanges) over() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	clear(f.told)
-}
-
-// brief puts an error that tells of several hosts on one line, without what gRPC says around each.
-func brief(err error) string {
-	text := strings.ReplaceAll(err.Error(), "rpc error: code = Unavailable desc = ", "")
-	text = strings.ReplaceAll(text, `connection error: desc = "transport: Error while dialing: `, `"`)
-	return strings.ReplaceAll(text, "\n", "; ")
 }
