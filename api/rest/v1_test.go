@@ -366,3 +366,23 @@ func TestEventsLimit(t *testing.T) {
 		t.Errorf("one too many: %d", code)
 	}
 }
+
+func TestNowNamesTheOperation(t *testing.T) {
+	begun := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	const waiting = "an operation is in progress; the leader is pg3"
+	for _, c := range []struct {
+		reason string
+		op     *Operation
+		want   string
+	}{
+		{waiting, nil, waiting},
+		{"no action. I am (pg1)", &Operation{Kind: "clone from pg3", Since: begun}, "no action. I am (pg1)"},
+		{waiting, &Operation{Kind: "restart", Since: begun}, "restart, for 1m15s; the leader is pg3"},
+		{waiting, &Operation{Kind: "clone from pg3", Since: begun, Text: "copy", Done: 3 << 20, Total: 12 << 20}, "clone from pg3: copy, 3 of 12 MB, for 1m15s; the leader is pg3"},
+		{waiting, &Operation{Kind: "clone from pg3", Since: begun, Done: 3 << 20}, "clone from pg3, 3 MB, for 1m15s; the leader is pg3"},
+	} {
+		if got := nowText(&NodeStatus{Reason: c.reason, Operation: c.op}, begun.Add(75*time.Second)); got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
+		}
+	}
+}

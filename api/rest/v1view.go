@@ -2,7 +2,9 @@ package rest
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"quorate/api/clusterbody"
@@ -174,7 +176,32 @@ func (s *Server) v1Why(w http.ResponseWriter, _ *http.Request) {
 	s.json(w, http.StatusOK, struct {
 		Now       string           `json:"now"` // why the last decision was made
 		Decisions []DecisionRecord `json:"decisions"`
-	}{s.opt.Backend.Status().Reason, list})
+	}{nowText(s.opt.Backend.Status(), time.Now()), list})
+}
+
+// InProgress is how a decision says that all it does is to wait for an operation (ha.Reason.InProgress).
+const InProgress = "an operation is in progress"
+
+// nowText is why the last decision was made. One that waits for an operation is told with the operation, how long it has been going on, and how
+// far it is.
+func nowText(st *NodeStatus, now time.Time) string {
+	op := st.Operation
+	rest, waits := strings.CutPrefix(st.Reason, InProgress)
+	if !waits || op == nil {
+		return st.Reason
+	}
+	const mb = 1 << 20
+	text := op.Kind
+	if op.Text != "" && op.Text != op.Kind {
+		text += ": " + op.Text
+	}
+	switch {
+	case op.Total > 0:
+		text += fmt.Sprintf(", %d of %d MB", op.Done/mb, op.Total/mb)
+	case op.Done > 0:
+		text += fmt.Sprintf(", %d MB", op.Done/mb)
+	}
+	return fmt.Sprintf("%s, for %s%s", text, max(0, now.Sub(op.Since)).Round(time.Second), rest)
 }
 
 func (s *Server) v1Operation(w http.ResponseWriter, _ *http.Request) {

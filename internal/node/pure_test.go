@@ -329,3 +329,10 @@ func TestMemberStatus(t *testing.T) {
 		}
 	}
 }
+
+// The API tells an operation in place of a decision that only waits for it, and knows such a decision by its words.
+func TestTheAPIKnowsWhatWaits(t *testing.T) {
+	if !(ha.Reason{Text: rest.InProgress + "; the leader is pg3"}).InProgress() {
+		t.Errorf("%q is not how a decision says that it waits for an operation", rest.InProgress)
+	}
+}
