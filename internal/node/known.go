@@ -207,6 +207,7 @@ type opEvent struct {
 func (e opEvent) fold(k *known) {
 	k.free(ha.LanePG)
 	k.opText = ""
+	k.pg.Copying = false
 	if e.change != nil {
 		e.change(&k.pg)
 	}

@@ -27,6 +27,7 @@ const (
 func (a *agent) operate(act ha.Action, k *known) {
 	name := act.String()
 	k.opText, k.opSince = name, time.Now()
+	_, k.pg.Copying = act.(ha.Clone)
 	a.opKind.Store(&name)
 	set := k.set
 	go func() {

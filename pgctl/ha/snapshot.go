@@ -103,6 +103,7 @@ const (
 type PG struct {
 	Folder  Folder
 	Problem string
+	Copying bool // another server's data is on its way here, in place of what Folder still says
 
 	Phase       Phase
 	PhaseSince  boottime.Instant

@@ -108,7 +108,7 @@ func (d *decider) member() dcs.Member {
 			no := false
 			m.CheckpointAfterProm = &no
 		}
-	} else if p.Folder == FolderData && p.Clean {
+	} else if p.Folder == FolderData && p.Clean && !p.Copying {
 		m.Timeline, m.XLogLocation = uint32(p.Timeline), int64(p.EndLSN)
 	}
 	return m
@@ -142,7 +142,7 @@ func StateText(s *Snapshot) string {
 		return "starting"
 	}
 	switch {
-	case s.PG.Folder == FolderEmpty && s.Busy[LanePG] && s.Store.Cluster != nil && s.Store.Cluster.LeaderName() != "":
+	case s.PG.Copying, s.PG.Folder == FolderEmpty && s.Busy[LanePG] && s.Store.Cluster != nil && s.Store.Cluster.LeaderName() != "":
 		return "creating replica"
 	case s.PG.Folder == FolderEmpty && s.Busy[LanePG]:
 		return "initializing new cluster"
