@@ -117,8 +117,8 @@ var (
 // idleRetry is how often a peer that is away is tried when no heartbeat tells that it is back.
 const idleRetry = 200 * time.Millisecond
 
-// beatsPerElection is how many heartbeats fit into an election timeout. The library sends 10 to 20 of them and has no setting of its own for that; at
-// rest they are most of what a store does. Four leave a follower three quarters of its timeout for a machine that stalls.
+// beatsPerElection is how many heartbeats fit into an election timeout. The library sends 5 to 10 of them and has no setting of its own for that; at
+// rest they are a large part of what a leader does. Four leave a follower three quarters of its timeout for a machine that stalls.
 const beatsPerElection = 4
 
 // snapshotPatience is how recently a peer must have answered to be sent a snapshot.

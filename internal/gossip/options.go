@@ -41,8 +41,8 @@ type Options struct {
 
 // config translates o for memberlist.
 //
-// The timings are for a handful of hosts on one network. A probe a second finds a silent host in two or three, which
-// nobody is in a hurry to know, and costs two small packets a second and host; gossip every 200 ms only matters for changes of Meta, since
+// The timings are for a handful of hosts on one network. A probe a second suspects a silent host within a few, and
+// nothing hurries for that; it costs two small packets a second and host. Gossip every 200 ms only matters for changes of Meta, since
 // joining exchanges state at once. Compression is off: a packet holds less than it saves.
 func (o Options) config() (*memberlist.Config, error) {
 	listen, err := parseAddr(o.Listen)

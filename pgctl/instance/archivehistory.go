@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"time"
 
 	"quorate/pgctl/postgres"
@@ -20,8 +19,6 @@ const (
 	// fetchedHistory is where a timeline's history from the archive is laid for a moment, relative to the data folder. It is PostgreSQL's own
 	// name for that, and what it finds there it removes (xlogarchive.c, RestoreArchivedFile).
 	fetchedHistory = "pg_wal/RECOVERYHISTORY"
-	// noRestartPoint is what %r of a restore_command stands for where nothing may be cleaned up.
-	noRestartPoint = "000000000000000000000000"
 )
 
 // closeArchive keeps the standby that is about to start away from an archive that holds a timeline which left the local log before its
@@ -113,7 +110,7 @@ func (i *Instance) archivedHistory(ctx context.Context, restore string, t postgr
 	if err := removeFile(path); err != nil {
 		return postgres.History{}, err
 	}
-	line := strings.NewReplacer("%%", "%", "%f", t.HistoryFile(), "%p", fetchedHistory, "%r", noRestartPoint).Replace(restore)
+	line := postgres.RestoreCommand(restore, fetchedHistory, t.HistoryFile())
 	_, err := i.run(ctx, command{path: "/bin/sh", args: []string{"-c", line}, dir: i.opt.DataDir})
 	var e *toolError
 	if err != nil && !errors.As(err, &e) {

@@ -20,7 +20,7 @@ func (c *timelineCache) get(ctx context.Context, i *Instance, st postgres.Status
 		*c = timelineCache{started: st.StartedAt}
 	}
 	if r := st.Receiver; r != nil && r.Timeline != 0 {
-		c.known, c.replay = max(c.known, r.Timeline), 0
+		c.known, c.replay = r.Timeline, 0
 		return c.known
 	}
 	if c.known != 0 && c.replay == st.Replayed {
@@ -30,7 +30,7 @@ func (c *timelineCache) get(ctx context.Context, i *Instance, st postgres.Status
 	if err != nil {
 		return c.known
 	}
-	c.known, c.replay = max(c.known, id.Timeline), st.Replayed
+	c.known, c.replay = id.Timeline, st.Replayed
 	return c.known
 }
 

@@ -80,3 +80,9 @@ func RecordEnd(l LSN, length uint32, segSize uint64) LSN {
 func ArchiveCommand(template, path, name string) string {
 	return strings.NewReplacer("%p", path, "%f", name, "%%", "%").Replace(template)
 }
+
+// RestoreCommand fills restore_command in for a file, as [ArchiveCommand] does. %r is the oldest file that must be kept; it says that all must be, as
+// PostgreSQL does where it only looks whether a file is there (xlogarchive.c, RestoreArchivedFile).
+func RestoreCommand(template, path, name string) string {
+	return strings.NewReplacer("%p", path, "%f", name, "%r", strings.Repeat("0", 24), "%%", "%").Replace(template)
+}

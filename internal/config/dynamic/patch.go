@@ -12,7 +12,8 @@ import (
 // ErrNotObject means that a document which must be a JSON object is something else.
 var ErrNotObject = errors.New("expected is a JSON object")
 
-// Decode reads a configuration from JSON, or another document that is an object; an error says what is wrong and not of what. Whole numbers become int64, so that none loses digits on its way.
+// Decode reads a configuration from JSON, or another document that is an object; an error says what is wrong and not of what. Whole numbers become
+// int64, so that none loses digits on its way.
 func Decode(document []byte) (map[string]any, error) {
 	d := json.NewDecoder(bytes.NewReader(document))
 	d.UseNumber()
