@@ -1,6 +1,7 @@
 package instance_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -77,4 +78,46 @@ func TestStartBesideAnArchiveThatHasLeft(t *testing.T) {
 	}
 	a.ok(a.StartStandby(ctx, a.upstream(b)))
 	a.await("SELECT count(*) || ' ' || max(i) FROM t", "1 3")
+}
+
+// impatient ends the wait for a start as soon as the postmaster is there.
+type impatient struct {
+	instance.Supervisor
+	started func()
+}
+
+func (s impatient) Start(ctx context.Context, spec instance.Spec) (int, error) {
+	pid, err := s.Supervisor.Start(ctx, spec)
+	s.started()
+	return pid, err
+}
+
+// The archive that could not be asked is opened again once the standby is ready, also when nobody waits for that any more.
+func TestArchiveOpensBehindTheStart(t *testing.T) {
+	var started func()
+	a := newNode(t, "node-a", func(o *instance.Options) {
+		o.Supervisor = impatient{o.Supervisor, func() { started() }}
+	})
+	started = func() {}
+	a.bootstrap()
+	if !a.atLeast(14) {
+		t.Skip("before version 14 it is not closed")
+	}
+	a.ok(a.Stop(bounded(t), instance.StopOptions{}))
+	archive := filepath.Join(filepath.Dir(a.dir), "archive")
+	a.ok(os.Mkdir(archive, 0o755))
+	garbage := filepath.Join(archive, "00000002.history")
+	a.ok(os.WriteFile(garbage, []byte("no history"), 0o644))
+	conf := testConfig()
+	conf.Recovery = postgres.Params{"restore_command": "cp " + archive + "/%f %p"}
+	a.must(a.Configure(bounded(t), conf))
+
+	ctx, cancel := context.WithCancel(bounded(t))
+	started = func() {
+		a.ok(os.Remove(garbage)) // PostgreSQL ends when it comes upon that
+		cancel()
+	}
+	a.wantErr(a.StartStandby(ctx, postgres.Upstream{}), instance.ErrNotReady)
+	a.ok(a.AwaitReady(bounded(t)))
+	a.await("SELECT count(*) FROM pg_settings WHERE name = 'restore_command' AND setting LIKE '%cp %'", "1")
 }

@@ -41,10 +41,27 @@ func (i *Instance) startStandby(ctx context.Context, up postgres.Upstream) error
 	if err != nil {
 		return err
 	}
-	if err := i.start(ctx, roleStandby, control); err != nil || !reopen {
+	err = i.start(ctx, roleStandby, control)
+	switch {
+	case !reopen:
+		return err
+	case errors.Is(err, ErrNotReady):
+		i.wg.Go(i.openBehind)
+		return err
+	case err != nil:
 		return err
 	}
 	return i.openArchive(ctx)
+}
+
+// openBehind opens the archive to a standby whose start nobody waits for any more.
+func (i *Instance) openBehind() {
+	if err := i.AwaitReady(i.life); err != nil {
+		return // it has ended, and the next start asks again
+	}
+	if err := i.openArchive(i.life); err != nil {
+		i.log.Warn("the archive stays closed to this standby until it follows a leader", "err", err)
+	}
 }
 
 // StartPrimary starts PostgreSQL for writes on a sound folder at rest, with names as synchronous_standby_names from the first moment. It
