@@ -100,10 +100,13 @@ func (i *Instance) dialAs(ctx context.Context, t target) (*session, error) {
 	return &session{conn}, nil
 }
 
+// keepAlive finds a server's host gone that is waited for, as the programs' connections do.
+var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 2 * time.Second, Count: 3}
+
 // dialer connects to a socket as the user that runs PostgreSQL when the agent is root, so that the method "peer", the distributions'
 // default, takes it for the superuser.
 func (i *Instance) dialer(ctx context.Context, network, addr string) (net.Conn, error) {
-	var d net.Dialer
+	d := net.Dialer{KeepAliveConfig: keepAlive}
 	if network != "unix" || os.Geteuid() != 0 {
 		return d.DialContext(ctx, network, addr)
 	}

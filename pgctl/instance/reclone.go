@@ -61,6 +61,9 @@ func (i *Instance) Reclone(ctx context.Context, o RecloneOptions) (r LossReport,
 	if r, err = i.replaceFolder(ctx, o); err != nil {
 		return r, err
 	}
+	if err := i.dropSpared(); err != nil {
+		return r, err
+	}
 	return r, i.clone(ctx, o.Clone)
 }
 

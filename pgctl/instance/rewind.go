@@ -109,13 +109,37 @@ func (i *Instance) rewind(ctx context.Context, o RewindOptions, w WALCheck, segS
 		return err
 	}
 	i.progress("rewind", "rewind", 0, 0)
-	if err := i.pgRewind(ctx, o, v, nil, nil); err != nil {
+	if err := i.leanRewind(ctx, o, v, w.Fork, segSize); err != nil {
 		return fmt.Errorf("the folder is half rewound: %w", err)
 	}
 	if err := i.restoreConfigFiles(saved); err != nil {
 		return err
 	}
 	return i.putBack()
+}
+
+// leanRewind runs pg_rewind without having it fetch log that is here already or that nobody needs.
+func (i *Instance) leanRewind(ctx context.Context, o RewindOptions, v postgres.Version, fork postgres.ForkPoint, segSize uint64) error {
+	spared, err := i.spareWAL(fork, segSize)
+	if err != nil {
+		return err
+	}
+	to := target{
+		host: o.Host, port: o.Port, account: i.accounts().Rewind, database: i.settings().Database, app: o.Name,
+		params: map[string]string{"options": i.rewindSource(o).Get("options")},
+	}
+	relay, err := i.newRewindRelay(ctx, to, spared.surplus)
+	if err != nil {
+		i.log.Info("pg_rewind fetches the whole log of the source: nothing can stand between them", "err", err)
+		return errors.Join(i.pgRewind(ctx, i.rewindSource(o), v, nil, nil), spared.giveBack(nil))
+	}
+	defer relay.close()
+	if err := i.pgRewind(ctx, relay.conninfo(), v, nil, nil); err != nil {
+		return errors.Join(err, i.dropSpared())
+	}
+	left, size := relay.leftOut()
+	i.log.Info("log of the source was not fetched", "segments", len(left), "bytes", size)
+	return spared.giveBack(left)
 }
 
 // dropDivergent removes the divergent log from pg_wal. pg_rewind leaves it there when none of it has been replayed, but a start would
@@ -152,7 +176,7 @@ func (i *Instance) tryRewind(ctx context.Context, o RewindOptions, v postgres.Ve
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	needed = true
-	err = i.pgRewind(ctx, o, v, []string{"--dry-run"}, func(l string) {
+	err = i.pgRewind(ctx, i.rewindSource(o), v, []string{"--dry-run"}, func(l string) {
 		switch {
 		case strings.Contains(l, "no rewind required"):
 			needed = false
@@ -167,7 +191,7 @@ func (i *Instance) tryRewind(ctx context.Context, o RewindOptions, v postgres.Ve
 }
 
 // pgRewind runs the program; also gets each of its lines, if it is not nil.
-func (i *Instance) pgRewind(ctx context.Context, o RewindOptions, v postgres.Version, more []string, also func(string)) error {
+func (i *Instance) pgRewind(ctx context.Context, source postgres.Conninfo, v postgres.Version, more []string, also func(string)) error {
 	program, err := i.program(ctx, "pg_rewind")
 	if err != nil {
 		return err
@@ -180,7 +204,7 @@ func (i *Instance) pgRewind(ctx context.Context, o RewindOptions, v postgres.Ver
 	restore := i.conf.Recovery["restore_command"] != ""
 	extra := append([]string(nil), i.conf.PGRewind...)
 	i.confMu.Unlock()
-	args := []string{"-D", i.opt.DataDir, "--source-server=" + i.rewindSource(o).String(), "--progress"}
+	args := []string{"-D", i.opt.DataDir, "--source-server=" + source.String(), "--progress"}
 	if v.AtLeast(13) {
 		args = append(args, "--no-ensure-shutdown") // it was seen to before
 	}

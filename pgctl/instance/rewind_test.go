@@ -205,3 +205,51 @@ func TestRewindBrokenOff(t *testing.T) {
 	a.ok(a.StartStandby(ctx, a.upstream(b)))
 	b.awaitStreaming("node-a")
 }
+
+// pg_rewind fetches no log that is here already, and none that is laid by for later: there may be a great deal of both.
+func TestRewindFetchesNoLogInVain(t *testing.T) {
+	ctx := bounded(t)
+	a := newNode(t, "node-a").bootstrap()
+	b := newNode(t, "node-b").standbyOf(a)
+	a.sql("CREATE TABLE t(i int)")
+	for range 4 {
+		a.sql("INSERT INTO t VALUES (1)")
+		a.sql("SELECT pg_switch_wal()")
+	}
+	b.await("SELECT count(*) FROM t", "4")
+	b.must(b.StopReceiver(ctx))
+	a.sql("INSERT INTO t VALUES (2)")
+	failover(a, b)
+	later := postgres.WALFile{Timeline: 2, Segment: 900}.Name(templateSegment)
+	b.ok(os.WriteFile(b.path("pg_wal", later), make([]byte, templateSegment), 0o600))
+	b.chown(b.path("pg_wal", later))
+	shared := postgres.WALFile{Timeline: 1, Segment: 0}
+	w, err := a.CheckWAL(ctx, "127.0.0.1", b.port)
+	a.ok(err)
+	before := map[string]os.FileInfo{}
+	for shared.Segment = uint64(w.Fork.LSN)/templateSegment - 3; shared.Segment < uint64(w.Fork.LSN)/templateSegment; shared.Segment++ {
+		fi, err := os.Stat(a.path("pg_wal", shared.Name(templateSegment)))
+		a.ok(err)
+		before[fi.Name()] = fi
+	}
+
+	r, err := a.Rewind(ctx, instance.RewindOptions{Host: "127.0.0.1", Port: b.port, Name: "node-a"})
+	a.ok(err)
+	if r.Transactions != 1 {
+		t.Errorf("%+v", r)
+	}
+	for name, fi := range before {
+		if now, err := os.Stat(a.path("pg_wal", name)); err != nil || !os.SameFile(fi, now) {
+			t.Errorf("%s was fetched, or is gone: %v", name, err)
+		}
+	}
+	if a.hasFile(filepath.Join("pg_wal", later)) {
+		t.Errorf("%s was fetched", later)
+	}
+	if _, err := os.Stat(a.dir + ".quorate/rewind-wal"); !os.IsNotExist(err) {
+		t.Errorf("what was put aside is left: %v", err)
+	}
+	a.ok(a.StartStandby(ctx, a.upstream(b)))
+	b.awaitStreaming("node-a")
+	a.await("SELECT string_agg(i::text, ' ') FROM t", "1 1 1 1")
+}
