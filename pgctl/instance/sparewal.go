@@ -35,7 +35,7 @@ func (i *Instance) spareWAL(fork postgres.ForkPoint, segSize uint64) (sparedWAL,
 		if err = os.Mkdir(dir, 0o700); err != nil {
 			continue
 		}
-		if s.names, err = i.linkShared(dir, entries, fork, segSize); err == nil {
+		if s.names, err = linkShared(i.dataPath("pg_wal"), dir, entries, fork, segSize); err == nil {
 			s.dir = dir
 			return s, nil
 		}
@@ -63,18 +63,19 @@ func (i *Instance) sparedDirs() []string {
 	return out
 }
 
-// linkShared links the whole segments from before the fork.
-func (i *Instance) linkShared(dir string, entries []fs.DirEntry, fork postgres.ForkPoint, segSize uint64) (map[string]bool, error) {
+// linkShared links the segments from before the fork. One in which an earlier timeline ended is needed for nothing more, if it is not the fork's own: readers
+// take the next timeline's, which begins with the same bytes (xlogrecovery.c, XLogFileReadAnyTLI; walsender.c, WalSndSegmentOpen).
+func linkShared(from, to string, entries []fs.DirEntry, fork postgres.ForkPoint, segSize uint64) (map[string]bool, error) {
 	names, last := map[string]bool{}, uint64(fork.LSN)/segSize
 	for _, e := range entries {
 		f, err := postgres.ParseWALFile(e.Name(), segSize)
-		if err != nil || f.Timeline > fork.Timeline || f.Segment >= last {
+		if err != nil || f.Segment > last || f.Timeline > fork.Timeline || f.Segment == last && f.Timeline == fork.Timeline {
 			continue
 		}
 		if fi, err := e.Info(); err != nil || !fi.Mode().IsRegular() || uint64(fi.Size()) != segSize {
 			continue
 		}
-		if err := os.Link(i.dataPath("pg_wal", e.Name()), filepath.Join(dir, e.Name())); err != nil {
+		if err := os.Link(filepath.Join(from, e.Name()), filepath.Join(to, e.Name())); err != nil {
 			return nil, err
 		}
 		names[e.Name()] = true
