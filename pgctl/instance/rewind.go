@@ -98,7 +98,14 @@ func (i *Instance) rewind(ctx context.Context, o RewindOptions, w WALCheck, segS
 		return err
 	}
 	i.progress("rewind", "dry run", 0, 0)
-	needed, err := i.tryRewind(ctx, o, v)
+	lean := i.newLeanSource(ctx, o, w.Fork, segSize)
+	defer lean.close()
+	needed, err := i.tryRewind(ctx, lean.conninfo(), v)
+	if err != nil && lean.relay != nil && ctx.Err() == nil {
+		i.log.Warn("pg_rewind is given its source itself, and fetches the whole log: it fails with the relay between them", "err", err)
+		lean.close()
+		needed, err = i.tryRewind(ctx, lean.conninfo(), v)
+	}
 	if err != nil {
 		return errors.Join(err, i.putBack())
 	}
@@ -109,37 +116,18 @@ func (i *Instance) rewind(ctx context.Context, o RewindOptions, w WALCheck, segS
 		return err
 	}
 	i.progress("rewind", "rewind", 0, 0)
-	if err := i.leanRewind(ctx, o, v, w.Fork, segSize); err != nil {
+	lean.fresh()
+	err = i.pgRewind(ctx, lean.conninfo(), v, nil, nil)
+	if err == nil {
+		err = lean.giveBack()
+	}
+	if err != nil {
 		return fmt.Errorf("the folder is half rewound: %w", err)
 	}
 	if err := i.restoreConfigFiles(saved); err != nil {
 		return err
 	}
 	return i.putBack()
-}
-
-// leanRewind runs pg_rewind without having it fetch log that is here already or that nobody needs.
-func (i *Instance) leanRewind(ctx context.Context, o RewindOptions, v postgres.Version, fork postgres.ForkPoint, segSize uint64) error {
-	spared, err := i.spareWAL(fork, segSize)
-	if err != nil {
-		return err
-	}
-	to := target{
-		host: o.Host, port: o.Port, account: i.accounts().Rewind, database: i.settings().Database, app: o.Name,
-		params: map[string]string{"options": i.rewindSource(o).Get("options")},
-	}
-	relay, err := i.newRewindRelay(ctx, to, spared.surplus)
-	if err != nil {
-		i.log.Info("pg_rewind fetches the whole log of the source: nothing can stand between them", "err", err)
-		return errors.Join(i.pgRewind(ctx, i.rewindSource(o), v, nil, nil), spared.giveBack(nil))
-	}
-	defer relay.close()
-	if err := i.pgRewind(ctx, relay.conninfo(), v, nil, nil); err != nil {
-		return errors.Join(err, i.dropSpared())
-	}
-	left, size := relay.leftOut()
-	i.log.Info("log of the source was not fetched", "segments", len(left), "bytes", size)
-	return spared.giveBack(left)
 }
 
 // dropDivergent removes the divergent log from pg_wal. pg_rewind leaves it there when none of it has been replayed, but a start would
@@ -172,11 +160,11 @@ var errTried = errors.New("the dry run has found nothing wrong")
 
 // tryRewind runs the program without letting it change anything, and says whether it found something to do. All that can be wrong with the two folders shows
 // before the program knows how much it will copy. What it would do from then on, fetch all of that and throw it away, is left out.
-func (i *Instance) tryRewind(ctx context.Context, o RewindOptions, v postgres.Version) (needed bool, err error) {
+func (i *Instance) tryRewind(ctx context.Context, source postgres.Conninfo, v postgres.Version) (needed bool, err error) {
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	needed = true
-	err = i.pgRewind(ctx, i.rewindSource(o), v, []string{"--dry-run"}, func(l string) {
+	err = i.pgRewind(ctx, source, v, []string{"--dry-run"}, func(l string) {
 		switch {
 		case strings.Contains(l, "no rewind required"):
 			needed = false

@@ -74,6 +74,12 @@ func (r *rewindRelay) close() {
 	os.RemoveAll(r.dir)
 }
 
+func (r *rewindRelay) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.left, r.leftLen = nil, 0
+}
+
 // leftOut are the files of pg_wal that were left out of the list, and their size in bytes.
 func (r *rewindRelay) leftOut() ([]string, int64) {
 	r.mu.Lock()

@@ -92,9 +92,6 @@ func (s *sparedWAL) surplus(name string, size int64, at postgres.LSN) bool {
 
 // giveBack puts those of the spared segments into pg_wal again that were left out of the list, and gives up the others, as pg_rewind has done.
 func (s *sparedWAL) giveBack(left []string) error {
-	if s.dir == "" {
-		return nil
-	}
 	for _, n := range left {
 		if !s.names[n] {
 			continue
@@ -104,5 +101,15 @@ func (s *sparedWAL) giveBack(left []string) error {
 			return err
 		}
 	}
-	return errors.Join(syncDir(s.i.dataPath("pg_wal")), os.RemoveAll(s.dir))
+	return syncDir(s.i.dataPath("pg_wal"))
+}
+
+// drop removes the folder of the links. What is left of it goes with the next rewind, or a new copy.
+func (s *sparedWAL) drop() {
+	if s.dir == "" {
+		return
+	}
+	if err := os.RemoveAll(s.dir); err != nil {
+		s.i.log.Warn("links to log are left", "dir", s.dir, "err", err)
+	}
 }
