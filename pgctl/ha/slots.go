@@ -33,10 +33,10 @@ func (a SetSlots) String() string {
 		out = append(out, "drop "+strings.Join(a.Drop, ", "))
 	}
 	if len(a.Want) > 0 {
-		out = append(out, strings.Join(a.Want, ", "))
+		out = append(out, "make "+strings.Join(a.Want, ", "))
 	}
 	if len(a.Logical) > 0 {
-		out = append(out, "logical "+strings.Join(slices.Sorted(maps.Keys(a.Logical)), ", "))
+		out = append(out, "make logical "+strings.Join(slices.Sorted(maps.Keys(a.Logical)), ", "))
 	}
 	if len(a.Advance) > 0 {
 		var to []string
