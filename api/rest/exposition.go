@@ -2,6 +2,7 @@ package rest
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -49,15 +50,17 @@ func (m nodeMetric) text(v float64) string {
 	return strconv.FormatFloat(v, 'f', -1, 64)
 }
 
-// writeOwnMetrics writes what can be had, whatever error it returns.
+// writeOwnMetrics writes what can be had, whatever error it returns: one family that cannot be shown takes no other along.
 func (s *Server) writeOwnMetrics(page *bytes.Buffer) error {
 	if s.opt.Gatherer == nil {
 		return nil
 	}
 	families, err := s.opt.Gatherer.Gather()
 	for _, f := range families {
-		if _, err := expfmt.MetricFamilyToText(page, f); err != nil {
-			return fmt.Errorf("%s: %w", f.GetName(), err)
+		whole := page.Len()
+		if _, failed := expfmt.MetricFamilyToText(page, f); failed != nil {
+			page.Truncate(whole)
+			err = errors.Join(err, fmt.Errorf("%s: %w", f.GetName(), failed))
 		}
 	}
 	return err

@@ -10,12 +10,14 @@ import (
 	"net"
 	"net/http"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	dto "github.com/prometheus/client_model/go"
 
 	"quorate/api/clusterbody"
 	"quorate/internal/boottime"
@@ -158,6 +160,30 @@ func TestHistory(t *testing.T) {
 	want := `[[1, 100, "no recovery target specified"], [2, 200, "no recovery target specified", "2026-11-23T06:00:00+00:00", "n1"]]`
 	if _, body, _ := ask(s, "GET", "/history", ""); body != want {
 		t.Error(body)
+	}
+}
+
+// brokenGatherer has a family between two others that cannot be written as text.
+type brokenGatherer struct{ prometheus.Gatherer }
+
+func (b brokenGatherer) Gather() ([]*dto.MetricFamily, error) {
+	families, err := b.Gatherer.Gather()
+	name := "broken"
+	return slices.Insert(families, 1, &dto.MetricFamily{Name: &name}), err
+}
+
+// A family that cannot be shown takes no other along, and leaves no half behind.
+func TestMetricsWithoutABrokenFamily(t *testing.T) {
+	m := newMemory()
+	m.publish(primaryStatus())
+	own := prometheus.NewRegistry()
+	for _, name := range []string{"a_first", "z_last"} {
+		own.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: name}))
+	}
+	s := newTestServer(t, m, func(o *Options) { o.Gatherer = brokenGatherer{own} })
+	code, body, _ := ask(s, "GET", "/metrics", "")
+	if code != 200 || !strings.Contains(body, "\na_first 0\n") || !strings.HasSuffix(body, "\nz_last 0\n") || strings.Contains(body, "broken") {
+		t.Errorf("%d\n%s", code, body)
 	}
 }
 

@@ -18,7 +18,7 @@ func newDemoteClusterCmd(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "demote-cluster [CLUSTER]",
 		Short: "Make the cluster a standby cluster, which follows a remote primary",
-		Args:  cobra.MaximumNArgs(1),
+		Args:  atMost(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if host == "" && port == 0 && restore == "" {
 				return said("At least --host, --port or --restore-command should be specified")
@@ -49,7 +49,7 @@ func newPromoteClusterCmd(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "promote-cluster [CLUSTER]",
 		Short: "Make a standby cluster a cluster of its own",
-		Args:  cobra.MaximumNArgs(1),
+		Args:  atMost(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.changeRole(c.Context(), firstOf(args), roleChange{verb: "promot", role: "leader", force: force})
 		},

@@ -20,7 +20,7 @@ func newShowConfigCmd(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "show-config [CLUSTER]",
 		Short: "Show the shared configuration of a cluster",
-		Args:  cobra.MaximumNArgs(1),
+		Args:  atMost(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			s, err := a.connect(firstOf(args))
 			if err != nil {
@@ -54,7 +54,7 @@ func newEditConfigCmd(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "edit-config [CLUSTER]",
 		Short: "Change the shared configuration of a cluster",
-		Args:  cobra.MaximumNArgs(1),
+		Args:  atMost(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			s, err := a.connect(firstOf(args))
 			if err != nil {

@@ -38,7 +38,7 @@ func newDivergedListCmd(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "list [CONFIG]",
 		Short: "Show what is kept aside on this host, and what the cluster lost with it",
-		Args:  cobra.MaximumNArgs(1),
+		Args:  atMost(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			f, err := ctl.ParseFormat(format)
 			if err != nil {
@@ -74,7 +74,7 @@ func newDivergedRemoveCmd(a *app) *cobra.Command {
 		Short: "Remove what is kept aside, for good",
 		Long: `Remove what is kept aside under these names, as list shows them. Where transactions would go that no other copy has, the name has to be typed
 again.`,
-		Args: cobra.MinimumNArgs(1),
+		Args: atLeast(1),
 		RunE: func(_ *cobra.Command, args []string) error { return a.removeDiverged(args, force) },
 	}
 	forceFlag(c, &force)
@@ -114,7 +114,7 @@ func divergedSheet(kept []node.Aside) ctl.Sheet {
 		if k.Whole {
 			what = "data folder"
 		}
-		row := []any{filepath.Base(k.Path), k.At.Local().Format("2006-01-02 15:04:05"), what, bytesText(k.Size()), "", "", "unknown"}
+		row := []any{filepath.Base(k.Path), k.At.Local().Format("2006-01-02 15:04:05"), what, ctl.Bytes(k.Size()).String(), "", "", "unknown"}
 		if r := k.Report; r != nil && r.Lost() {
 			row[4], row[5], row[6] = fmt.Sprint(r.Timeline), r.Fork.LSN.String(), fmt.Sprint(r.Transactions)
 		}
@@ -193,7 +193,7 @@ func (a *app) removeDiverged(names []string, force bool) error {
 		if err := node.RemoveKept(cfg, name); err != nil {
 			return err
 		}
-		fmt.Fprintf(a.out, "removed %s (%s)\n", k.Path, bytesText(size))
+		fmt.Fprintf(a.out, "removed %s (%s)\n", k.Path, ctl.Bytes(size))
 	}
 	return nil
 }
@@ -233,14 +233,4 @@ func keptNames(kept []node.Aside) []string {
 		return []string{"nothing"}
 	}
 	return out
-}
-
-// bytesText is a size for people.
-func bytesText(n int64) string {
-	units := []string{"B", "kB", "MB", "GB", "TB"}
-	x, i := float64(n), 0
-	for ; x >= 1024 && i < len(units)-1; i++ {
-		x /= 1024
-	}
-	return fmt.Sprintf("%.4g %s", x, units[i])
 }

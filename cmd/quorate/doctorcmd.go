@@ -37,7 +37,7 @@ Exit status: 0 no danger (there may be warnings), 1 something is dangerous, 2 it
 
 The rules:
 ` + ruleList(),
-		Args: cobra.MaximumNArgs(1),
+		Args: atMost(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			f, err := ctl.ParseFormat(format)
 			if err != nil {
@@ -171,12 +171,20 @@ func millis(d time.Duration) string {
 // textWidth is how wide lines may be.
 func textWidth(out io.Writer) int {
 	const wide = 140
-	if f, ok := out.(*os.File); ok {
-		if ws, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err == nil && ws.Col > 40 {
-			return min(int(ws.Col), wide)
-		}
+	if width := terminalWidth(out); width > 40 {
+		return min(width, wide)
 	}
 	return wide
+}
+
+// terminalWidth is 0 of what is no terminal.
+func terminalWidth(out io.Writer) int {
+	if f, ok := out.(*os.File); ok {
+		if ws, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err == nil {
+			return int(ws.Col)
+		}
+	}
+	return 0
 }
 
 // indent wraps a text, with its further lines moved to the right.

@@ -15,7 +15,7 @@ func newDSNCmd(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "dsn [CLUSTER]",
 		Short: "Show how to connect to a member, the leader unless told otherwise",
-		Args:  cobra.MaximumNArgs(1),
+		Args:  atMost(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			s, err := a.connect(firstOf(args))
 			if err != nil {

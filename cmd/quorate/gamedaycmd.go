@@ -55,7 +55,7 @@ Drills, in the order of danger:
 ` + drillList() + `
 
 Exit status: 0 all passed, 1 one failed or the cluster is not whole, 2 a wrong command line.`,
-		Args: cobra.MaximumNArgs(1),
+		Args: atMost(1),
 		RunE: func(c *cobra.Command, args []string) error { return a.gameDay(c.Context(), firstOf(args), g) },
 	}
 	c.Flags().StringSliceVar(&g.drills, "drills", gameday.Usual(), "which drills, in this order")

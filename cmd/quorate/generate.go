@@ -22,7 +22,7 @@ func newGenerateConfigCmd(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "generate-config [FILE]",
 		Short: "Write a configuration that takes over a running PostgreSQL, or a sample",
-		Args:  cobra.MaximumNArgs(1),
+		Args:  atMost(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			text := config.Sample(config.LocalHost(), a.env["PATRONI_SCOPE"])
 			if !sample {

@@ -11,6 +11,9 @@ import (
 	"github.com/spf13/pflag"
 )
 
+// hostGroup is the title of the commands with which a host is run; completion is set up there, too.
+const hostGroup = "Run a host"
+
 // groups are the commands by what they are wanted for, in the order in which --help shows them.
 var groups = []struct {
 	title    string
@@ -19,7 +22,7 @@ var groups = []struct {
 	{"Look at a cluster", []string{"list", "topology", "why", "doctor", "history", "proxy", "show-config", "dsn", "query", "version"}},
 	{"Change who leads", []string{"switchover", "failover", "demote-cluster", "promote-cluster"}},
 	{"Look after its members", []string{"restart", "reload", "reinit", "flush", "pause", "resume", "edit-config", "diverged", "game-day", "remove"}},
-	{"Run a host", []string{"run", "demo", "upgrade", "validate-config", "generate-config", "completion"}},
+	{hostGroup, []string{"run", "demo", "upgrade", "validate-config", "generate-config", "completion"}},
 	{"The store", []string{"member", "snapshot", "etcd"}},
 }
 
@@ -33,7 +36,7 @@ func group(root *cobra.Command) {
 			}
 		}
 	}
-	root.SetCompletionCommandGroupID(groups[3].title)
+	root.SetCompletionCommandGroupID(hostGroup)
 }
 
 // whereOptions are those by which every command finds the cluster. They stand apart from a command's own.

@@ -13,7 +13,7 @@ func newHistoryCmd(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "history [CLUSTER]",
 		Short: "Show the promotions of a cluster",
-		Args:  cobra.MaximumNArgs(1),
+		Args:  atMost(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			f, err := ctl.ParseFormat(format)
 			if err != nil {

@@ -26,7 +26,7 @@ func (a *app) pauseCmd(name, short string, paused bool) *cobra.Command {
 	c := &cobra.Command{
 		Use:   name + " [CLUSTER]",
 		Short: short,
-		Args:  cobra.MaximumNArgs(1),
+		Args:  atMost(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			s, err := a.connect(firstOf(args))
 			if err != nil {

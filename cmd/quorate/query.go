@@ -33,7 +33,7 @@ func newQueryCmd(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "query [CLUSTER]",
 		Short: "Run SQL on a member",
-		Args:  cobra.MaximumNArgs(1),
+		Args:  atMost(1),
 		RunE:  func(c *cobra.Command, args []string) error { return a.query(c.Context(), firstOf(args), o) },
 	}
 	c.Flags().StringVarP(&o.command, "command", "c", "", "the SQL")

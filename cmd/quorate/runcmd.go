@@ -38,7 +38,7 @@ is none, the environment (PATRONI_ and QUORATE_ variables).
 
 SIGTERM hands over, stops PostgreSQL and ends; SIGHUP reads the configuration again; SIGUSR2 starts the program anew, as
 "quorate upgrade" does: PostgreSQL and clients' sessions stay. systemd's socket units may open the router's ports (LISTEN_FDS).`,
-		Args: cobra.MaximumNArgs(1),
+		Args: atMost(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			path := config.DefaultPath
 			if len(args) == 1 {

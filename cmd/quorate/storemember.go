@@ -90,7 +90,7 @@ func newMemberAddCmd(a *app) *cobra.Command {
 		Use:   "add PEER-URL...",
 		Short: "Admit a host to the store, as a learner",
 		Long:  "Admit a host to the store. It joins as a learner, which holds all data and has no vote, and is promoted when it keeps up.",
-		Args:  cobra.MinimumNArgs(1),
+		Args:  atLeast(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.onStore(c.Context(), func(ctx context.Context, db *clientv3.Client) error {
 				add := db.MemberAddAsLearner

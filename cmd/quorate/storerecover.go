@@ -16,7 +16,7 @@ func newMemberUpdateCmd(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "update MEMBER PEER-URL...",
 		Short: "Change where the others reach a member",
-		Args:  cobra.MinimumNArgs(2),
+		Args:  atLeast(2),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.onStoreMember(c.Context(), args[0], func(ctx context.Context, db *clientv3.Client, m *pb.Member) error {
 				if _, err := db.MemberUpdate(ctx, m.ID, args[1:]); err != nil {

@@ -29,7 +29,7 @@ func newSwitchoverCmd(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "switchover [CLUSTER]",
 		Short: "Hand the lead over to a replica, in order",
-		Args:  cobra.MaximumNArgs(1),
+		Args:  atMost(1),
 		RunE:  func(c *cobra.Command, args []string) error { return a.handOver(c.Context(), firstOf(args), h) },
 	}
 	c.Flags().StringVar(&h.leader, "leader", "", "the present leader")
@@ -48,7 +48,7 @@ func newFailoverCmd(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "failover [CLUSTER]",
 		Short: "Give the lead to a replica although the leader does not take part",
-		Args:  cobra.MaximumNArgs(1),
+		Args:  atMost(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if h.leader != "" { // so it was before Patroni 4
 				fmt.Fprintln(a.err, "Warning: failover with a leader is a switchover: change scripts to say so")

@@ -16,7 +16,7 @@ func newValidateConfigCmd(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "validate-config [CONFIG]",
 		Short: "Check a configuration without starting anything",
-		Args:  cobra.MaximumNArgs(1),
+		Args:  atMost(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			path := config.DefaultPath
 			if a.configFile != "" {

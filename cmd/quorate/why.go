@@ -54,7 +54,11 @@ func (a *app) why(ctx context.Context, args []string, last int, f ctl.Format) er
 	if !answered {
 		return errFailed
 	}
-	fmt.Fprint(a.out, ctl.Decisions(all, last, time.Local).Render(f))
+	sheet := ctl.Decisions(all, last, time.Local)
+	if width := terminalWidth(a.out); f == ctl.Pretty && width > 0 {
+		sheet = sheet.Fit(width, "Time", "Decision", "Actions")
+	}
+	fmt.Fprint(a.out, sheet.Render(f))
 	if f == ctl.Pretty {
 		fmt.Fprint(a.out, now)
 	}

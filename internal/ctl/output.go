@@ -2,6 +2,7 @@ package ctl
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -28,7 +29,19 @@ func ParseFormat(s string) (Format, error) {
 	return "", fmt.Errorf("unknown format %q: expected pretty, tsv, json, yaml or yml", s)
 }
 
-// Sheet is what a command shows: rows under columns. Cells are text, whole numbers, and tags as mappings.
+// Bytes is a size. People are shown it with a unit, programs as a number of bytes.
+type Bytes int64
+
+func (n Bytes) String() string {
+	units := []string{"B", "kB", "MB", "GB", "TB"}
+	x, i := float64(n), 0
+	for ; x >= 1024 && i < len(units)-1; i++ {
+		x /= 1024
+	}
+	return fmt.Sprintf("%.4g %s", x, units[i])
+}
+
+// Sheet is what a command shows: rows under columns. Cells are text, whole numbers, [Bytes], and tags as mappings.
 type Sheet struct {
 	Title   string // of a pretty table
 	Columns []string
@@ -82,6 +95,11 @@ func cell(v any, flow bool) string {
 		return "False"
 	case string:
 		return x
+	case Bytes:
+		if flow {
+			return strconv.FormatInt(int64(x), 10)
+		}
+		return x.String()
 	case map[string]any:
 		if len(x) == 0 {
 			return ""

@@ -39,7 +39,7 @@ func RouterBackends(r client.Router) Sheet {
 	for _, b := range r.Backends {
 		var lag any = ""
 		if b.Lag >= 0 {
-			lag = b.Lag
+			lag = Bytes(b.Lag)
 		}
 		s.Rows = append(s.Rows, []any{b.Name, b.Address, backendRole(b), backendState(b), lag, b.Sessions})
 	}
@@ -73,7 +73,7 @@ func RouterSessions(sessions []client.RouterSession) Sheet {
 	}
 	for _, x := range sessions {
 		s.Rows = append(s.Rows, []any{
-			x.ID, x.Listener, x.Client, x.Backend, x.User, x.Database, x.App, int64(x.Seconds), x.BytesIn, x.BytesOut,
+			x.ID, x.Listener, x.Client, x.Backend, x.User, x.Database, x.App, int64(x.Seconds), Bytes(x.BytesIn), Bytes(x.BytesOut),
 		})
 	}
 	return s

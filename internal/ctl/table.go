@@ -28,9 +28,7 @@ func (t table) String() string {
 		}
 		t.row(&b, row, widths)
 	}
-	if len(t.rows) > 0 {
-		b.WriteString(rule)
-	}
+	b.WriteString(rule) // of an empty table, too, as prettytable does
 	return b.String()
 }
 

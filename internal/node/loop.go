@@ -62,13 +62,13 @@ func (l *loop) decide() boottime.Instant {
 	s := l.known.snapshot(now, time.Now())
 	d := ha.Decide(s)
 	l.known.mem = d.Mem
+	l.tell(s, d) // before its actions: what they log comes behind the decision that they follow from
 	for _, a := range d.Actions {
 		if a.Lane() != ha.LaneExit {
 			l.known.take(a.Lane())
 		}
 		l.run(a, l.known)
 	}
-	l.tell(s, d)
 	l.show(s, d)
 	l.beat.Store(int64(now))
 	l.next.Store(int64(d.Wake))
