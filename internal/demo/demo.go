@@ -37,6 +37,9 @@ type Demo struct {
 	hosts  []*host
 	spawn  *spawner
 	relay  *relay.Relay
+	// looking is held while the owner of a connection is looked for.
+	looking sync.Mutex
+
 	meter  *meter
 	writer *writer
 	watch  *watch

@@ -199,6 +199,13 @@ func TestDiallerIsTheOwnerOfTheSocket(t *testing.T) {
 	if got := (&Demo{hosts: []*host{h}}).dialler(client, via); got != "" {
 		t.Errorf("somebody else's connection counts as %q", got)
 	}
+	if got := socketInode(client, via); got == "" {
+		t.Error("an open connection is not found")
+	}
+	must(t, c.Close())
+	if got := socketInode(client, via); got != "" {
+		t.Errorf("the connection was given up, and its owner is looked for by inode %s", got)
+	}
 }
 
 func await(t *testing.T, what string, so func() bool) {

@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/binary"
@@ -160,8 +161,11 @@ func (d *Demo) reap() {
 }
 
 // dialler names the host whose process holds the client's end of a connection to the relay; "" is none of them. Mostly it is an agent, else a PostgreSQL that
-// replicates.
+// replicates. One looks at a time: a machine that is too busy to answer has connections come in faster than their owners are found, and to read the table
+// for hundreds of them at once took all memory.
 func (d *Demo) dialler(client, via netip.AddrPort) string {
+	d.looking.Lock()
+	defer d.looking.Unlock()
 	inode := socketInode(client, via)
 	if inode == "" {
 		return ""
@@ -197,16 +201,20 @@ func holds(pid int, socket string) bool {
 	return false
 }
 
-// socketInode finds a connection in the system's table by its two ends.
+// socketInode finds a connection in the system's table by its two ends; "" when nobody has it open any more.
 func socketInode(local, remote netip.AddrPort) string {
-	b, err := os.ReadFile("/proc/net/tcp")
+	f, err := os.Open("/proc/net/tcp")
 	if err != nil {
 		return ""
 	}
-	ends := tcpEnd(local) + " " + tcpEnd(remote)
-	for line := range strings.Lines(string(b)) {
-		// sl: local remote state queues timer retransmits uid timeout inode (proc(5)).
-		if fields := strings.Fields(line); len(fields) > 9 && fields[1]+" "+fields[2] == ends {
+	defer f.Close()
+	ends := []byte(" " + tcpEnd(local) + " " + tcpEnd(remote) + " ")
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		if !bytes.Contains(lines.Bytes(), ends) {
+			continue
+		}
+		// sl: local remote state queues timer retransmits uid timeout inode (proc(5)). The inode of a socket that was closed is 0.
+		if fields := strings.Fields(lines.Text()); len(fields) > 9 && fields[9] != "0" {
 			return fields[9]
 		}
 	}
