@@ -198,9 +198,19 @@ func (s *state) applyRole(r *pb.InternalRaftRequest) (outcome, bool) {
 	case r.AuthRoleRevokePermission != nil:
 		return result(s.auth.RoleRevokePermission(r.AuthRoleRevokePermission)), true
 	case r.AuthRoleGet != nil:
-		return result(s.auth.RoleGet(r.AuthRoleGet)), true
+		return result(s.roleGet(r.AuthRoleGet)), true
 	case r.AuthRoleList != nil:
 		return result(s.auth.RoleList(r.AuthRoleList)), true
 	}
 	return outcome{}, false
+}
+
+// roleGet tells the permissions that a role was given, those of root as well, as etcd 3.5 does; that of 3.7, which serves here, tells
+// in their place that root may do everything.
+func (s *state) roleGet(r *pb.AuthRoleGetRequest) (*pb.AuthRoleGetResponse, error) {
+	role := schema.NewAuthBackend(s.lg, s.be).GetRole(r.Role)
+	if role == nil {
+		return nil, auth.ErrRoleNotFound
+	}
+	return &pb.AuthRoleGetResponse{Perm: role.KeyPermission}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/url"
+	"slices"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -30,8 +31,11 @@ func (s *clusterServer) MemberAdd(ctx context.Context, r *pb.MemberAddRequest) (
 }
 
 func (s *clusterServer) MemberUpdate(ctx context.Context, r *pb.MemberUpdateRequest) (*pb.MemberUpdateResponse, error) {
-	if err := s.check(ctx, r.PeerURLs); err != nil {
+	if err := s.permit.admin(ctx); err != nil {
 		return nil, err
+	}
+	if len(r.PeerURLs) == 0 || !peerURLsValid(r.PeerURLs) {
+		return nil, s.badUpdate(ctx, r.ID)
 	}
 	resp, err := s.store.MemberUpdate(ctx, r)
 	if err != nil {
@@ -39,6 +43,19 @@ func (s *clusterServer) MemberUpdate(ctx context.Context, r *pb.MemberUpdateRequ
 	}
 	fill(s.store, &resp.Header)
 	return resp, nil
+}
+
+// badUpdate is the refusal of an update whose URLs are none. As in etcd, a member that is not there is told first; one that is there
+// keeps its URLs, where etcd takes whatever it is given and the member is never found again.
+func (s *clusterServer) badUpdate(ctx context.Context, id uint64) error {
+	list, err := s.store.MemberList(ctx, &pb.MemberListRequest{Linearizable: true})
+	if err != nil {
+		return toStatus(err)
+	}
+	if !slices.ContainsFunc(list.Members, func(m *pb.Member) bool { return m.ID == id }) {
+		return rpctypes.ErrGRPCMemberNotFound
+	}
+	return rpctypes.ErrGRPCMemberBadURLs
 }
 
 func (s *clusterServer) MemberRemove(ctx context.Context, r *pb.MemberRemoveRequest) (*pb.MemberRemoveResponse, error) {

@@ -84,6 +84,8 @@ func TestMemberURLs(t *testing.T) {
 	for _, urls := range [][]string{nil, {"10.0.0.1:2380"}, {"http://10.0.0.1"}, {"http://10.0.0.1:2380/path"}, {"unix://"}, {"ftp://10.0.0.1:2380"}} {
 		_, err := members.MemberAdd(f.ctx(), &pb.MemberAddRequest{PeerURLs: urls})
 		wantStatus(t, err, codes.InvalidArgument, "etcdserver: given member URLs are invalid")
+		_, err = members.MemberUpdate(f.ctx(), &pb.MemberUpdateRequest{ID: solostore.MemberID, PeerURLs: urls})
+		wantStatus(t, err, codes.InvalidArgument, "etcdserver: given member URLs are invalid")
 	}
 	_, err := members.MemberRemove(f.ctx(), &pb.MemberRemoveRequest{ID: 9})
 	wantStatus(t, err, codes.NotFound, "etcdserver: member not found")
