@@ -82,7 +82,15 @@ func saveSnapshot(ctx context.Context, db *clientv3.Client, path string) (err er
 	if err := errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("save the snapshot: %w", err)
 	}
-	return os.Rename(part, path)
+	if err := os.Rename(part, path); err != nil {
+		return err
+	}
+	// Until the folder is on disk too, a crash may leave the old file, or none, under a name that was said to be saved.
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }
 
 func newSnapshotStatusCmd(a *app) *cobra.Command {
