@@ -62,7 +62,8 @@ func (p *etcdProcess) start(t *testing.T, state string, members ...*etcdProcess)
 		initial = append(initial, m.name+"=http://"+m.peer)
 	}
 	p.ready, p.ended = make(chan struct{}), make(chan struct{})
-	p.cmd = exec.Command("etcd", "--name", p.name, "--data-dir", p.dir, "--listen-client-urls", "http://"+p.client,
+	// As a shell starts what ends with "&".
+	p.cmd = exec.Command("/bin/sh", "-c", `trap "" INT; exec "$0" "$@"`, "etcd", "--name", p.name, "--data-dir", p.dir, "--listen-client-urls", "http://"+p.client,
 		"--advertise-client-urls", "http://"+p.client, "--listen-peer-urls", "http://"+p.peer, "--initial-advertise-peer-urls", "http://"+p.peer,
 		"--initial-cluster", strings.Join(initial, ","), "--initial-cluster-state", state)
 	p.cmd.Stderr = p
@@ -143,7 +144,7 @@ func TestReplaceDeadHost(t *testing.T) {
 	put("k3")
 }
 
-// SIGTERM and SIGINT end the program as they end etcd: told in the log, and by the signal itself.
+// SIGTERM and SIGINT end the program as they end etcd: told in the log, and by the signal itself, be SIGINT ignored by whoever has started it or not.
 func TestEtcdEndsBySignal(t *testing.T) {
 	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		p := newEtcdProcess(t, "a")

@@ -6,8 +6,8 @@ package main
 
 import (
 	"os"
-	"os/signal"
 	"syscall"
+	"unsafe"
 )
 
 func main() {
@@ -24,7 +24,9 @@ func endBySignal(s syscall.Signal) {
 	if os.Getpid() == 1 {
 		os.Exit(exitOK)
 	}
-	signal.Reset(s)
+	// signal.Reset would restore what the process began with, and a shell has the children that it starts with & ignore SIGINT.
+	var byDefault [4]uint64 // as the kernel lays out a sigaction; zero is SIG_DFL
+	_, _, _ = syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, uintptr(s), uintptr(unsafe.Pointer(&byDefault)), 0, 8, 0, 0)
 	_ = syscall.Kill(os.Getpid(), s)
 	select {}
 }
