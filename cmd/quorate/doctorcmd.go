@@ -139,9 +139,9 @@ func printReport(out io.Writer, facts *doctor.Facts, r doctor.Report, colour boo
 		if where != "" {
 			where += ": "
 		}
-		fmt.Fprintf(out, "%s%s%s  %s\n", on, m.word, off, indent(x.Code+"  "+where+x.Text, width, 9))
+		fmt.Fprintf(out, "%s%s%s  %s\n", on, m.word, off, ctl.Wrap(x.Code+"  "+where+x.Text, width, 9))
 		if x.Remedy != "" {
-			fmt.Fprintf(out, "         -> %s\n", indent(x.Remedy, width, 12))
+			fmt.Fprintf(out, "         -> %s\n", ctl.Wrap(x.Remedy, width, 12))
 		}
 	}
 	if len(r.Findings) > 0 {
@@ -154,7 +154,7 @@ func printReport(out io.Writer, facts *doctor.Facts, r doctor.Report, colour boo
 		}
 	}
 	fmt.Fprintf(out, "%s, %s, %s, %d not looked at; %s found nothing: %s\n", count(r.Count(doctor.Danger), "danger"), count(r.Count(doctor.Warning), "warning"),
-		count(r.Count(doctor.Note), "note"), r.Count(doctor.Unknown), count(len(r.Fine), "rule"), indent(strings.Join(r.Fine, ", "), width, 4))
+		count(r.Count(doctor.Note), "note"), r.Count(doctor.Unknown), count(len(r.Fine), "rule"), ctl.Wrap(strings.Join(r.Fine, ", "), width, 4))
 }
 
 func count(n int, what string) string {
@@ -185,24 +185,4 @@ func terminalWidth(out io.Writer) int {
 		}
 	}
 	return 0
-}
-
-// indent wraps a text, with its further lines moved to the right.
-func indent(text string, width, by int) string {
-	var b strings.Builder
-	at := by
-	for i, word := range strings.Split(text, " ") {
-		n := len([]rune(word))
-		switch {
-		case i > 0 && at+1+n > width:
-			b.WriteString("\n" + strings.Repeat(" ", by))
-			at = by
-		case i > 0:
-			b.WriteString(" ")
-			at++
-		}
-		b.WriteString(word)
-		at += n
-	}
-	return b.String()
 }

@@ -144,7 +144,8 @@ func TestReplaceDeadHost(t *testing.T) {
 	put("k3")
 }
 
-// SIGTERM and SIGINT end the program as they end etcd: told in the log, and by the signal itself, be SIGINT ignored by whoever has started it or not.
+// SIGTERM and SIGINT end the program as they end etcd: told in the log, and by the signal itself, SIGINT although whoever has
+// started it had that ignored.
 func TestEtcdEndsBySignal(t *testing.T) {
 	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		p := newEtcdProcess(t, "a")

@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"quorate/internal/ctl"
 )
 
 // hostGroup is the title of the commands with which a host is run; completion is set up there, too.
@@ -117,7 +119,7 @@ func reflow(text string, width int) string {
 	var out, paragraph []string
 	flush := func() {
 		if len(paragraph) > 0 {
-			out = append(out, indent(strings.Join(paragraph, " "), width, 0))
+			out = append(out, ctl.Wrap(strings.Join(paragraph, " "), width, 0))
 			paragraph = nil
 		}
 	}
@@ -136,7 +138,7 @@ func reflow(text string, width int) string {
 		if name, rest, ok := strings.Cut(item, "  "); ok {
 			by += len(name) + len("  ") + len(rest) - len(strings.TrimLeft(rest, " "))
 		}
-		out = append(out, line[:by]+indent(line[by:], width, by))
+		out = append(out, line[:by]+ctl.Wrap(line[by:], width, by))
 	}
 	flush()
 	return strings.Join(out, "\n")

@@ -61,7 +61,7 @@ func (s Sheet) withTexts(texts [][]string) Sheet {
 func wrapColumn(texts [][]string, at, width, title int) (wrapped []string, w int) {
 	w = title
 	for _, row := range texts {
-		text := wrap(strings.ReplaceAll(row[at], "\n", " "), width)
+		text := Wrap(strings.ReplaceAll(row[at], "\n", " "), width, 0)
 		wrapped = append(wrapped, text)
 		for line := range strings.SplitSeq(text, "\n") {
 			w = max(w, utf8.RuneCountInString(line))
@@ -70,16 +70,17 @@ func wrapColumn(texts [][]string, at, width, title int) (wrapped []string, w int
 	return wrapped, w
 }
 
-// wrap breaks a text between words.
-func wrap(text string, width int) string {
+// Wrap breaks a text between words, so that no line is longer than width characters where a word allows it. The first line begins at the column by,
+// and the others are moved there.
+func Wrap(text string, width, by int) string {
 	var b strings.Builder
-	at := 0
+	at := by
 	for i, word := range strings.Split(text, " ") {
 		n := utf8.RuneCountInString(word)
 		switch {
 		case i > 0 && at+1+n > width:
-			b.WriteByte('\n')
-			at = 0
+			b.WriteString("\n" + strings.Repeat(" ", by))
+			at = by
 		case i > 0:
 			b.WriteByte(' ')
 			at++

@@ -49,8 +49,8 @@ func (s *leanSource) giveBack() error {
 	if s.relay == nil {
 		return nil
 	}
-	left, size := s.relay.leftOut()
-	s.relay.i.log.Info("log of the source was not fetched", "segments", len(left), "bytes", size)
+	left := s.relay.leftOut()
+	s.relay.i.log.Info("log of the source was not fetched", "segments", len(left), "bytes", uint64(len(left))*s.spared.segSize)
 	return s.spared.giveBack(left)
 }
 

@@ -118,10 +118,7 @@ func (i *Instance) rewind(ctx context.Context, o RewindOptions, w WALCheck, segS
 	i.progress("rewind", "rewind", 0, 0)
 	lean.fresh()
 	err = i.pgRewind(ctx, lean.conninfo(), v, nil, nil)
-	if err == nil {
-		err = lean.giveBack()
-	}
-	if err != nil {
+	if err := errors.Join(err, lean.giveBack()); err != nil { // a folder that is kept keeps its log, too
 		return fmt.Errorf("the folder is half rewound: %w", err)
 	}
 	if err := i.restoreConfigFiles(saved); err != nil {

@@ -28,7 +28,7 @@ type surplus func(name string, size int64, at postgres.LSN) bool
 
 // rewindRelay stands between pg_rewind and its source, and leaves files out of the list from which pg_rewind makes its plan. All but files of relations
 // it fetches whole, whatever the target has, and the source's pg_wal among them: segments that both have, one for each timeline of a
-// number, and empty ones that are laid by for later; often more than all the rest (filemap.c, decide_file_action; PostgreSQL 19 skips the first kind itself).
+// number, and empty ones that are laid by for later; often more than all the rest (filemap.c, decide_file_action).
 type rewindRelay struct {
 	i    *Instance
 	to   target
@@ -37,9 +37,8 @@ type rewindRelay struct {
 	l    net.Listener
 	wg   sync.WaitGroup
 
-	mu      sync.Mutex
-	left    []string // out of the list
-	leftLen int64
+	mu   sync.Mutex // guards left
+	left []string   // out of the list
 }
 
 // newRewindRelay listens in a folder of its own that PostgreSQL's user alone may enter: whoever connects is logged in already.
@@ -77,14 +76,14 @@ func (r *rewindRelay) close() {
 func (r *rewindRelay) forget() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.left, r.leftLen = nil, 0
+	r.left = nil
 }
 
-// leftOut are the files of pg_wal that were left out of the list, and their size in bytes.
-func (r *rewindRelay) leftOut() ([]string, int64) {
+// leftOut are the files of pg_wal that were left out of the list.
+func (r *rewindRelay) leftOut() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.left, r.leftLen
+	return r.left
 }
 
 func (r *rewindRelay) accept(ctx context.Context) {
@@ -144,7 +143,7 @@ func (r *rewindRelay) leave(file string, size int64, at postgres.LSN) bool {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.left, r.leftLen = append(r.left, name), r.leftLen+size
+	r.left = append(r.left, name)
 	return true
 }
 
