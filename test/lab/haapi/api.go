@@ -38,8 +38,9 @@ func (a *API) Primary(ctx context.Context) *lab.Host {
 	return nil
 }
 
-// status is what we read of GET /patroni.
+// status is what we read of GET /patroni, and of every health endpoint's body.
 type status struct {
+	Timeline    int `json:"timeline"`
 	Replication []struct {
 		Name  string `json:"application_name"`
 		Addr  string `json:"client_addr"`
@@ -62,16 +63,32 @@ func (a *API) follows(ctx context.Context, h, primary *lab.Host) error {
 	if code != http.StatusOK {
 		return fmt.Errorf("%s is no replica: %d %s", h.Name, code, body)
 	}
-	var lead status
+	var own, lead status
+	if err := json.Unmarshal(body, &own); err != nil {
+		return fmt.Errorf("haapi: /replica of %s: %w", h.Name, err)
+	}
 	if err := a.Get(ctx, primary, "/patroni", &lead); err != nil {
 		return err
 	}
+	if err := lead.streamsTo(h.IP(), own); err != nil {
+		return fmt.Errorf("%s does not follow %s: %w", h.Name, primary.Name, err)
+	}
+	return nil
+}
+
+// streamsTo says why the replica of that address does not follow the primary whose status this is, or nil. That the primary streams to it is not enough:
+// a former primary that has log of its own is sent the old timeline up to the fork again and again, and is "streaming" for moments, until it has
+// compared the two and is rewound.
+func (lead status) streamsTo(addr string, replica status) error {
+	if replica.Timeline != lead.Timeline {
+		return fmt.Errorf("it is on timeline %d, the primary on %d", replica.Timeline, lead.Timeline)
+	}
 	for _, r := range lead.Replication {
-		if r.Addr == h.IP() && r.State == "streaming" {
+		if r.Addr == addr && r.State == "streaming" {
 			return nil
 		}
 	}
-	return fmt.Errorf("%s does not stream to %s, but to %v", primary.Name, h.Name, lead.Replication)
+	return fmt.Errorf("nothing streams to it, but to %v", lead.Replication)
 }
 
 // SyncStandby returns a host that may be promoted without loss, by the word of the cluster's state; nil when there is none, and always in asynchronous mode.
