@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -19,6 +20,7 @@ type loop struct {
 	log    *slog.Logger
 
 	last    ha.Reason
+	retried retried
 	beat    atomic.Int64 // boottime of the last decision, for liveness
 	next    atomic.Int64
 	history *decisions
@@ -86,6 +88,9 @@ func (l *loop) tell(s ha.Snapshot, d ha.Decision) {
 	if len(notable) == 0 && (d.Reason == l.last || d.Reason.Code == ha.CodePromoting || d.Reason.InProgress()) {
 		return // to promote takes several decisions within a moment: those that do something tell it
 	}
+	if l.retried.again(d, notable, boottime.Now()) {
+		return
+	}
 	attrs := []any{"reason", string(d.Reason.Code)}
 	if len(notable) > 0 {
 		attrs = append(attrs, "actions", notable)
@@ -93,6 +98,35 @@ func (l *loop) tell(s ha.Snapshot, d ha.Decision) {
 	l.log.Info(d.Reason.Text, attrs...)
 	l.history.add(s.Wall, d.Reason, notable)
 	l.last = d.Reason
+}
+
+// retried is the decision that was told last. While the store is away for minutes, a change to it is decided on again with every attempt.
+type retried struct {
+	said string
+	at   boottime.Instant
+}
+
+// again says whether a decision is the one that was told last, tried once more: changes to the store alone, the same ones for the same reason. It is news
+// again after changeAgain. What is tried again on PostgreSQL is told each time: such attempts are few, and each has an outcome of its own.
+func (r *retried) again(d ha.Decision, notable []string, now boottime.Instant) bool {
+	said := ""
+	if len(notable) > 0 && onlyCommits(d.Actions) {
+		said = d.Reason.Text + "\n" + strings.Join(notable, "\n")
+	}
+	if said != "" && said == r.said && now.Sub(r.at) < changeAgain {
+		return true
+	}
+	r.said, r.at = said, now
+	return false
+}
+
+func onlyCommits(actions []ha.Action) bool {
+	for _, a := range actions {
+		if _, commit := a.(ha.Commit); !commit && isNotable(a) {
+			return false
+		}
+	}
+	return true
 }
 
 // isNotable leaves out what is done again and again while nothing happens.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"quorate/internal/boottime"
+	"quorate/pgctl/ha"
 )
 
 // A store that is away for an hour makes a line a minute for each kind of change, not one with every loop.
@@ -28,5 +29,36 @@ func TestFailedChangesAreToldOnce(t *testing.T) {
 	}
 	if f.over(); !f.news("member", now) {
 		t.Error("the next outage is not told of")
+	}
+}
+
+// A release of the leader key that the store does not take for ten minutes makes a line a minute; anything else that is decided on makes its own.
+func TestARetriedChangeIsToldOnce(t *testing.T) {
+	release := ha.Decision{Reason: ha.Reason{Code: ha.CodeFailingOver, Text: "giving up the lead"}, Actions: []ha.Action{ha.Commit{What: "release the lead"}}}
+	start := ha.Decision{Reason: release.Reason, Actions: append([]ha.Action{ha.StartStandby{}}, release.Actions...)}
+	var r retried
+	told := 0
+	count := func(d ha.Decision, at boottime.Instant) {
+		var notable []string
+		for _, a := range d.Actions {
+			notable = append(notable, a.String())
+		}
+		if !r.again(d, notable, at) {
+			told++
+		}
+	}
+	now := boottime.Now()
+	for i := range 200 {
+		count(release, now.Add(time.Duration(3*i)*time.Second))
+	}
+	if told != 10 {
+		t.Errorf("%d lines in ten minutes", told)
+	}
+	told = 0
+	for _, d := range []ha.Decision{start, start, release, {Reason: release.Reason}, release} {
+		count(d, now.Add(time.Hour))
+	}
+	if told != 5 {
+		t.Errorf("%d of 5 decisions were told", told)
 	}
 }
