@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -12,8 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"quorate/internal/config"
-	"quorate/internal/config/dynamic"
-	"quorate/internal/ctl"
 )
 
 func newGenerateConfigCmd(a *app) *cobra.Command {
@@ -63,7 +62,11 @@ func (a *app) writeConfig(path, text string) error {
 func generate(ctx context.Context, dsn, scope string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	conn, err := pgconn.Connect(ctx, dsn)
+	to, err := pgconn.ParseConfig(dsn)
+	if err != nil {
+		return "", fmt.Errorf("--dsn: %w", err)
+	}
+	conn, err := pgconn.ConnectConfig(ctx, to)
 	if err != nil {
 		return "", fmt.Errorf("connect to the running PostgreSQL (--dsn): %w", err)
 	}
@@ -72,30 +75,41 @@ func generate(ctx context.Context, dsn, scope string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if scope == "" {
-		scope = server.setting("cluster_name")
-	}
-	bootstrap, section := server.sections()
-	return config.Generated(config.LocalHost(), scope, ctl.FormatYAML(map[string]any{"bootstrap": bootstrap}, false),
-		ctl.FormatYAML(map[string]any{"postgresql": section}, false)), nil
+	server.password = to.Password
+	return config.Generated(config.LocalHost(), cmp.Or(scope, scopeOf(server.setting("cluster_name"))), server.sections), nil
+}
+
+// scopeOf is a cluster_name as a part of keys: Debian's is 15/main.
+func scopeOf(clusterName string) string {
+	return strings.Map(func(c rune) rune {
+		if strings.ContainsRune(`/\\'"`, c) || c <= ' ' {
+			return '-'
+		}
+		return c
+	}, clusterName)
 }
 
 // server is what a running PostgreSQL says about itself.
 type server struct {
-	user     string
-	settings map[string]string
-	changed  []string // parameters that somebody set
-	hba      []string
+	user, password string
+	replication    string // a role that may replicate and is no superuser; "" if there is none
+	settings       map[string]string
+	changed        []string // parameters that somebody set
+	hba, ident     []string
+	binDir         string // "" if it is not on this host, or the user may not see it
 }
 
 func (s server) setting(name string) string { return s.settings[name] }
 
-const settingsQuery = `SELECT name, pg_catalog.current_setting(name), source IN ('configuration file', 'command line')
-	AND sourcefile IS DISTINCT FROM '' FROM pg_catalog.pg_settings ORDER BY name`
+const (
+	settingsQuery = `SELECT name, pg_catalog.current_setting(name), source IN ('configuration file', 'command line', 'environment variable')
+	AND sourcefile IS DISTINCT FROM '' AND context <> 'internal' FROM pg_catalog.pg_settings ORDER BY name`
+	replicationQuery = `SELECT rolname FROM pg_catalog.pg_roles WHERE rolreplication AND rolcanlogin AND NOT rolsuper ORDER BY rolname LIMIT 1`
+)
 
 func readServer(ctx context.Context, conn *pgconn.PgConn) (server, error) {
 	s := server{settings: map[string]string{}}
-	results, err := conn.Exec(ctx, "SELECT current_user; "+settingsQuery).ReadAll()
+	results, err := conn.Exec(ctx, "SELECT current_user; "+settingsQuery+"; "+replicationQuery).ReadAll()
 	if err != nil {
 		return s, fmt.Errorf("read the settings of the running PostgreSQL: %w", err)
 	}
@@ -107,10 +121,14 @@ func readServer(ctx context.Context, conn *pgconn.PgConn) (server, error) {
 			s.changed = append(s.changed, name)
 		}
 	}
+	for _, row := range results[2].Rows {
+		s.replication = string(row[0])
+	}
 	if s.setting("data_directory") == "" {
 		return s, fmt.Errorf("read the settings of the running PostgreSQL: the user %s may not see data_directory; connect as a superuser", s.user)
 	}
-	s.hba = rules(s.setting("hba_file"))
+	s.hba, s.ident = rules(s.setting("hba_file")), rules(s.setting("ident_file"))
+	s.binDir = binDir(s.setting("data_directory"))
 	return s, nil
 }
 
@@ -129,40 +147,16 @@ func rules(file string) []string {
 	return out
 }
 
-// notKept are parameters that follow from other settings, or that name what this server's file layout is.
-var notKept = map[string]bool{
-	"listen_addresses": true, "port": true, "cluster_name": true, "hot_standby": true, "config_file": true, "data_directory": true,
-	"hba_file": true, "ident_file": true, "external_pid_file": true, "primary_conninfo": true, "primary_slot_name": true,
-	"synchronous_standby_names": true, "recovery_target_timeline": true, "restart_after_crash": true,
-}
-
-// sections puts the parameters where they belong: those that must be equal on all members into bootstrap.dcs.
-func (s server) sections() (bootstrap, section map[string]any) {
-	shared, own := map[string]any{}, map[string]any{}
-	for _, name := range s.changed {
-		switch {
-		case notKept[name]:
-		case dynamic.IsSharedParameter(name):
-			shared[name] = s.settings[name]
-		default:
-			own[name] = s.settings[name]
-		}
+// binDir is the folder of the programs that serve a data folder, by the postmaster's process; "" when that cannot be seen.
+func binDir(dataDir string) string {
+	text, err := os.ReadFile(filepath.Join(dataDir, "postmaster.pid"))
+	if err != nil {
+		return ""
 	}
-	bootstrap = map[string]any{"dcs": map[string]any{
-		"ttl": 3, "loop_wait": 1, "retry_timeout": 1,
-		"postgresql": map[string]any{"use_pg_rewind": true, "parameters": shared},
-	}}
-	section = map[string]any{
-		"listen":     s.setting("listen_addresses") + ":" + s.setting("port"),
-		"data_dir":   s.setting("data_directory"),
-		"parameters": own,
-		"authentication": map[string]any{
-			"superuser":   map[string]any{"username": s.user, "password": "change-me"},
-			"replication": map[string]any{"username": "replicator", "password": "change-me"},
-		},
+	pid, _, _ := strings.Cut(string(text), "\n")
+	exe, err := os.Readlink(filepath.Join("/proc", filepath.Base(strings.TrimSpace(pid)), "exe"))
+	if err != nil {
+		return ""
 	}
-	if len(s.hba) > 0 {
-		section["pg_hba"] = s.hba
-	}
-	return bootstrap, section
+	return filepath.Dir(exe)
 }

@@ -99,15 +99,21 @@ func TestQuery(t *testing.T) {
 	}
 }
 
-// What is generated from a running server is a configuration of that server.
+// What is generated from a running server is a configuration of that server: where it listens, who may connect, what it was set to. A secret that
+// the way to it holds is kept, and what nobody can know is said.
 func TestGenerate(t *testing.T) {
-	port := startPostgres(t)
-	text, err := generate(t.Context(), "host=127.0.0.1 user=postgres dbname=postgres port="+strconv.Itoa(port), "shop")
+	number := startPostgres(t)
+	port := strconv.Itoa(number)
+	dsn := "host=127.0.0.1 user=postgres password=known dbname=postgres port=" + port
+	if _, err := runSQL(t.Context(), &client.Member{Name: "pg1", Host: "127.0.0.1", Port: number}, queryOptions{username: "postgres", database: "postgres"}, "",
+		"create role standby replication login"); err != nil {
+		t.Fatal(err)
+	}
+	text, err := generate(t.Context(), dsn, "shop")
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	path := filepath.Join(dir, "q.yml")
+	path := filepath.Join(t.TempDir(), "q.yml")
 	var out, errs bytes.Buffer
 	a := &app{stdio: stdio{out: &out, err: &errs}, env: map[string]string{}}
 	if err := a.writeConfig(path, text); err != nil {
@@ -116,10 +122,23 @@ func TestGenerate(t *testing.T) {
 	if err := a.validate(path, true, true); err != nil {
 		t.Fatalf("%v\n%s\n%s", err, errs.String(), text)
 	}
-	shown := strings.Split(out.String(), "\n")
-	for _, want := range []string{"scope: shop", "  listen: 127.0.0.1:" + strconv.Itoa(port), "        max_connections: '100'"} {
-		if !slices.Contains(shown, want) {
+	for _, want := range []string{"scope: shop", "  listen: 127.0.0.1:" + port, "        max_connections: '100'"} {
+		if !slices.Contains(strings.Split(out.String(), "\n"), want) {
 			t.Errorf("%q is not there:\n%s", want, out.String())
 		}
+	}
+	for _, want := range []string{
+		"\n  # It listens for this host alone. Standbys on other hosts need: '*:" + port + "'\n", "\n  bin_dir: /", "\n      password: known\n",
+		"\n      username: standby\n", "\n  pg_hba:\n  - local",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not there:\n%s", want, text)
+		}
+	}
+	if got := strings.Count(errs.String(), "placeholder"); got != 2 {
+		t.Errorf("%d placeholders, of the gossip and of replication: %s", got, errs.String())
+	}
+	if got := scopeOf("15/main"); got != "15-main" {
+		t.Errorf("the scope of Debian's cluster: %s", got)
 	}
 }

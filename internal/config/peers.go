@@ -12,7 +12,7 @@ func (p *parser) gossip(top *section) {
 	s := top.sub("gossip")
 	g := &p.c.Gossip
 	g.Enabled = s.tree != nil || p.c.Etcd == nil
-	g.Secret = s.text("secret")
+	g.Secret = s.secret("secret")
 	g.Insecure = s.bool("insecure", false)
 	host, port, written := s.hostPort("listen", gossipPort)
 	if written {

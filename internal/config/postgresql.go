@@ -79,7 +79,7 @@ func (p *parser) pgListen(s *section) {
 func credentials(s *section, username string) Credentials {
 	c := Credentials{
 		Username:       s.textOr("username", username),
-		Password:       s.text("password"),
+		Password:       s.secret("password"),
 		SSLMode:        s.text("sslmode"),
 		SSLKey:         s.text("sslkey"),
 		SSLCert:        s.text("sslcert"),

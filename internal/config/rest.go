@@ -58,7 +58,7 @@ func authentication(s *section) BasicAuth {
 }
 
 func basicAuth(s *section) BasicAuth {
-	a := BasicAuth{Username: s.text("username"), Password: s.text("password")}
+	a := BasicAuth{Username: s.text("username"), Password: s.secret("password")}
 	if s.tree != nil && (a.Username == "") != (a.Password == "") {
 		key := "username"
 		if a.Password == "" {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	_ "embed"
 	"fmt"
 	"strings"
@@ -9,12 +10,11 @@ import (
 //go:embed sample.yml
 var sample string
 
+// Placeholder stands in what is generated where a person has to write a secret.
+const Placeholder = "change-me"
+
 // Sample is a whole configuration with comments, for a cluster of three hosts of which this is one.
 func Sample(h Host, scope string) string {
-	address := h.global()
-	if address == "" {
-		address = loopback
-	}
 	name := h.Name
 	if !validName(name) {
 		name = "node1"
@@ -22,15 +22,19 @@ func Sample(h Host, scope string) string {
 	if scope == "" {
 		scope = "main"
 	}
-	return strings.NewReplacer("{{name}}", name, "{{scope}}", scope, "{{address}}", address).Replace(sample)
+	return strings.NewReplacer("{{name}}", name, "{{scope}}", scope, "{{address}}", h.reachable()).Replace(sample)
 }
 
-// Generated is a configuration that takes over a server as it runs: its sections are given, the rest is the sample's.
-func Generated(h Host, scope string, bootstrap, postgresql string) string {
+// reachable is the address by which others know this host, or a loopback address.
+func (h Host) reachable() string { return cmp.Or(h.global(), loopback) }
+
+// Generated is a configuration that takes over a server as it runs: its sections are given, for a host of that address; the rest is the
+// sample's.
+func Generated(h Host, scope string, sections func(address string) string) string {
 	text := Sample(h, scope)
 	cut := strings.Index(text, "bootstrap:\n")
 	if cut < 0 {
 		panic(fmt.Sprintf("config: the sample of %d bytes has no section bootstrap", len(text)))
 	}
-	return text[:cut] + bootstrap + postgresql
+	return text[:cut] + sections(h.reachable())
 }

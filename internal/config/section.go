@@ -87,6 +87,15 @@ func (s *section) text(key string) string {
 	return dynamic.Text(t.scalar)
 }
 
+// secret is a text that nobody else shall know; the sample's placeholder, which everybody knows, is pointed out.
+func (s *section) secret(key string) string {
+	text := s.text(key)
+	if text == Placeholder {
+		s.warn(s.place(key), s.name(key), "this is the sample's placeholder, which everybody knows: write a secret of your own")
+	}
+	return text
+}
+
 // textOr is a scalar with a default.
 func (s *section) textOr(key, def string) string {
 	if text := s.text(key); text != "" {
