@@ -47,9 +47,21 @@ SIGTERM hands over, stops PostgreSQL and ends; SIGHUP reads the configuration ag
 			return a.runNode(c.Context(), path, roles)
 		},
 	}
+	if a.calledAs == "patroni" {
+		c.Long += patroniOptions
+	}
 	c.Flags().StringSliceVar(&roles, "roles", nil, "store, postgres, proxy: the parts that this host plays")
 	return c
 }
+
+// patroniOptions are what [patroniArgs] understands, for the help of the link.
+const patroniOptions = `
+
+Called as patroni it has its options, too:
+  --validate-config [CONFIG] [-i] [-p]  check a configuration, -i without its ports, and print it
+  --generate-config [FILE] [--dsn DSN]  write a configuration that takes over a running PostgreSQL
+  --generate-sample-config [FILE]       write a sample
+  --version                             show the version of Patroni whose interfaces these are`
 
 func (a *app) runNode(ctx context.Context, path string, roles []string) error {
 	sockets, tellReady := a.inherit()
