@@ -86,15 +86,24 @@ func (s *Store) greetPeers(ctx context.Context) (others []hello, withData bool) 
 	ctx, cancel := context.WithTimeout(ctx, 4*s.opts.ElectionTimeout)
 	defer cancel()
 	self := s.identity()
-	var mu sync.Mutex
-	var wg sync.WaitGroup
+	var addrs []string
 	for _, p := range s.opts.Peers() {
 		if p.ID == self.ID || p.PeerAddr == self.PeerAddr || p.PeerAddr == "" {
 			continue
 		}
 		withData = withData || p.HasData
+		addrs = append(addrs, p.PeerAddr)
+	}
+	return s.greetAll(ctx, addrs), withData
+}
+
+// greetAll asks all at once who they are, and returns the answers that came.
+func (s *Store) greetAll(ctx context.Context, addrs []string) (others []hello) {
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for _, addr := range addrs {
 		wg.Go(func() {
-			h, err := s.greetPeer(ctx, p.PeerAddr)
+			h, err := s.greetPeer(ctx, addr)
 			if err != nil {
 				return
 			}
@@ -104,7 +113,7 @@ func (s *Store) greetPeers(ctx context.Context) (others []hello, withData bool) 
 		})
 	}
 	wg.Wait()
-	return others, withData
+	return others
 }
 
 func (s *Store) greetPeer(ctx context.Context, addr string) (hello, error) {

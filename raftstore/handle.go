@@ -53,6 +53,8 @@ func (s *Store) handleMember(ctx context.Context, m method, from greeting, body 
 		return s.handleHash(ctx, body)
 	case methodMembers:
 		return s.handleMembers(ctx, n, body)
+	case methodListed:
+		return s.handleListed(ctx, n, body)
 	case methodStanding:
 		return s.standing(n).encode(), nil
 	}

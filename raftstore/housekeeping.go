@@ -34,6 +34,7 @@ func (s *Store) sleep(d time.Duration) bool {
 func (s *Store) housekeeping() {
 	var history revisionHistory
 	var burst burst
+	var dismissal dismissal
 	orphans := map[uint64]time.Duration{}
 	for s.sleep(housekeepingPeriod) {
 		n := s.node.Load()
@@ -46,7 +47,7 @@ func (s *Store) housekeeping() {
 		}
 		s.metrics.observe(s, n)
 		s.tellAddress(n)
-		if s.removed(n) {
+		if s.removed(n) || dismissal.told(s, n) {
 			s.fail(ErrRemoved)
 			return
 		}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	etcderrors "go.etcd.io/etcd/server/v3/etcdserver/errors"
@@ -228,6 +229,61 @@ func TestEmptiedHostComesBackAsAnother(t *testing.T) {
 		if m.ID == old {
 			t.Error("its old self is still a member")
 		}
+	}
+}
+
+// A member that was removed while it was away ends when it is back, as one that was there does; one that was merely away goes on.
+func TestRemovedWhileAway(t *testing.T) {
+	c := started(t, 3, nil)
+	c.put(0, "k", "v")
+	victim := c.others(c.leader())[0]
+	id := c.store(victim).ID()
+	c.kill(victim)
+	if _, err := c.store(c.leader()).MemberRemove(t.Context(), &pb.MemberRemoveRequest{ID: id}); err != nil {
+		t.Fatal(err)
+	}
+	c.open(victim)
+	select {
+	case why := <-c.store(victim).Failed():
+		if !errors.Is(why, ErrRemoved) {
+			t.Errorf("it ended with %v", why)
+		}
+	case <-time.After(90 * time.Second):
+		t.Error("it goes on, without a leader")
+	}
+	for i := range 3 {
+		if i != victim && c.store(i).Health() != nil {
+			t.Errorf("member %d: %v", i, c.store(i).Health())
+		}
+	}
+}
+
+// Only the leader says who is listed: what a follower knows may be old.
+func TestListed(t *testing.T) {
+	c := started(t, 3, nil)
+	lead := c.leader()
+	ask := func(i int, id uint64) bool {
+		t.Helper()
+		var w writer
+		w.u64(id)
+		b, err := c.store(i).handleListed(t.Context(), c.store(i).node.Load(), w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := reader{buf: b}
+		return r.bool()
+	}
+	for i := range 3 {
+		if !ask(lead, c.store(i).ID()) {
+			t.Errorf("member %d is not listed", i)
+		}
+	}
+	if ask(lead, 77) {
+		t.Error("a stranger is listed")
+	}
+	follower := c.others(lead)[0]
+	if _, err := c.store(follower).handleListed(t.Context(), c.store(follower).node.Load(), writer{77}); err == nil {
+		t.Error("a follower answers for the leader")
 	}
 }
 

@@ -38,6 +38,7 @@ const (
 	methodMembers   method = 22 // forward a change of members
 	methodHash      method = 23 // compare the members' data
 	methodStanding  method = 24 // a member that was just started asks whether it should stand for election
+	methodListed    method = 25 // a member without a leader asks whether it was removed
 )
 
 // memberOnly says whether a method is for members of the same cluster alone.

@@ -133,12 +133,17 @@ func (m *storeMember) keep(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		m.n.log.Error("the store has failed; this host goes on without its own member", "error", why)
+		removed := errors.Is(why, raftstore.ErrRemoved)
+		if removed {
+			m.n.log.Error("this host's member of the store was removed; to have one again, stop this host, empty the folder and start it", "folder", m.opt.Dir)
+		} else {
+			m.n.log.Error("the store has failed; this host goes on without its own member", "error", why)
+		}
 		m.n.useLocal(nil)
 		if err := m.end(ctx); err != nil {
 			m.n.log.Warn("ending the failed store", "error", err)
 		}
-		if errors.Is(why, raftstore.ErrRemoved) || errors.Is(why, raftstore.ErrUnknownEntry) {
+		if removed || errors.Is(why, raftstore.ErrUnknownEntry) {
 			return // only an operator can help
 		}
 		if time.Since(since) > reopenCalm {
