@@ -40,7 +40,7 @@ func newDivergedListCmd(a *app) *cobra.Command {
 		Short: "Show what is kept aside on this host, and what the cluster lost with it",
 		Args:  atMost(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			f, err := ctl.ParseFormat(format)
+			f, err := parseFormat(format)
 			if err != nil {
 				return err
 			}

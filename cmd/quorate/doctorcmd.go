@@ -39,7 +39,7 @@ The rules:
 ` + ruleList(),
 		Args: atMost(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			f, err := ctl.ParseFormat(format)
+			f, err := parseFormat(format)
 			if err != nil {
 				return err
 			}

@@ -79,7 +79,7 @@ func drillList() string {
 
 func (a *app) gameDay(ctx context.Context, scope string, g gameDay) error {
 	if g.format != "pretty" && g.format != "json" {
-		return fmt.Errorf("unknown format %q: expected pretty or json", g.format)
+		return usageError{fmt.Errorf("unknown format %q: expected pretty or json", g.format)}
 	}
 	s, err := a.connect(scope)
 	if err != nil {

@@ -15,7 +15,7 @@ func newHistoryCmd(a *app) *cobra.Command {
 		Short: "Show the promotions of a cluster",
 		Args:  atMost(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			f, err := ctl.ParseFormat(format)
+			f, err := parseFormat(format)
 			if err != nil {
 				return err
 			}

@@ -28,7 +28,7 @@ func newListCmd(a *app) *cobra.Command {
 		Short:   "Show the members of a cluster",
 		Aliases: []string{"members"},
 		RunE: func(c *cobra.Command, args []string) (err error) {
-			if o.format, err = ctl.ParseFormat(format); err != nil {
+			if o.format, err = parseFormat(format); err != nil {
 				return err
 			}
 			o.clusters = args
@@ -66,6 +66,15 @@ func formatFlag(c *cobra.Command, format *string, def string) {
 		return
 	}
 	c.Flags().StringVar(format, "format", def, help)
+}
+
+// parseFormat reads the option --format.
+func parseFormat(s string) (ctl.Format, error) {
+	f, err := ctl.ParseFormat(s)
+	if err != nil {
+		return "", usageError{err}
+	}
+	return f, nil
 }
 
 func (a *app) list(ctx context.Context, o listOptions) error {

@@ -17,19 +17,25 @@ var roleChoices = []string{"leader", "primary", "standby-leader", "replica", "st
 
 // roleFlag adds --role.
 func roleFlag(c *cobra.Command, role *string, def, help string) {
-	c.Flags().StringVarP(role, "role", "r", def, help+": "+strings.Join(roleChoices, ", "))
+	*role = def
+	c.Flags().VarP((*roleValue)(role), "role", "r", help+": "+strings.Join(roleChoices, ", "))
+}
+
+// roleValue is the value of --role: one of [roleChoices], or master, which scripts from before Patroni 4 say for primary.
+type roleValue string
+
+func (v *roleValue) String() string { return string(*v) }
+func (v *roleValue) Type() string   { return "string" }
+func (v *roleValue) Set(role string) error {
+	if role != "master" && !slices.Contains(roleChoices, role) {
+		return fmt.Errorf("expected one of %s", strings.Join(roleChoices, ", "))
+	}
+	*v = roleValue(role)
+	return nil
 }
 
 func forceFlag(c *cobra.Command, force *bool) {
 	c.Flags().BoolVar(force, "force", false, "do not ask for confirmation")
-}
-
-// checkRole accepts master too, which scripts from before Patroni 4 say for primary.
-func checkRole(role string) error {
-	if role != "master" && !slices.Contains(roleChoices, role) {
-		return fmt.Errorf("unknown role %q: expected one of %s", role, strings.Join(roleChoices, ", "))
-	}
-	return nil
 }
 
 // withRole are the members of a role.
@@ -89,9 +95,6 @@ func memberNames(c ctl.Cluster, args []string) ([]string, error) {
 
 // choose shows the cluster and finds the members that a command is for, and asks where it was not told.
 func (s *session) choose(c ctl.Cluster, sel selection) ([]client.Member, error) {
-	if err := checkRole(sel.role); err != nil {
-		return nil, err
-	}
 	names, err := memberNames(c, sel.args)
 	if err != nil {
 		return nil, err
@@ -113,7 +116,10 @@ func (s *session) chosenNames(given, known []string, sel selection) ([]string, e
 	if len(given) > 0 {
 		names := slices.DeleteFunc(slices.Clone(given), func(n string) bool { return !slices.Contains(known, n) })
 		if len(names) == 0 {
-			return nil, saidf("No %s among provided members", sel.role)
+			if sel.action == "reinitialize" { // the one action whose role Patroni does not quote
+				return nil, saidf("No %s among provided members", sel.role)
+			}
+			return nil, saidf("No '%s' among provided members", sel.role)
 		}
 		if len(names) < len(given) {
 			fmt.Fprintf(s.err, "Warning: members that are no %s are left out\n", sel.role)

@@ -99,7 +99,9 @@ func (p *prompts) line() (string, error) {
 		}
 	case <-p.done:
 	}
-	fmt.Fprintln(p.out)
+	if isTerminal(p.out) {
+		fmt.Fprintln(p.out)
+	}
 	return "", errAborted
 }
 

@@ -102,7 +102,7 @@ func (o *proxyOptions) flags(c *cobra.Command) {
 
 // onRouter finds the host. One that has only the role proxy is no member of the cluster, and so goes by its address.
 func (a *app) onRouter(ctx context.Context, o proxyOptions, do func(ctx context.Context, s *session, url string, f ctl.Format) error) error {
-	f, err := ctl.ParseFormat(o.format)
+	f, err := parseFormat(o.format)
 	if err != nil {
 		return err
 	}

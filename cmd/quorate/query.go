@@ -51,7 +51,7 @@ func newQueryCmd(a *app) *cobra.Command {
 }
 
 func (a *app) query(ctx context.Context, scope string, o queryOptions) error {
-	format, err := ctl.ParseFormat(o.format)
+	format, err := parseFormat(o.format)
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ func newRemoveCmd(a *app) *cobra.Command {
 		Short: "Delete all that the store has of a cluster; the databases stay",
 		Args:  exactly(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			f, err := ctl.ParseFormat(format)
+			f, err := parseFormat(format)
 			if err != nil {
 				return err
 			}

@@ -84,6 +84,12 @@ type exitError int
 
 func (e exitError) Error() string { return fmt.Sprintf("exit %d", int(e)) }
 
+// usageError is a value on the command line that is none of those which its option takes. Like any other misuse, and as with patronictl, it ends the
+// program with [exitUsage].
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
 // errFailed is the end of a command that has said already what went wrong.
 const errFailed = exitError(exitFailed)
 
@@ -200,6 +206,7 @@ func patroniArgs(args []string) []string {
 // exitCode says what went wrong and how the process shall end.
 func (a *app) exitCode(err error) int {
 	var code exitError
+	var misused usageError
 	switch {
 	case err == nil:
 		return exitOK
@@ -208,7 +215,7 @@ func (a *app) exitCode(err error) int {
 	case errors.Is(err, errAborted), errors.Is(err, context.Canceled):
 		fmt.Fprintln(a.err, "Aborted!")
 		return exitFailed
-	case !a.parsed:
+	case !a.parsed, errors.As(err, &misused):
 		fmt.Fprintf(a.err, "Error: %v\nTry '%s --help' for help.\n", err, a.calledAs)
 		return exitUsage
 	}

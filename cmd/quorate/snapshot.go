@@ -100,7 +100,7 @@ func newSnapshotStatusCmd(a *app) *cobra.Command {
 		Short: "Check a snapshot file and say what it holds",
 		Args:  exactly(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			f, err := ctl.ParseFormat(format)
+			f, err := parseFormat(format)
 			if err != nil {
 				return err
 			}

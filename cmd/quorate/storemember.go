@@ -34,7 +34,7 @@ func newMemberListCmd(a *app) *cobra.Command {
 		Short: "Show the members of the store",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			f, err := ctl.ParseFormat(format)
+			f, err := parseFormat(format)
 			if err != nil {
 				return err
 			}

@@ -19,7 +19,7 @@ func newWhyCmd(a *app) *cobra.Command {
 		Use:   "why [CLUSTER] [MEMBER...]",
 		Short: "Show the last decisions of the agents, and why they were made",
 		RunE: func(c *cobra.Command, args []string) error {
-			f, err := ctl.ParseFormat(format)
+			f, err := parseFormat(format)
 			if err != nil {
 				return err
 			}

@@ -3,12 +3,18 @@ package ctl
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 
 	"quorate/internal/config/dynamic"
 )
+
+// said is an error in patronictl's own words, which scripts look for.
+type said string
+
+func (s said) Error() string { return string(s) }
 
 // ParseConfig reads a shared configuration as a person edited it.
 func ParseConfig(text []byte) (map[string]any, error) {
@@ -32,11 +38,11 @@ func SetPath(config map[string]any, change string) (map[string]any, error) {
 	path, value, ok := strings.Cut(change, "=")
 	path = strings.TrimSpace(path)
 	if !ok || path == "" {
-		return nil, fmt.Errorf("invalid parameter setting %s: expected name=value", change)
+		return nil, said("Invalid parameter setting " + change + ": expected name=value")
 	}
 	var v any
 	if err := yaml.Unmarshal([]byte(value), &v); err != nil {
-		return nil, fmt.Errorf("invalid parameter setting %s: %w", change, err)
+		return nil, said(fmt.Sprintf("Invalid parameter setting %s: %v", change, err))
 	}
 	out, _ := dynamic.Patch(nil, config) // a copy
 	set(out, split(path), v)
@@ -105,16 +111,17 @@ func PostgresVersion(n int) string {
 	return fmt.Sprintf("%d.%d", n/10000, n%100)
 }
 
-// CheckPostgresVersion refuses what is no version of PostgreSQL: major.minor, or three numbers before version 10.
+// CheckPostgresVersion refuses what is no version of PostgreSQL: major.minor, or three numbers before version 10. The words are Patroni's.
 func CheckPostgresVersion(text string) error {
 	parts := strings.Split(text, ".")
 	for _, p := range parts {
 		if p == "" || strings.Trim(p, "0123456789") != "" {
-			return fmt.Errorf("invalid PostgreSQL version %q: expected for example 15.6 or 9.6.24", text)
+			return said("Invalid PostgreSQL version: " + text)
 		}
 	}
-	if len(parts) > 3 || len(parts) < 2 {
-		return fmt.Errorf("invalid PostgreSQL version %q: expected for example 15.6 or 9.6.24", text)
+	major, err := strconv.Atoi(parts[0])
+	if err != nil || len(parts) > 3 || len(parts) < 2 || len(parts) == 2 && major < 10 {
+		return said("Invalid PostgreSQL version format: X.Y or X.Y.Z is accepted: " + text)
 	}
 	return nil
 }
