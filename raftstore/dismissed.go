@@ -23,10 +23,11 @@ const (
 type dismissal struct {
 	next    time.Duration // when the others are asked, by the store's clock; 0 while there is a leader
 	answers int
+	told    map[string]bool // addresses of which it was said that another cluster is there
 }
 
-// told asks, when it is time to, and says whether this member was removed while it was away.
-func (d *dismissal) told(s *Store, n *node) bool {
+// ended asks, when it is time to, and says whether this member was removed while it was away.
+func (d *dismissal) ended(s *Store, n *node) bool {
 	every := dismissedAfter * s.opts.ElectionTimeout
 	switch now := s.mono(); {
 	case s.Leader() != 0:
@@ -40,7 +41,7 @@ func (d *dismissal) told(s *Store, n *node) bool {
 	default:
 		d.next = now + every
 	}
-	if listed, known := s.askWhetherListed(n); listed || !known {
+	if listed, known := d.ask(s, n); listed || !known {
 		d.answers = 0
 	} else {
 		d.answers++
@@ -48,8 +49,8 @@ func (d *dismissal) told(s *Store, n *node) bool {
 	return d.answers >= dismissedAnswers
 }
 
-// askWhetherListed asks the leader that the others know; known is false when there is none that can answer.
-func (s *Store) askWhetherListed(n *node) (listed, known bool) {
+// ask asks the leader that the others know; known is false when there is none that can answer.
+func (d *dismissal) ask(s *Store, n *node) (listed, known bool) {
 	ctx, cancel := context.WithTimeout(s.ctx, s.opts.RequestTimeout)
 	defer cancel()
 	addrs := map[string]bool{} // the cluster may have moved from where the configuration of this host says
@@ -62,7 +63,11 @@ func (s *Store) askWhetherListed(n *node) (listed, known bool) {
 	delete(addrs, s.PeerAddr())
 	delete(addrs, "")
 	for _, h := range s.greetAll(ctx, slices.Collect(maps.Keys(addrs))) {
-		if h.Cluster != s.ClusterID() || h.Leader == "" {
+		if h.Cluster != s.ClusterID() {
+			d.stranger(s, h)
+			continue
+		}
+		if h.Leader == "" {
 			continue
 		}
 		var w writer
@@ -78,6 +83,20 @@ func (s *Store) askWhetherListed(n *node) (listed, known bool) {
 		}
 	}
 	return false, false
+}
+
+// stranger says, once for each address, that a member of another cluster is where this cluster's was: one of them was made anew, by recovery or by a
+// restore, and this one's folder is from before.
+func (d *dismissal) stranger(s *Store, h hello) {
+	if h.Cluster == 0 || d.told[h.Member.PeerAddr] {
+		return
+	}
+	if d.told == nil {
+		d.told = map[string]bool{}
+	}
+	d.told[h.Member.PeerAddr] = true
+	s.log.Warn("there is no leader, and a host that this cluster knew is a member of another one; if that is the one to be in, stop this member, empty its folder and start it",
+		"peer", h.Member.PeerAddr, "its_cluster", FormatID(h.Cluster), "own_cluster", FormatID(s.ClusterID()), "folder", s.opts.Dir)
 }
 
 // handleListed answers a member that asks whether the cluster still has it. Only the leader does, once a quorum has confirmed that it leads.

@@ -47,7 +47,7 @@ func (s *Store) housekeeping() {
 		}
 		s.metrics.observe(s, n)
 		s.tellAddress(n)
-		if s.removed(n) || dismissal.told(s, n) {
+		if s.removed(n) || dismissal.ended(s, n) {
 			s.fail(ErrRemoved)
 			return
 		}

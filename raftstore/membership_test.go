@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -388,8 +389,19 @@ func TestRecoverQuorumLost(t *testing.T) {
 	if now := c.store(0).Header().ClusterId; now == before || now == 0 {
 		t.Errorf("cluster id %x, was %x", now, before)
 	}
-	// Those that were given up come back by mistake: they may have a leader of their own, and do not disturb this one.
-	c.open(1, 2)
+	// Those that were given up come back by mistake: one alone says where it is wrong; they may
+	// have a leader of their own, and do not disturb this one.
+	lines := make(chan string, 1000)
+	c.members[1].opts.Logger = tellingLogger(c.members[1].opts.Logger, lines)
+	c.open(1)
+	for said := ""; !strings.Contains(said, "is a member of another one"); {
+		select {
+		case said = <-lines:
+		case <-time.After(90 * time.Second):
+			t.Fatal("it does not say that the others are in another cluster")
+		}
+	}
+	c.open(2)
 	c.waitReady(1, 2)
 	c.put(0, "k", "survivor")
 	c.put(1, "k", "ghost")

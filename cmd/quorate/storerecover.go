@@ -115,7 +115,11 @@ func (a *app) recoverStore(dir string, names []string, force bool) error {
 		}
 		list = append(list, s)
 	}
-	fmt.Fprintf(a.out, "Member %x in %s becomes one of %d members of a new cluster. What only lost members had is gone.\n", self.ID, dir, len(list))
+	place := "the only member"
+	if len(list) > 1 {
+		place = fmt.Sprintf("one of the %d members", len(list))
+	}
+	fmt.Fprintf(a.out, "Member %x in %s becomes %s of a new cluster. What only lost members had is gone.\n", self.ID, dir, place)
 	if !force {
 		s := &session{app: a}
 		if err := s.agree("Are you sure that the other members are lost for good, and will not start with their old folders?", "Aborted recovery"); err != nil {
