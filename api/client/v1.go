@@ -32,6 +32,14 @@ func (c *Client) SystemID(ctx context.Context, memberURL string) string {
 	return v.SystemID
 }
 
+// Missing reads of a member which data hosts of the cluster have no member key, with their API's URL. Patroni's members do not tell.
+func (c *Client) Missing(ctx context.Context, memberURL string) (map[string]string, error) {
+	v, err := read[struct {
+		Missing map[string]string `json:"missing"`
+	}](ctx, c, memberURL, "/v1/cluster")
+	return v.Missing, err
+}
+
 // Router is the body of /v1/router.
 type Router struct {
 	Scope        string           `json:"scope"`

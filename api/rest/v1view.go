@@ -3,6 +3,7 @@ package rest
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"time"
@@ -100,6 +101,8 @@ type clusterView struct {
 	Unfenced *dcs.Unfenced     `json:"unfenced,omitempty"`
 	Losses   []dcs.Loss        `json:"losses,omitempty"`
 	Versions map[string]string `json:"versions"` // by member
+	// Missing are the data hosts of the cluster that have no member key, with their API's URL: their agent is down, frozen or cut off.
+	Missing  map[string]string `json:"missing,omitempty"`
 	Problems []string          `json:"problems,omitempty"`
 }
 
@@ -134,6 +137,11 @@ func newClusterView(scope string, c *dcs.Cluster) clusterView {
 	for _, m := range c.Members {
 		v.Versions[m.Name] = m.Version
 	}
+	v.Missing = maps.Clone(c.Roster)
+	maps.DeleteFunc(v.Missing, func(name, _ string) bool {
+		_, there := c.Member(name)
+		return there
+	})
 	return v
 }
 

@@ -189,6 +189,7 @@ func (l *lab) fill() error {
 		dcs.Put(l.keys.Initialize(), labSystemID, 0),
 		dcs.Put(l.keys.Config(), `{"ttl":30,"loop_wait":1,"retry_timeout":10,"postgresql":{"parameters":{"max_connections":100}}}`, 0),
 		dcs.Put(l.keys.Status(), `{"optime":83886080}`, 0),
+		dcs.Put(l.keys.Roster(), `{"pg1":"","pg4":"http://127.0.0.1:1/patroni"}`, 0), // pg4 has no member key
 		dcs.Put(l.keys.History(), `[[4,67108864,"no recovery target specified","2026-01-02T03:04:05+00:00","pg1"]]`, 0),
 	}
 	extra := map[string]string{

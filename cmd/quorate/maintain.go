@@ -29,7 +29,7 @@ func (a *app) selected(sel *selection, do func(ctx context.Context, s *session, 
 		if err != nil {
 			return err
 		}
-		members, err := s.choose(c, *sel)
+		members, err := s.choose(cmd.Context(), c, *sel)
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -79,23 +80,50 @@ type selection struct {
 	action string // as it stands in questions
 }
 
-// memberNames parts the arguments: the cluster's name may be left out, since the members that answer know it.
-func memberNames(c ctl.Cluster, args []string) ([]string, error) {
+// memberNames parts the arguments: the cluster's name may be left out, since the members that answer know it. Of a member that does not report a word is
+// said, and the error is about it where it is the first: Patroni's commands know nothing of members without a key.
+func (s *session) memberNames(ctx context.Context, c ctl.Cluster, args []string) ([]string, error) {
 	if len(args) == 0 {
 		return nil, nil
 	}
-	if args[0] == c.Name {
-		return args[1:], nil
+	var missing map[string]string
+	if slices.ContainsFunc(args, func(name string) bool { return name != c.Name && c.Member(name) == nil }) {
+		missing = s.missing(ctx, c)
 	}
-	if c.Member(args[0]) == nil {
-		return nil, fmt.Errorf("%s is neither the cluster (%s) nor a member of it", args[0], c.Name)
+	if args[0] != c.Name && c.Member(args[0]) == nil {
+		if missing[args[0]] == "" {
+			return nil, fmt.Errorf("%s is neither the cluster (%s) nor a member of it", args[0], c.Name)
+		}
+		return nil, fmt.Errorf("%s %s", args[0], notReporting)
+	}
+	if args[0] == c.Name {
+		args = args[1:]
+	}
+	for _, name := range args {
+		if missing[name] != "" {
+			fmt.Fprintf(s.app.err, "Warning: %s %s\n", name, notReporting)
+		}
 	}
 	return args, nil
 }
 
+// notReporting is what is known of a missing member.
+const notReporting = "does not report: its key in the store is gone. Look at its host: the agent is down, frozen or cut off"
+
+// missing are the hosts of the cluster that do not report, with their API's URL, as the first member that answers has it; none where none does.
+func (s *session) missing(ctx context.Context, c ctl.Cluster) map[string]string {
+	for _, url := range c.URLs() {
+		missing, err := s.client.Missing(ctx, url)
+		if err == nil {
+			return missing
+		}
+	}
+	return nil
+}
+
 // choose shows the cluster and finds the members that a command is for, and asks where it was not told.
-func (s *session) choose(c ctl.Cluster, sel selection) ([]client.Member, error) {
-	names, err := memberNames(c, sel.args)
+func (s *session) choose(ctx context.Context, c ctl.Cluster, sel selection) ([]client.Member, error) {
+	names, err := s.memberNames(ctx, c, sel.args)
 	if err != nil {
 		return nil, err
 	}

@@ -60,7 +60,7 @@ func (a *app) restart(ctx context.Context, o restartOptions) error {
 	if err != nil {
 		return err
 	}
-	members, err := s.choose(c, o.selection)
+	members, err := s.choose(ctx, c, o.selection)
 	if err != nil {
 		return err
 	}

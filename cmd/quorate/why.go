@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -33,7 +35,7 @@ func newWhyCmd(a *app) *cobra.Command {
 }
 
 // why asks every member, since a failover is the decisions of several. A member that does not answer is the likeliest to be part of the
-// story: it is named, and the others are shown.
+// story: it is named, and the others are shown. So is one whose key is gone, which may answer all the same: it may be cut off from the store alone.
 func (a *app) why(ctx context.Context, args []string, last int, f ctl.Format) error {
 	s, err := a.connectBy(args)
 	if err != nil {
@@ -43,42 +45,56 @@ func (a *app) why(ctx context.Context, args []string, last int, f ctl.Format) er
 	if err != nil {
 		return err
 	}
-	names, err := memberNames(c, args)
+	missing := s.missing(ctx, c)
+	for _, name := range slices.Sorted(maps.Keys(missing)) {
+		c.Members = append(c.Members, client.Member{Name: name, APIURL: missing[name]})
+	}
+	names, err := s.memberNames(ctx, c, args)
 	if err != nil {
 		return err
 	}
 	members := slices.DeleteFunc(slices.Clone(c.Members), func(m client.Member) bool {
 		return len(names) > 0 && !slices.Contains(names, m.Name)
 	})
-	all, now, answered := s.decisions(ctx, members)
+	all, now, answered := s.decisions(ctx, members, missing)
 	if !answered {
 		return errFailed
 	}
 	sheet := ctl.Decisions(all, last, time.Local)
-	if width := terminalWidth(a.out); f == ctl.Pretty && width > 0 {
-		sheet = sheet.Fit(width, "Time", "Decision", "Actions")
+	if width := terminalWidth(a.out); f == ctl.Pretty && width > 0 && sheet.Width() > width {
+		fmt.Fprint(a.out, ctl.Story(all, last, time.Local, width))
+	} else {
+		fmt.Fprint(a.out, sheet.Render(f))
 	}
-	fmt.Fprint(a.out, sheet.Render(f))
 	if f == ctl.Pretty {
 		fmt.Fprint(a.out, now)
 	}
 	return nil
 }
 
-// decisions asks the members; now is why each does what it does at present.
-func (s *session) decisions(ctx context.Context, members []client.Member) (all []ctl.MemberDecision, now string, answered bool) {
-	for _, m := range members {
-		w, err := s.client.Why(ctx, m.APIURL)
-		if err != nil {
-			fmt.Fprintf(s.app.err, "Warning: %s: %v\n", m.Name, err)
+// decisions asks the members, all at once; now is why each does what it does at present.
+func (s *session) decisions(ctx context.Context, members []client.Member, missing map[string]string) (all []ctl.MemberDecision, now string, answered bool) {
+	answers := make([]client.Why, len(members))
+	errs := make([]error, len(members))
+	var asked sync.WaitGroup
+	for i, m := range members {
+		asked.Go(func() { answers[i], errs[i] = s.client.Why(ctx, m.APIURL) })
+	}
+	asked.Wait()
+	for i, m := range members {
+		if missing[m.Name] != "" {
+			fmt.Fprintf(s.app.err, "Warning: %s %s\n", m.Name, notReporting)
+		}
+		if errs[i] != nil {
+			fmt.Fprintf(s.app.err, "Warning: %s: %v\n", m.Name, errs[i])
 			continue
 		}
 		answered = true
-		for _, d := range w.Decisions {
+		for _, d := range answers[i].Decisions {
 			all = append(all, ctl.MemberDecision{Member: m.Name, Decision: d})
 		}
-		if w.Now != "" {
-			now += fmt.Sprintf(" %s now: %s\n", m.Name, w.Now)
+		if answers[i].Now != "" {
+			now += fmt.Sprintf(" %s now: %s\n", m.Name, answers[i].Now)
 		}
 	}
 	return all, now, answered

@@ -1,63 +1,51 @@
 package ctl_test
 
 import (
-	"slices"
 	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
 
 	"quorate/api/client"
 	"quorate/internal/ctl"
 )
 
-func night() ctl.Sheet {
+func night() []ctl.MemberDecision {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	return ctl.Decisions([]ctl.MemberDecision{
-		{Member: "n2", Decision: client.Decision{
-			At: at, Reason: "racing", Text: "following a different leader because i am not the healthiest node: n1 is ahead by 2048 bytes",
-		}},
-		{Member: "n1", Decision: client.Decision{
-			At: at.Add(time.Second), Reason: "promoting", Text: "promoted self to leader by acquiring session lock",
-			Actions: []string{"arm the fence for term 1@42", "promote for term 1@42", "slots: n2, n3"},
-		}},
-	}, 0, time.UTC)
-}
-
-// On a terminal the decisions are as wide as it is: words go to further lines, and nothing of them is lost.
-func TestFit(t *testing.T) {
-	wide := night().Render(ctl.Pretty)
-	for _, width := range []int{80, 100, 120} {
-		fitted := night().Fit(width, "Time", "Decision", "Actions").Render(ctl.Pretty)
-		widest := 0
-		for line := range strings.Lines(fitted) {
-			widest = max(widest, utf8.RuneCountInString(strings.TrimSuffix(line, "\n")))
-		}
-		if widest > width || widest < width-12 {
-			t.Errorf("%d characters wide on a terminal of %d:\n%s", widest, width, fitted)
-		}
-		if got, want := letters(fitted), letters(wide); got != want {
-			t.Errorf("width %d shows other letters:\n%s", width, fitted)
-		}
+	decided := func(member string, after time.Duration, reason, text string, actions ...string) ctl.MemberDecision {
+		return ctl.MemberDecision{Member: member, Decision: client.Decision{At: at.Add(after), Reason: reason, Text: text, Actions: actions}}
 	}
-	if got := night().Fit(400, "Decision").Render(ctl.Pretty); got != wide {
-		t.Errorf("changed where there was room:\n%s", got)
-	}
-	if got := night().Fit(10, "Time", "Decision", "Actions").Render(ctl.Pretty); letters(got) != letters(wide) {
-		t.Errorf("where no word fits:\n%s", got)
+	return []ctl.MemberDecision{
+		decided("n2", 0, "racing", "following a different leader because i am not the healthiest node: n1 is ahead by 2048 bytes"),
+		decided("n1", time.Second, "promoting", "promoted self to leader by acquiring session lock", "arm the fence for term 1@42"),
+		decided("n1", 1100*time.Millisecond, "promoting", "promoted self to leader by acquiring session lock", "promote for term 1@42", "slots: n2, n3"),
+		decided("n2", 21*time.Hour, "following", "no action. I am (n2), a secondary, and following a leader (n1)", "compare the WAL with n1"),
+		decided("n1", 22*time.Hour, "leading", "n2 may be promoted from now on", "commit: n2 may be promoted from now on"),
 	}
 }
 
-// letters are those of a table in an order that does not depend on where its lines end.
-func letters(table string) string {
-	var out []rune
-	for _, c := range table {
-		if !strings.ContainsRune("+-|\n ", c) {
-			out = append(out, c)
-		}
+// On a narrow terminal the decisions are told in lines that fit it.
+func TestStory(t *testing.T) {
+	want := `2026-01-02
+03:04:05.000 n2 racing    following a different leader because i am not the
+                          healthiest node: n1 is ahead by 2048 bytes
+03:04:06.000 n1 promoting promoted self to leader by acquiring session lock
+                          > arm the fence for term 1@42
+03:04:06.100 n1 promoting > promote for term 1@42
+                          > slots: n2, n3
+2026-01-03
+00:04:05.000 n2 following I am (n2), a secondary, and following a leader (n1)
+                          > compare the WAL with n1
+01:04:05.000 n1 leading   n2 may be promoted from now on
+`
+	if got := ctl.Story(night(), 0, time.UTC, 80); got != want {
+		t.Errorf("\n%s", got)
 	}
-	slices.Sort(out)
-	return string(out)
+	if got := ctl.Story(night(), 1, time.UTC, 80); strings.Count(got, "\n") != 2 {
+		t.Errorf("the last one:\n%s", got)
+	}
+	if wide := ctl.Decisions(night(), 0, time.UTC); wide.Width() != len(strings.SplitN(wide.Render(ctl.Pretty), "\n", 2)[0]) || wide.Width() < 120 {
+		t.Errorf("%d wide", wide.Width())
+	}
 }
 
 func TestBytes(t *testing.T) {
