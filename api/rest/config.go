@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"quorate/internal/config/dynamic"
+	"quorate/pgctl/postgres"
 	"quorate/raftstore/dcs"
 )
 
@@ -35,11 +36,28 @@ func (s *Server) configAnswer(w http.ResponseWriter, r *http.Request,
 		fail(w, bad.code, bad.text)
 		return
 	}
-	_, corrections := dynamic.Parse(config, s.opt.Profile)
-	for _, c := range corrections {
-		w.Header().Add("X-Quorate-Warning", headerText(c.String()))
+	for _, warning := range s.warnings(config) {
+		w.Header().Add("X-Quorate-Warning", headerText(warning))
 	}
 	s.json(w, http.StatusOK, config)
+}
+
+// warnings name what of a configuration is used otherwise than it is written. What PostgreSQL itself refuses is told by each member's log.
+func (s *Server) warnings(config map[string]any) []string {
+	var out []string
+	parsed, corrections := dynamic.Parse(config, s.opt.Profile)
+	for _, c := range corrections {
+		out = append(out, c.String())
+	}
+	v := postgres.Version(s.opt.Backend.Status().Postgres.ServerVersion)
+	if v == 0 {
+		return out // of which version PostgreSQL will be is not known yet
+	}
+	_, parameters := postgres.Effective(parsed.PostgreSQL.Parameters, v)
+	for _, c := range parameters {
+		out = append(out, "postgresql.parameters."+c.String())
+	}
+	return out
 }
 
 // mergeConfig writes only if nobody else changed the configuration meanwhile, and not at all when the change makes no difference.

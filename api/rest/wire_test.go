@@ -370,6 +370,7 @@ func TestStopEndsConnections(t *testing.T) {
 
 func FuzzRespace(f *testing.F) {
 	f.Add([]byte(`{"a":[1,2,{"b":"x:y,z\""}],"ü":"\\"}`))
+	f.Add([]byte(`[1e999,` + strings.Repeat("1", 400) + `]`))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		var compact bytes.Buffer
 		if json.Compact(&compact, in) != nil {
@@ -380,8 +381,14 @@ func FuzzRespace(f *testing.F) {
 		if err := json.Compact(&back, wide); err != nil {
 			t.Fatalf("%q became %q: %v", compact.Bytes(), wide, err)
 		}
-		var a, b any
-		if json.Unmarshal(compact.Bytes(), &a) != nil || json.Unmarshal(wide, &b) != nil || fmt.Sprint(a) != fmt.Sprint(b) {
+		decode := func(text []byte) (v any, err error) {
+			d := json.NewDecoder(bytes.NewReader(text))
+			d.UseNumber() // of any size
+			return v, d.Decode(&v)
+		}
+		a, badA := decode(compact.Bytes())
+		b, badB := decode(wide)
+		if badA != nil || badB != nil || fmt.Sprint(a) != fmt.Sprint(b) {
 			t.Fatalf("%q became %q", compact.Bytes(), wide)
 		}
 	})

@@ -142,6 +142,16 @@ func TestConfigCorrections(t *testing.T) {
 	if code != 200 || !strings.Contains(strings.Join(h["X-Quorate-Warning"], ""), "maximum_lag_on_failover") {
 		t.Errorf("a wrong value is not named: %d %v", code, h)
 	}
+	code, _, h = ask(s, "PATCH", "/config", `{"postgresql":{"parameters":{"wal_level":"minimal","max_connections":"lots","port":5433,"work_mem":"4MB"}}}`)
+	told := strings.Join(h["X-Quorate-Warning"], "\n")
+	for _, name := range []string{"wal_level", "max_connections", "port"} {
+		if !strings.Contains(told, "postgresql.parameters."+name+" = ") {
+			t.Errorf("%s is not named: %d %s", name, code, told)
+		}
+	}
+	if strings.Contains(told, "work_mem") {
+		t.Errorf("nothing is wrong with work_mem: %s", told)
+	}
 }
 
 func TestRestart(t *testing.T) {

@@ -50,6 +50,7 @@ func (i *Instance) Configure(ctx context.Context, c Config) ([]postgres.Correcti
 	i.conf = c
 	clear(i.dropped)
 	i.confMu.Unlock()
+	i.tellCorrections(ctx)
 	if c.Own != nil {
 		if err := i.setOwn(*c.Own); err != nil {
 			return nil, err
@@ -73,6 +74,24 @@ func (i *Instance) Configure(ctx context.Context, c Config) ([]postgres.Correcti
 		return i.Corrections(ctx), err
 	}
 	return i.Corrections(ctx), nil
+}
+
+// tellCorrections writes what is used otherwise than written into the log, once for each value.
+func (i *Instance) tellCorrections(ctx context.Context) {
+	_, v, err := i.tools(ctx)
+	if err != nil {
+		return // who needs the programs says so
+	}
+	i.confMu.Lock()
+	_, now := postgres.Effective(i.conf.Params, v)
+	before := i.told
+	i.told = now
+	i.confMu.Unlock()
+	for _, c := range now {
+		if !slices.Contains(before, c) {
+			i.log.Warn("configuration corrected", "setting", "postgresql.parameters."+c.Name, "found", c.Was, "used", c.Is, "why", c.Reason)
+		}
+	}
 }
 
 // Corrections are the parameters that are used otherwise than they were written, and why.

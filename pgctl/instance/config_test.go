@@ -1,11 +1,14 @@
 package instance_test
 
 import (
+	"io"
+	"log/slog"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
+	"quorate/internal/heard"
 	"quorate/pgctl/instance"
 	"quorate/pgctl/postgres"
 )
@@ -27,7 +30,10 @@ func names(cs []postgres.Correction) string {
 
 func TestConfiguration(t *testing.T) {
 	ctx := bounded(t)
-	a := newNode(t, "node-a").bootstrap()
+	var said heard.Output
+	a := newNode(t, "node-a", func(o *instance.Options) {
+		o.Logger = slog.New(slog.NewTextHandler(io.MultiWriter(&said, testWriter{t}), nil))
+	}).bootstrap()
 	for q, want := range map[string]string{
 		"SHOW wal_log_hints": "on", "SHOW hot_standby": "on", "SHOW restart_after_crash": "off", "SHOW wal_level": "replica", "SHOW cluster_name": "test",
 		"SHOW max_connections": "30", "SHOW wal_retrieve_retry_interval": "500ms", "SHOW wal_sender_timeout": "5s", "SHOW max_wal_senders": "10",
@@ -59,6 +65,9 @@ func TestConfiguration(t *testing.T) {
 	a.ok(err)
 	if got := names(corrections); got != "listen_addresses max_wal_senders no_such_parameter wal_buffers" {
 		t.Errorf("corrected: %s", got)
+	}
+	if _, err := a.Configure(ctx, c); err != nil || strings.Count(said.String(), `setting=postgresql.parameters.max_wal_senders found=1 used=10 `) != 1 {
+		t.Errorf("what is corrected is told once: %v\n%s", err, said.String())
 	}
 	a.await("SHOW work_mem", "7MB")
 	a.await("SHOW custom.setting", "x")

@@ -41,7 +41,8 @@ type Instance struct {
 	names    postgres.SyncNames
 	role     role
 	raised   []postgres.Correction
-	dropped  map[string]string // parameters that PostgreSQL refused, with its words
+	told     []postgres.Correction // what the log has of the newest configuration
+	dropped  map[string]string     // parameters that PostgreSQL refused, with its words
 
 	restoring *restoring // nil but for a bootstrap from a copy
 	cut       bool       // the standby takes nothing in, from the archive neither

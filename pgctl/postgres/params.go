@@ -77,7 +77,7 @@ var replicationDefaults = Params{
 func Effective(configured Params, v Version) (Params, []Correction) {
 	e := effective{out: make(Params, len(configured)), version: v}
 	for _, name := range configured.Names() {
-		e.take(strings.ToLower(name), strings.TrimSpace(configured[name]))
+		e.take(strings.ToLower(name), configured[name])
 	}
 	for name, d := range clusterDefaults {
 		if _, ok := e.out[name]; !ok {
@@ -104,7 +104,8 @@ func (e *effective) correct(name, was, is, reason string) {
 	e.corrections = append(e.corrections, Correction{name, was, is, reason})
 }
 
-func (e *effective) take(name, value string) {
+func (e *effective) take(name, written string) {
+	value := strings.TrimSpace(written)
 	d, clusterwide := clusterDefaults[name]
 	switch {
 	case name == "hot_standby" || name == "restart_after_crash":
@@ -122,7 +123,7 @@ func (e *effective) take(name, value string) {
 	case clusterwide:
 		e.takeNumber(name, value, d)
 	default:
-		e.out[name] = value
+		e.out[name] = written // blanks at the end of a log_line_prefix are a part of it
 		if name == "recovery_target_timeline" && value != "latest" {
 			e.correct(name, value, value, "a standby that does not look for the latest timeline cannot follow a failover")
 		}

@@ -82,12 +82,12 @@ func TestEffective(t *testing.T) {
 	got, corrections := Effective(Params{
 		"max_connections": "10", "max_wal_senders": "20", "wal_level": "hot_standby", "wal_log_hints": "true", "listen_addresses": "*",
 		"wal_keep_segments": "8", "work_mem": "4MB", "restart_after_crash": "on", "hot_standby": "on", "wal_sender_timeout": "1min",
-		"stats_temp_directory": "x", "Max_Worker_Processes": "x",
+		"stats_temp_directory": "x", "Max_Worker_Processes": "x", "log_line_prefix": "%m ",
 	}, 150018)
 	for name, want := range map[string]string{
 		"max_connections": "100", "max_wal_senders": "20", "wal_level": "replica", "wal_log_hints": "on", "wal_keep_size": "128MB",
 		"work_mem": "4MB", "restart_after_crash": "off", "hot_standby": "on", "wal_sender_timeout": "1min", "wal_receiver_timeout": "5s",
-		"max_worker_processes": "8", "recovery_target_timeline": "latest",
+		"max_worker_processes": "8", "recovery_target_timeline": "latest", "log_line_prefix": "%m ",
 	} {
 		if got[name] != want {
 			t.Errorf("%s = %q, want %q", name, got[name], want)
