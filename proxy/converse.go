@@ -149,11 +149,16 @@ func (o *opening) firstAnswer(s *session, buf []byte) (n int, err error) {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		n, err = o.watchedRead(s, buf)
 	}
+	if err != nil || !unfinishedError(buf[:n]) {
+		return n, err
+	}
+	_ = s.server.SetReadDeadline(time.Now().Add(o.r.opts().StartTimeout)) // who has begun to refuse is not at work on the login
 	for err == nil && n < len(buf) && unfinishedError(buf[:n]) {
 		var more int
 		more, err = s.server.Read(buf[n:])
 		n += more
 	}
+	_ = s.server.SetReadDeadline(time.Time{})
 	return n, err
 }
 

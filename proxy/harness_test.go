@@ -36,6 +36,7 @@ type server struct {
 
 	ssl     byte // answer to SSLRequest and GSSENCRequest
 	refusal func(attempt int) []byte
+	stalls  bool // after a refusal, in place of closing
 	hello   []byte
 
 	mu       sync.Mutex
@@ -140,6 +141,9 @@ func (s *server) talk(c net.Conn) {
 		if s.refusal != nil {
 			if no := s.refusal(n); no != nil {
 				_, _ = c.Write(no)
+				if s.stalls {
+					_, _ = io.Copy(io.Discard, c)
+				}
 				return
 			}
 		}

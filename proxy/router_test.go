@@ -227,6 +227,23 @@ func TestServersNotNowIsHidden(t *testing.T) {
 	}
 }
 
+// A server that falls silent within its refusal is left for another one, as one that is silent before it.
+func TestServerThatStallsInItsRefusal(t *testing.T) {
+	a := newServer(t, "a")
+	a.stalls = true
+	a.refusal = func(attempt int) []byte {
+		if attempt == 1 {
+			return fatal("28P01", "password authentication failed", "")[:9]
+		}
+		return nil
+	}
+	r := newRouter(t, func(o *Options) { o.StartTimeout = 200 * time.Millisecond })
+	r.Publish(tableOf(1, a.backend(RolePrimary)))
+	c := dialRouter(t, r, "primary")
+	write(t, c, startup("ann", "shop"))
+	expectMessage(t, c, 'R')
+}
+
 func TestOtherErrorsOfAServerPass(t *testing.T) {
 	a := newServer(t, "a")
 	a.refusal = func(int) []byte { return fatal("28P01", "password authentication failed", "") }
