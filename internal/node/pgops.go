@@ -229,6 +229,9 @@ func (a *agent) promote(act ha.Promote) (func(*ha.PG), error) {
 	}, nil
 }
 
+// loginsPatience is how long a planned change waits for logins that are under way; they take milliseconds, or a client that does not go on with one.
+const loginsPatience = 500 * time.Millisecond
+
 func (a *agent) stopPG(act ha.Stop) error {
 	mode := instance.StopFast
 	if act.Mode == "immediate" {
@@ -238,7 +241,11 @@ func (a *agent) stopPG(act ha.Stop) error {
 	}
 	ctx, cancel := context.WithTimeout(a.ctx, stopTimeout+shortTimeout)
 	defer cancel()
-	if err := a.inst.Stop(ctx, instance.StopOptions{Mode: mode, Timeout: stopTimeout}); err != nil || !act.Archive {
+	o := instance.StopOptions{Mode: mode, Timeout: stopTimeout}
+	if act.Logins {
+		o.Logins = loginsPatience
+	}
+	if err := a.inst.Stop(ctx, o); err != nil || !act.Archive {
 		return err
 	}
 	ctx, cancel = context.WithTimeout(a.ctx, a.postgresql().PgCtlTimeout)

@@ -102,6 +102,8 @@ type Stop struct {
 	Why  string
 	// Archive puts the end of the log into the archive after it, for a cluster that is to follow whoever reads it there.
 	Archive bool
+	// Logins lets logins that are under way come to their end first: the routers let no new ones in.
+	Logins bool
 }
 
 // Follow points a running standby at an upstream.

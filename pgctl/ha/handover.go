@@ -226,7 +226,7 @@ func (d *decider) handOver() {
 	case h.Stage == stageHold && d.s.Now.Before(h.Since.Add(handoverHold)):
 		d.within(h.Since.Add(handoverHold).Sub(d.s.Now))
 	default:
-		if d.do(Stop{Mode: "fast", Why: h.Reason, Archive: d.standbyCluster()}) {
+		if d.do(Stop{Mode: "fast", Why: h.Reason, Archive: d.standbyCluster(), Logins: true}) {
 			h.Stage, h.Since, d.hold = stageStop, d.s.Now, true
 		}
 	}
@@ -251,8 +251,7 @@ func (d *decider) abandonHandover() {
 }
 
 // handoverHold is for how long the routers let no new client in before PostgreSQL stops: those of other hosts must have heard of it, by the
-// member key, and logins that are under way must be through. PostgreSQL ends an unfinished one without a word, and no other server can go on
-// with its exchange of proofs.
+// member key, and logins that are under way must be through: the stop then waits a moment more for those that are not.
 const handoverHold = 100 * time.Millisecond
 
 // handsOver says whether this node's lead is past the point where new clients are let in.

@@ -27,6 +27,8 @@ type StopOptions struct {
 	Mode StopMode // empty: fast
 	// Checkpoint asks for one before sessions are ended, so that the shutdown's own is short.
 	Checkpoint bool
+	// Logins is how long logins that are under way may take to come to their end before a fast shutdown begins.
+	Logins time.Duration
 	// Timeout is how long the mode may take before it is followed by an immediate shutdown; 0: as long as the context lasts.
 	Timeout time.Duration
 }
@@ -60,6 +62,9 @@ func (i *Instance) stop(ctx context.Context, o StopOptions) error {
 	gone := i.watch(pid)
 	if o.Checkpoint && o.Mode != StopImmediate {
 		i.checkpointFirst(ctx, o.Timeout)
+	}
+	if o.Logins > 0 && o.Mode == StopFast {
+		i.awaitLogins(ctx, pid, o.Logins)
 	}
 	if err := i.signalAndWait(ctx, sig, gone, o.Timeout); err == nil || o.Mode == StopImmediate || ctx.Err() != nil {
 		return err
