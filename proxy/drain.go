@@ -9,6 +9,9 @@ import (
 // drainLook is how often a drain looks for sessions that have become idle. Only drains do; nothing else here polls.
 const drainLook = 5 * time.Millisecond
 
+// freshFor is how long a session may take to its first statement before a drain ends it as idle: a client that has just been let in is about to ask.
+const freshFor = 500 * time.Millisecond
+
 // Drain prepares a planned change of the primary: no session is started there any more (clients wait), and each of its sessions
 // is ended as soon as it stands between two transactions, so that work in progress is not thrown away. It returns nil when
 // none is left, and ctx's cause when it ends before; what then remains is for Revoke or the next term's table. Encrypted sessions
@@ -78,7 +81,7 @@ func (r *Router) endIdle(term Term) (busy int) {
 			continue
 		}
 		busy++
-		if s.idle() {
+		if s.idle() && (s.worked.Load() || time.Since(s.since) > freshFor) {
 			s.end(reasonTerm)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 )
 
 func TestDrain(t *testing.T) {
@@ -42,4 +43,28 @@ func TestDrain(t *testing.T) {
 	}
 	r.Publish(tableOf(2, a.backend(RolePrimary)))
 	expectEcho(t, login(t, r, "primary"), "the new term's sessions start")
+}
+
+// A client that has just been let in is not ended before its first statement has had an answer.
+func TestDrainLetsAFreshSessionAsk(t *testing.T) {
+	a := newServer(t, "a")
+	r := newRouter(t, nil)
+	r.Publish(tableOf(1, a.backend(RolePrimary)))
+	fresh := login(t, r, "primary")
+	r.mu.Lock()
+	for _, s := range r.sessions {
+		s.since = time.Now().Add(time.Hour) // however slow the machine is
+	}
+	r.mu.Unlock()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*drainLook)
+	defer cancel()
+	if err := r.Drain(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("drain ended with %v", err)
+	}
+	write(t, fresh, []byte(commit))
+	expectMessage(t, fresh, 'Z')
+	if err := r.Drain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	expectError(t, fresh, stateAdminShutdown)
 }

@@ -14,6 +14,8 @@ type framer struct {
 
 	key   []byte // BackendKeyData's body as far as it came
 	ready bool   // the first ReadyForQuery has passed: no key will come
+
+	worked bool // a second one has: a statement was answered
 }
 
 // feed follows p, the next bytes from the server.
@@ -53,6 +55,7 @@ func (f *framer) begin() {
 	}
 	f.n, f.left = 0, int(size)-4
 	if f.head[0] == 'Z' {
+		f.worked = f.ready
 		f.ready = true
 	}
 }

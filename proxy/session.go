@@ -62,6 +62,8 @@ type session struct {
 
 	idleAt atomic.Int64 // how many bytes the client had sent when the server last said that no transaction is open; -1 if it has spoken since
 
+	worked atomic.Bool // the server has answered a statement
+
 	flow relay.Flow
 
 	mu      sync.Mutex // guards why and relayed
@@ -130,6 +132,9 @@ func (s *session) Seen(p []byte) {
 	if s.frames.idle() {
 		up, _ := s.flow.Counts()
 		s.idleAt.Store(up)
+	}
+	if s.frames.worked && !s.worked.Load() {
+		s.worked.Store(true)
 	}
 	if had {
 		return

@@ -67,9 +67,9 @@ func TestNoConnectionIsRefused(t *testing.T) {
 	for _, err := range clients.refused {
 		t.Error(err)
 	}
-	// Of a login whose password is being checked when the old primary ends its logins, PostgreSQL says nothing that a router could repair.
-	if clients.cut > 8*changes {
-		t.Errorf("%d logins cut off by %d changes: more than there are clients", clients.cut, changes)
+	// The old primary waits for logins that are under way, but not for as long as one can take on a machine that is too busy.
+	if clients.cut > 2*changes {
+		t.Errorf("%d logins cut off by %d changes", clients.cut, changes)
 	}
 	t.Run("drain", c.drainsFirst)
 }
