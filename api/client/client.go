@@ -2,11 +2,13 @@ package client
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"html"
 	"io"
 	"net"
 	"net/http"
@@ -95,15 +97,22 @@ func Base(apiURL string) string {
 type Reply struct {
 	Code int
 	Body []byte
+	// Age is how many seconds ago the member saw what it tells, while it cannot read the store; "" while it can, and of Patroni's members.
+	Age string
 }
 
-// Text is the body as a person reads it: of an error of /v1 its message.
+// Text is the body as a person reads it: of an error of /v1 its message, of a page its sentence.
 func (r Reply) Text() string {
 	var problem struct{ Error struct{ Message string } }
 	if json.Unmarshal(r.Body, &problem) == nil && problem.Error.Message != "" {
 		return problem.Error.Message
 	}
-	return string(bytes.TrimSpace(r.Body))
+	text := strings.TrimSpace(string(r.Body))
+	if _, page, ok := strings.Cut(text, "<p>"); ok && strings.HasPrefix(text, "<!DOCTYPE") {
+		sentence, _, _ := strings.Cut(page, "</p>")
+		return html.UnescapeString(sentence)
+	}
+	return text
 }
 
 // Do sends one request to one member. body is sent as JSON unless it is nil. An answer of any code is no error.
@@ -138,22 +147,26 @@ func (c *Client) Do(ctx context.Context, memberURL, method, path string, body an
 	if err != nil {
 		return Reply{}, fmt.Errorf("answer of %s: %w", Base(memberURL), err)
 	}
-	return Reply{Code: resp.StatusCode, Body: text}, nil
+	r := Reply{Code: resp.StatusCode, Body: text}
+	if resp.Header.Get("X-Quorate-Stale") != "" {
+		r.Age = cmp.Or(resp.Header.Get("Age"), "?")
+	}
+	return r, nil
 }
 
-// get reads a path from one member into out.
-func (c *Client) get(ctx context.Context, memberURL, path string, out any) error {
+// get reads a path from one member into out. age is that of [Reply].
+func (c *Client) get(ctx context.Context, memberURL, path string, out any) (age string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, c.o.Timeout)
 	defer cancel()
 	r, err := c.Do(ctx, memberURL, http.MethodGet, path, nil)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if r.Code != http.StatusOK {
-		return &StatusError{URL: Base(memberURL) + path, Code: r.Code, Body: r.Text()}
+		return "", &StatusError{URL: Base(memberURL) + path, Code: r.Code, Body: r.Text()}
 	}
 	if err := json.Unmarshal(r.Body, out); err != nil {
-		return fmt.Errorf("answer of %s: %w", Base(memberURL)+path, err)
+		return "", fmt.Errorf("answer of %s: %w", Base(memberURL)+path, err)
 	}
-	return nil
+	return r.Age, nil
 }

@@ -232,3 +232,33 @@ func FuzzCluster(f *testing.F) {
 		}
 	})
 }
+
+// A member that cannot read the store says how old is what it tells.
+func TestOldCluster(t *testing.T) {
+	for age, want := range map[string]string{"7": "7", "": "?"} {
+		c := client.New(client.Options{URLs: []string{member(t, func(w http.ResponseWriter, _ *http.Request) {
+			if age != "" {
+				w.Header().Set("Age", age)
+			}
+			w.Header().Set("X-Quorate-Stale", "the store cannot be read")
+			_, _ = io.WriteString(w, clusterJSON)
+		})}})
+		defer c.Close()
+		if v, err := c.Cluster(t.Context()); err != nil || v.Age != want || v.Leader().Name != "pg1" {
+			t.Errorf("%q: %v %+v", age, err, v)
+		}
+	}
+}
+
+// Of a page the sentence is what a person reads.
+func TestTextOfAPage(t *testing.T) {
+	for body, want := range map[string]string{
+		"<!DOCTYPE html>\n<html><body><h1>503</h1><p>DCS is &#34;away&#34;</p></body></html>\n": `DCS is "away"`,
+		`{"error":{"code":"x","message":"no"}}`:                                                 "no",
+		" plain <p> text\n":                                                                     "plain <p> text",
+	} {
+		if got := (client.Reply{Body: []byte(body)}).Text(); got != want {
+			t.Errorf("%q: %q", body, got)
+		}
+	}
+}

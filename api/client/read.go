@@ -51,8 +51,9 @@ func first[T any](ctx context.Context, c *Client, urls []string, ask func(ctx co
 
 // Cluster reads /cluster from the first member that answers.
 func (c *Client) Cluster(ctx context.Context) (Cluster, error) {
-	v, from, err := first(ctx, c, c.o.URLs, func(ctx context.Context, url string) (Cluster, error) {
-		return read[Cluster](ctx, c, url, "/cluster")
+	v, from, err := first(ctx, c, c.o.URLs, func(ctx context.Context, url string) (v Cluster, err error) {
+		v.Age, err = c.get(ctx, url, "/cluster", &v)
+		return v, err
 	})
 	v.From = from
 	return v, err
@@ -61,7 +62,7 @@ func (c *Client) Cluster(ctx context.Context) (Cluster, error) {
 // read is get with the value as a result.
 func read[T any](ctx context.Context, c *Client, url, path string) (T, error) {
 	var v T
-	err := c.get(ctx, url, path, &v)
+	_, err := c.get(ctx, url, path, &v)
 	return v, err
 }
 

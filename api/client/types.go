@@ -14,6 +14,7 @@ type Cluster struct {
 	Pause               bool                 `json:"pause"`
 	ScheduledSwitchover *ScheduledSwitchover `json:"scheduled_switchover"`
 	From                string               `json:"-"` // the member that answered
+	Age                 string               `json:"-"` // that of [Reply]
 }
 
 // ScheduledSwitchover is a switchover to come.

@@ -181,7 +181,7 @@ func (s *session) patchConfig(ctx context.Context, c ctl.Cluster, before, patch 
 		return err
 	}
 	if r.Code != http.StatusOK {
-		return fmt.Errorf("config modification failed, status code=%d, (%s)", r.Code, r.Text())
+		return fmt.Errorf("config modification failed, status code=%d, (%s)", r.Code, spoken(r))
 	}
 	fmt.Fprintln(s.out, "Configuration changed")
 	return nil

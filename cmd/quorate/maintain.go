@@ -148,7 +148,7 @@ func (a *app) flushSwitchover(ctx context.Context, args []string) error {
 		return err
 	}
 	if r.Code != http.StatusOK {
-		fmt.Fprintf(s.out, "Failed: status_code=%d, (%s)\n", r.Code, r.Text())
+		fmt.Fprintf(s.out, "Failed: status_code=%d, (%s)\n", r.Code, spoken(r))
 		return errFailed
 	}
 	fmt.Fprintf(s.out, "Success: %s\n", r.Text())

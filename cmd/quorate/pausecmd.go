@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -62,7 +63,7 @@ func (s *session) setPause(ctx context.Context, paused, wait bool) error {
 		return err
 	}
 	if r.Code != http.StatusOK {
-		fmt.Fprintf(s.out, "Failed: %s cluster management status code=%d, (%s)\n", verb, r.Code, r.Text())
+		fmt.Fprintf(s.out, "Failed: %s cluster management status code=%d, (%s)\n", verb, r.Code, spoken(r))
 		return errFailed
 	}
 	if wait {
@@ -82,7 +83,7 @@ func (s *session) waitPause(ctx context.Context, c ctl.Cluster, paused bool) err
 	defer cancel()
 	left := c.Members
 	for {
-		behind := s.behind(ctx, left, paused)
+		behind := s.behind(ctx, left, paused, wait/3)
 		if len(behind) == 0 {
 			return nil
 		}
@@ -95,12 +96,20 @@ func (s *session) waitPause(ctx context.Context, c ctl.Cluster, paused bool) err
 	}
 }
 
-// behind are the members on which a pause, or its end, does not hold yet: by their own word, and by their key when they cannot be asked.
-func (s *session) behind(ctx context.Context, members []client.Member, paused bool) (names []string) {
-	for _, m := range members {
-		status, err := s.client.Status(ctx, m.APIURL)
-		holds := err == nil && status.Pause == paused
-		if err != nil {
+// behind are the members on which a pause, or its end, does not hold yet: by their own word, and by their key when they do not answer within patience.
+func (s *session) behind(ctx context.Context, members []client.Member, paused bool, patience time.Duration) (names []string) {
+	asking, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	said := make([]client.Status, len(members))
+	errs := make([]error, len(members))
+	var asked sync.WaitGroup
+	for i, m := range members {
+		asked.Go(func() { said[i], errs[i] = s.client.Status(asking, m.APIURL) })
+	}
+	asked.Wait()
+	for i, m := range members {
+		holds := errs[i] == nil && said[i].Pause == paused
+		if errs[i] != nil {
 			v, err := s.lookUp(ctx)
 			holds = err == nil && v.Paused(m.Name, paused)
 		}

@@ -168,6 +168,9 @@ func (s *session) ask(ctx context.Context) (ctl.Cluster, error) {
 	if err != nil {
 		return ctl.Cluster{}, err
 	}
+	if c.Age != "" {
+		fmt.Fprintf(s.app.err, "Warning: the store cannot be read, or has no leader: this is what %s saw %s seconds ago; `quorate doctor` says what the store lacks\n", c.From, c.Age)
+	}
 	out := ctl.Cluster{Cluster: c, Name: c.Scope, Initialize: "uninitialized"}
 	status, err := s.client.FirstStatus(ctx, c.URLs())
 	if err == nil {

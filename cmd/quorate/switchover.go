@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"quorate/api/client"
 	"quorate/internal/config/dynamic"
 	"quorate/internal/ctl"
 	"quorate/internal/ctl/direct"
@@ -245,11 +246,29 @@ func (s *session) sendHandOver(ctx context.Context, c ctl.Cluster, h handover, a
 		if strings.Contains(strings.ToLower(r.Text()), "status unknown") {
 			result = "result unknown"
 		}
-		fmt.Fprintf(s.out, "%s %s, details: %d, %s\n", capital(h.action), result, r.Code, r.Text())
+		fmt.Fprintf(s.out, "%s %s, details: %d, %s\n", capital(h.action), result, r.Code, spoken(r))
+		if r.Code == http.StatusServiceUnavailable {
+			s.whyNot(ctx, *member)
+		}
 		return errFailed
 	}
 	fmt.Fprintf(s.out, "%s %s\n", micro(s.now()), r.Text())
 	return s.showAgain(ctx)
+}
+
+// whyNot says for what reason a member has just given up a request, which Patroni's answer leaves out.
+func (s *session) whyNot(ctx context.Context, m client.Member) {
+	w, err := s.client.Why(ctx, m.APIURL)
+	if err != nil {
+		return // a member of Patroni's
+	}
+	latest := w.Decisions[max(0, len(w.Decisions)-3):]
+	for _, d := range slices.Backward(latest) {
+		if strings.HasPrefix(d.Text, "cleared the failover key: ") {
+			fmt.Fprintf(s.app.err, "%s %s\n", m.Name, d.Text)
+			return
+		}
+	}
 }
 
 func (s *session) showAgain(ctx context.Context) error {

@@ -70,7 +70,7 @@ func leaderFirst(c ctl.Cluster) []string {
 // report prints how a member took a request, and whether it did.
 func (s *session) report(r client.Reply, member, action string) bool {
 	if r.Code >= 400 {
-		fmt.Fprintf(s.out, "Failed: %s for member %s, status code=%d, (%s)\n", action, member, r.Code, r.Text())
+		fmt.Fprintf(s.out, "Failed: %s for member %s, status code=%d, (%s)\n", action, member, r.Code, spoken(r))
 		return false
 	}
 	fmt.Fprintf(s.out, "Success: %s for member %s\n", action, member)

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"quorate/api/client"
+	"quorate/internal/ctl"
+)
+
+// A switchover that the leader gave up says why, beside Patroni's words.
+func TestFailedSwitchoverSaysWhy(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_, _ = io.WriteString(w, "Switchover failed")
+			return
+		}
+		_, _ = io.WriteString(w, `{"decisions":[{"text":"cleared the failover key: pg9 is not running"},{"text":"leading"},{"text":"leading"},{"text":"cleared the failover key: pg2 is not running"},{"text":"leading"}]}`)
+	}))
+	defer s.Close()
+	var out, errs bytes.Buffer
+	session := &session{app: &app{stdio: stdio{out: &out, err: &errs}, now: time.Now}, client: client.New(client.Options{})}
+	c := ctl.Cluster{Cluster: client.Cluster{Members: []client.Member{{Name: "pg1", Role: "leader", APIURL: s.URL}}}}
+	err := session.sendHandOver(t.Context(), c, handover{action: "switchover", leader: "pg1", candidate: "pg2"}, time.Time{})
+	if err == nil || out.String() != "Switchover failed, details: 503, Switchover failed\n" || errs.String() != "pg1 cleared the failover key: pg2 is not running\n" {
+		t.Errorf("%v, %q, %q", err, &out, &errs)
+	}
+}
+
+// Members are asked for a pause all at once: one that does not answer takes no other's time.
+func TestPauseAsksAllAtOnce(t *testing.T) {
+	asked := make(chan struct{})
+	first := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-asked:
+		case <-r.Context().Done():
+		}
+		_, _ = io.WriteString(w, `{"pause":true}`)
+	}))
+	defer first.Close()
+	second := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		close(asked)
+		_, _ = io.WriteString(w, `{}`)
+	}))
+	defer second.Close()
+	s := &session{client: client.New(client.Options{})}
+	behind := s.behind(t.Context(), []client.Member{{Name: "pg1", APIURL: first.URL}, {Name: "pg2", APIURL: second.URL}}, true, time.Minute)
+	if len(behind) != 1 || behind[0] != "pg2" {
+		t.Errorf("%q", behind)
+	}
+}
