@@ -157,6 +157,9 @@ var cases = []struct {
 	{"logins", Danger, "password authentication failed", "authentication.replication", func(f *Facts) {
 		f.Cluster.Members[1].Server.Logins = []Login{{Use: "replication", User: "replicator", Err: "password authentication failed"}}
 	}},
+	{"logins", Danger, "dial error: timeout", "is PostgreSQL running there", func(f *Facts) {
+		f.Cluster.Members[1].Server.Logins = []Login{{Use: "replication", User: "replicator", Err: "10.0.0.1:5432: dial error: timeout: context deadline exceeded"}}
+	}},
 	{"logins", Warning, "pg_rewind cannot log in", "host all rewinder", func(f *Facts) {
 		f.Cluster.Members[1].Server.Logins = []Login{{Use: "rewind", User: "rewinder", Err: "no pg_hba.conf entry for ..."}}
 	}},

@@ -56,6 +56,9 @@ func hbaAdvice(l Login) string {
 		}
 		return "add to postgresql.pg_hba (quorate edit-config): host " + database + " " + l.User + " <this host's address>/32 scram-sha-256"
 	}
+	if strings.Contains(l.Err, "dial error") {
+		return "is PostgreSQL running there, and its port open to this host? (quorate list)"
+	}
 	return "the password in postgresql.authentication." + l.Use + " must be the database's, on every member"
 }
 

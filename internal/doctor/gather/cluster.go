@@ -100,7 +100,7 @@ func storeAnswers(ctx context.Context, url string) bool {
 	resp, err := c.Do(req)
 	if err == nil {
 		resp.Body.Close()
-		return resp.StatusCode == http.StatusOK
+		return resp.StatusCode == http.StatusOK || resp.StatusCode == http.StatusServiceUnavailable // it has no leader, or an alarm
 	}
 	var alert tls.AlertError
 	return errors.As(err, &alert)

@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -233,5 +235,16 @@ func TestTry(t *testing.T) {
 	u.Close()
 	if got, detail := try(context.Background(), doctor.Reach{Host: "127.0.0.1", Port: port, What: "x (UDP)"}); got != "refused" {
 		t.Error(got, detail)
+	}
+}
+
+// A member of the store without a leader says so, and is there all the same; who answers otherwise is none.
+func TestStoreMemberWithoutALeaderIsThere(t *testing.T) {
+	for code, want := range map[int]bool{200: true, 503: true, 404: false} {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }))
+		if got := storeAnswers(t.Context(), s.URL); got != want {
+			t.Errorf("%d: %v", code, got)
+		}
+		s.Close()
 	}
 }
