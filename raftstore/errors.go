@@ -37,6 +37,9 @@ var (
 	ErrPeerURLExists    = membership.ErrPeerURLexists
 	ErrMemberNotLearner = membership.ErrMemberNotLearner
 	ErrTooManyLearners  = membership.ErrTooManyLearners
+	ErrLearnerNotReady  = etcderrors.ErrLearnerNotReady
+	ErrTooFewMembers    = etcderrors.ErrNotEnoughStartedMembers
+	ErrUnhealthy        = etcderrors.ErrUnhealthy
 	ErrBadPeerURL       = errors.New("given member URLs are invalid")
 )
 

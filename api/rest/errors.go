@@ -30,6 +30,10 @@ var (
 	ErrNoSession = errors.New("no such session")
 	// ErrNoMember: the store has no member of that id.
 	ErrNoMember = errors.New("no such member of the store")
+	// ErrBadMember: what was given is no address of a member.
+	ErrBadMember = errors.New("peer_url: expected http://address:2380 or https://address:2380")
+	// ErrMemberRefused: the store is well, and does not do this to its members; the error says why.
+	ErrMemberRefused = errors.New("not possible")
 )
 
 // patroniText is an error whose text is an answer of Patroni's, word for word.

@@ -14,7 +14,7 @@ func (s *Server) postFailsafe(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var req FailsafeRequest
-	if !s.decode(w, r, &req) {
+	if !s.decode(w, r, &req, s.page) {
 		return
 	}
 	lsn, err := s.opt.Backend.Failsafe(r.Context(), req)
@@ -32,7 +32,7 @@ func (s *Server) postFailsafe(w http.ResponseWriter, r *http.Request) {
 // postPledge takes another node's question in a race for the lead.
 func (s *Server) postPledge(w http.ResponseWriter, r *http.Request) {
 	var req PledgeRequest
-	if !s.decode(w, r, &req) {
+	if !s.decode(w, r, &req, s.problem) {
 		return
 	}
 	if req.From == "" || req.Term.Rev < 0 {
@@ -52,8 +52,9 @@ func (s *Server) postPledge(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// decode reads a JSON object into v. Unknown fields are passed over: the nodes may be of different versions.
-func (s *Server) decode(w http.ResponseWriter, r *http.Request, v any) bool {
+// decode reads a JSON object into v; fail tells an error in the form of the API that was asked. Unknown fields are passed over: the nodes may
+// be of different versions.
+func (s *Server) decode(w http.ResponseWriter, r *http.Request, v any, fail func(http.ResponseWriter, int, string)) bool {
 	body, code, why := readBody(w, r, maxActionBody)
 	var fields map[string]json.RawMessage
 	switch {
@@ -66,7 +67,7 @@ func (s *Server) decode(w http.ResponseWriter, r *http.Request, v any) bool {
 		}
 	}
 	if code != 0 {
-		s.page(w, code, why)
+		fail(w, code, why)
 	}
 	return code == 0
 }

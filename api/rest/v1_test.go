@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -33,7 +32,7 @@ func (m *storeMembers) List(context.Context) ([]StoreMember, error) { return m.l
 
 func (m *storeMembers) Add(_ context.Context, name, peer string) (StoreMember, error) {
 	if !strings.HasPrefix(peer, "http") {
-		return StoreMember{}, errors.New("no URL")
+		return StoreMember{}, ErrBadMember
 	}
 	m.list = append(m.list, StoreMember{ID: "a", Name: name, PeerURL: peer, Learner: true})
 	return m.list[len(m.list)-1], nil
@@ -289,7 +288,7 @@ func TestV1RouterAndStore(t *testing.T) {
 		{"DELETE", "/v1/router/sessions/8", "", 404, "no such session"},
 		{"GET", "/v1/store/members", "", 200, `{"members": []}`},
 		{"POST", "/v1/store/members", `{"name":"n4"}`, 400, "peer_url"},
-		{"POST", "/v1/store/members", `{"name":"n4","peer_url":"nonsense"}`, 503, "no URL"},
+		{"POST", "/v1/store/members", `{"name":"n4","peer_url":"nonsense"}`, 400, "expected http://address:2380"},
 		{"POST", "/v1/store/members", `{"name":"n4","peer_url":"http://x:2380"}`, 201, `"learner": true`},
 		{"POST", "/v1/store/members/a/promote", "", 200, "member a is a voter"},
 		{"POST", "/v1/store/members/b/promote", "", 404, "no such member"},

@@ -78,9 +78,14 @@ func (s *Server) v1RemoveMember(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) memberProblem(w http.ResponseWriter, err error) {
-	if errors.Is(err, ErrNoMember) {
-		s.problem(w, http.StatusNotFound, err.Error())
-		return
+	code := http.StatusServiceUnavailable
+	switch {
+	case errors.Is(err, ErrNoMember):
+		code = http.StatusNotFound
+	case errors.Is(err, ErrBadMember):
+		code = http.StatusBadRequest
+	case errors.Is(err, ErrMemberRefused):
+		code = http.StatusPreconditionFailed
 	}
-	s.problem(w, http.StatusServiceUnavailable, err.Error())
+	s.problem(w, code, err.Error())
 }

@@ -14,6 +14,7 @@ import (
 	"quorate/internal/config/dynamic"
 	"quorate/pgctl/ha"
 	"quorate/proxy"
+	"quorate/raftstore"
 )
 
 func askStop(k *ha.Asked) { k.Stop = true }
@@ -39,10 +40,12 @@ func (v routerView) Sessions() any { return v.r.Sessions() }
 func (v routerView) Kill(id string) error {
 	n, err := strconv.ParseUint(id, 10, 64)
 	if err != nil {
-		return rest.ErrNoSession
+		return fmt.Errorf("%w: %q", rest.ErrNoSession, id)
 	}
-	if err := v.r.Kill(n); err != nil {
-		return errors.Join(rest.ErrNoSession, err)
+	if err := v.r.Kill(n); errors.Is(err, proxy.ErrNoSession) {
+		return fmt.Errorf("%w: %d", rest.ErrNoSession, n)
+	} else if err != nil {
+		return err
 	}
 	return nil
 }
@@ -77,7 +80,7 @@ func first(list []string) string {
 func (m storeMembers) Add(ctx context.Context, _, peerURL string) (rest.StoreMember, error) {
 	r, err := m.m.now().MemberAdd(ctx, &pb.MemberAddRequest{PeerURLs: []string{peerURL}, IsLearner: true})
 	if err != nil {
-		return rest.StoreMember{}, err
+		return rest.StoreMember{}, memberError(err, peerURL)
 	}
 	return rest.StoreMember{ID: fmt.Sprintf("%x", r.Member.ID), PeerURL: peerURL, Learner: true}, nil
 }
@@ -88,7 +91,7 @@ func (m storeMembers) Promote(ctx context.Context, id string) error {
 		return err
 	}
 	_, err = m.m.now().MemberPromote(ctx, &pb.MemberPromoteRequest{ID: n})
-	return err
+	return memberError(err, id)
 }
 
 func (m storeMembers) Remove(ctx context.Context, id string) error {
@@ -97,6 +100,25 @@ func (m storeMembers) Remove(ctx context.Context, id string) error {
 		return err
 	}
 	_, err = m.m.now().MemberRemove(ctx, &pb.MemberRemoveRequest{ID: n})
+	return memberError(err, id)
+}
+
+// memberError says what a store's refusal means to the API; what remains is a store that cannot answer.
+func memberError(err error, what string) error {
+	if errors.Is(err, raftstore.ErrMemberNotFound) {
+		return fmt.Errorf("%w: %q", rest.ErrNoMember, what)
+	}
+	if errors.Is(err, raftstore.ErrBadPeerURL) {
+		return fmt.Errorf("%w, found %q", rest.ErrBadMember, what)
+	}
+	for _, refusal := range []error{
+		raftstore.ErrMemberExists, raftstore.ErrPeerURLExists, raftstore.ErrMemberNotLearner, raftstore.ErrTooManyLearners,
+		raftstore.ErrLearnerNotReady, raftstore.ErrTooFewMembers, raftstore.ErrUnhealthy,
+	} {
+		if errors.Is(err, refusal) {
+			return fmt.Errorf("%w: %w", rest.ErrMemberRefused, err)
+		}
+	}
 	return err
 }
 

@@ -2,6 +2,7 @@ package node
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -76,6 +77,7 @@ func TestOneHost(t *testing.T) {
 			t.Errorf("GET %s: %d", r.Path, r.Code)
 		}
 	}
+	s.refusals(fmt.Sprintf("%x", u.member.now().ID()))
 	before := s.status().Started
 	var code int
 	var text string
@@ -102,6 +104,28 @@ func TestOneHost(t *testing.T) {
 	s.awaitPrimary()
 	if got := s.psql(portPrimary, "SELECT answer FROM mine"); got != "42" {
 		t.Errorf("after the next start: %q", got)
+	}
+}
+
+// refusals of a store and a router that are well are no failures of theirs.
+func (s *site) refusals(id string) {
+	s.t.Helper()
+	for _, c := range []struct {
+		method, path, body string
+		code               int
+		text               string
+	}{
+		{"POST", "/v1/store/members/ffff/promote", "", 404, `no such member of the store: \"ffff\"`},
+		{"DELETE", "/v1/store/members/x", "", 404, `no such member of the store: \"x\"`},
+		{"POST", "/v1/store/members/" + id + "/promote", "", 412, "learner"},
+		{"DELETE", "/v1/store/members/" + id, "", 412, "not possible: "},
+		{"POST", "/v1/store/members", `{"peer_url":"nonsense"}`, 400, `found \"nonsense\"`},
+		{"DELETE", "/v1/router/sessions/99", "", 404, `"no such session: 99"`},
+		{"POST", "/v1/pledge", "{", 400, `"bad_request"`},
+	} {
+		if code, text := s.do(c.method, c.path, c.body); code != c.code || !strings.Contains(text, c.text) {
+			s.t.Errorf("%s %s %s: %d %s", c.method, c.path, c.body, code, text)
+		}
 	}
 }
 
