@@ -73,7 +73,7 @@ func usage(c *cobra.Command) error {
 	c.LocalFlags().VisitAll(func(f *pflag.Flag) {
 		shown := *f
 		if name := valueName(f); name != "" {
-			shown.Value = named{f.Value, name}
+			shown.Value, shown.DefValue = named{f.Value, name}, shownDefault(f)
 		}
 		if c.HasParent() && slices.Contains(whereOptions, f.Name) {
 			where.AddFlag(&shown)
@@ -162,6 +162,17 @@ func valueName(f *pflag.Flag) string {
 		return "DURATION"
 	}
 	return cmp.Or(valueNames[f.Name], strings.ToUpper(f.Value.Type()))
+}
+
+// shownDefault is what an option is when it is not given; "" is nothing worth telling.
+func shownDefault(f *pflag.Flag) string {
+	switch f.DefValue {
+	case "false", "[]", "0", "0s":
+		return ""
+	case "\t":
+		return "a tab"
+	}
+	return f.DefValue
 }
 
 // named is an option's value under the name of what it takes.

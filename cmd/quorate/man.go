@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -43,7 +42,18 @@ replicas). Hosts find each other by gossip (7946, TCP and UDP).
 Called through a link named patroni, patronictl or etcd it takes that program's command line.
 `
 
-const manRest = `.SH FILES
+const manRest = `.SH ENVIRONMENT
+.TP
+.B PATRONI_*
+each setting of Patroni that has a variable: PATRONI_SCOPE, PATRONI_POSTGRESQL_DATA_DIR. They win over the configuration's files, and will do
+without any. PATRONI_CONFIGURATION holds a whole configuration as text; the others are then passed over.
+.TP
+.B QUORATE_*
+the settings of the sections store, gossip and proxy, and of roles: QUORATE_STORE_EXPECT, QUORATE_ROLES.
+.TP
+.BR PATRONICTL_CONFIG_FILE ", " DCS_URL
+the options \-\-config\-file and \-\-dcs\-url of the commands.
+.SH FILES
 .TP
 .I /etc/quorate/quorate.yml
 the configuration of a host: Patroni's YAML, and the sections store, gossip, proxy. A folder of *.yml will do too.
@@ -59,8 +69,12 @@ beside PostgreSQL's data folder: what the agent and its fence keep about it, and
 .SH EXIT STATUS
 0 success, 1 failure (also of a request that a member refuses), 2 wrong usage. doctor: 0 no danger, 1 danger, 2 it could not run.
 .SH SIGNALS OF RUN
-SIGTERM hands over, stops PostgreSQL and ends; SIGHUP reads the configuration again.
+SIGTERM hands over, stops PostgreSQL and ends; SIGHUP reads the configuration again; SIGUSR2 replaces the process by the program on disk, as
+upgrade does.
 .SH SEE ALSO
+.I /usr/share/doc/quorate/docs
+has operations.md, recovery.md, router.md, security.md and more.
+.PP
 .BR psql (1),
 .BR pg_rewind (1),
 .BR pg_basebackup (1)
@@ -114,8 +128,8 @@ func manFlags(b *strings.Builder, flags, common *pflag.FlagSet) {
 		if kind != "" {
 			name += " \\fI" + roff(kind) + "\\fR"
 		}
-		if !slices.Contains([]string{"", "false", "[]", "0", "0s"}, f.DefValue) { // as --help does
-			usage += " (default " + f.DefValue + ")"
+		if is := shownDefault(f); is != "" {
+			usage += " (default " + is + ")"
 		}
 		fmt.Fprintf(b, ".TP\n\\fB%s\\fR\n%s\n", name, roff(usage))
 	})
