@@ -139,7 +139,7 @@ func (a *agent) fenceCall(_ ha.Lane, call func(context.Context) error) {
 	defer cancel()
 	err := call(ctx)
 	if err != nil && !errors.Is(err, fence.ErrLost) {
-		if a.fenceNo.news(err, time.Now()) {
+		if a.fenceNo.news(err, boottime.Now()) {
 			a.log.Warn("the fence refuses", "error", err)
 		}
 		// The lane stays busy meanwhile: what the fence refuses now it refuses a millisecond later, too.

@@ -20,7 +20,7 @@ type loop struct {
 	log    *slog.Logger
 
 	last    ha.Reason
-	retried retried
+	retried echo         // the last change to the store that was told
 	beat    atomic.Int64 // boottime of the last decision, for liveness
 	next    atomic.Int64
 	history *decisions
@@ -88,7 +88,7 @@ func (l *loop) tell(s ha.Snapshot, d ha.Decision) {
 	if len(notable) == 0 && (d.Reason == l.last || d.Reason.Code == ha.CodePromoting || d.Reason.InProgress()) {
 		return // to promote takes several decisions within a moment: those that do something tell it
 	}
-	if l.retried.again(d, notable, boottime.Now()) {
+	if retriedAgain(&l.retried, d, notable, boottime.Now()) {
 		return
 	}
 	attrs := []any{"reason", string(d.Reason.Code)}
@@ -100,23 +100,29 @@ func (l *loop) tell(s ha.Snapshot, d ha.Decision) {
 	l.last = d.Reason
 }
 
-// retried is the decision that was told last. While the store is away for minutes, a change to it is decided on again with every attempt.
-type retried struct {
-	said string
+// retriedAgain says whether a decision is the one that was told last, tried once more: changes to the store alone, the same ones for the same reason, as they come
+// every few seconds while the store is away. It is news again after changeAgain. What is tried again on PostgreSQL is told each time: such attempts are few, and each has
+// an outcome of its own.
+func retriedAgain(last *echo, d ha.Decision, notable []string, now boottime.Instant) bool {
+	if len(notable) == 0 || !onlyCommits(d.Actions) {
+		*last = echo{}
+		return false
+	}
+	return last.repeats(d.Reason.Text+"\n"+strings.Join(notable, "\n"), now, changeAgain)
+}
+
+// echo is what was said last, and when.
+type echo struct {
+	text string
 	at   boottime.Instant
 }
 
-// again says whether a decision is the one that was told last, tried once more: changes to the store alone, the same ones for the same reason. It is news
-// again after changeAgain. What is tried again on PostgreSQL is told each time: such attempts are few, and each has an outcome of its own.
-func (r *retried) again(d ha.Decision, notable []string, now boottime.Instant) bool {
-	said := ""
-	if len(notable) > 0 && onlyCommits(d.Actions) {
-		said = d.Reason.Text + "\n" + strings.Join(notable, "\n")
-	}
-	if said != "" && said == r.said && now.Sub(r.at) < changeAgain {
+// repeats says whether text was said last, and not as long ago as that; else it is said now.
+func (e *echo) repeats(text string, now boottime.Instant, within time.Duration) bool {
+	if text == e.text && now.Sub(e.at) < within {
 		return true
 	}
-	r.said, r.at = said, now
+	*e = echo{text, now}
 	return false
 }
 

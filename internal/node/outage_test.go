@@ -36,14 +36,14 @@ func TestFailedChangesAreToldOnce(t *testing.T) {
 func TestARetriedChangeIsToldOnce(t *testing.T) {
 	release := ha.Decision{Reason: ha.Reason{Code: ha.CodeFailingOver, Text: "giving up the lead"}, Actions: []ha.Action{ha.Commit{What: "release the lead"}}}
 	start := ha.Decision{Reason: release.Reason, Actions: append([]ha.Action{ha.StartStandby{}}, release.Actions...)}
-	var r retried
+	var last echo
 	told := 0
 	count := func(d ha.Decision, at boottime.Instant) {
 		var notable []string
 		for _, a := range d.Actions {
 			notable = append(notable, a.String())
 		}
-		if !r.again(d, notable, at) {
+		if !retriedAgain(&last, d, notable, at) {
 			told++
 		}
 	}

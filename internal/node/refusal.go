@@ -3,6 +3,8 @@ package node
 import (
 	"sync"
 	"time"
+
+	"quorate/internal/boottime"
 )
 
 // A fence that holds another store's term refuses every other one until that has ended: each answer would make the next decision ask again.
@@ -14,17 +16,12 @@ const (
 // refusals remembers what the fence refused last.
 type refusals struct {
 	mu   sync.Mutex
-	last string
-	at   time.Time
+	last echo
 }
 
 // news says whether a refusal is worth a line in the log.
-func (r *refusals) news(err error, now time.Time) bool {
+func (r *refusals) news(err error, now boottime.Instant) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err.Error() == r.last && now.Sub(r.at) < refusalAgain {
-		return false
-	}
-	r.last, r.at = err.Error(), now
-	return true
+	return !r.last.repeats(err.Error(), now, refusalAgain)
 }

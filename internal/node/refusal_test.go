@@ -4,11 +4,13 @@ import (
 	"errors"
 	"testing"
 	"time"
+
+	"quorate/internal/boottime"
 )
 
 func TestRefusalsAreToldOnce(t *testing.T) {
 	var r refusals
-	t0 := time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
+	t0 := boottime.Now()
 	for i, tc := range []struct {
 		err  string
 		at   time.Duration
