@@ -30,3 +30,13 @@ func TestMisuseEndsWithTwo(t *testing.T) {
 		}
 	}
 }
+
+// A copy of a store that is not there fails; the client alone would wait for it for ever.
+func TestSnapshotOfNoStoreEnds(t *testing.T) {
+	var out bytes.Buffer
+	file := t.TempDir() + "/copy"
+	code := run([]string{"quorate", "-c", "/dev/null", "-d", "etcd3://127.0.0.1:9", "snapshot", "save", file}, stdio{in: bytes.NewReader(nil), out: &out, err: &out}, nil)
+	if code != 1 || !strings.HasPrefix(out.String(), "Error: store: no host of it answers: http://127.0.0.1:9: ") {
+		t.Errorf("%d, %q", code, out.String())
+	}
+}

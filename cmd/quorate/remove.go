@@ -8,6 +8,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"quorate/internal/ctl"
+	"quorate/internal/dcsclient"
 )
 
 func newRemoveCmd(a *app) *cobra.Command {
@@ -38,7 +39,10 @@ func (s *session) remove(ctx context.Context, scope string, f ctl.Format) error 
 	c, err := s.cluster(ctx)
 	if err != nil {
 		// A cluster whose members are gone is what one removes.
-		fmt.Fprintf(s.app.err, "Warning: %v\n", err)
+		fmt.Fprintf(s.app.err, "Warning: %s\n", dcsclient.Words(err))
+		if _, err := s.leaderInStore(ctx, scope); err != nil {
+			return err // nothing could be removed
+		}
 	} else {
 		fmt.Fprint(s.out, ctl.Members(c, f, false))
 	}

@@ -229,5 +229,5 @@ func (a *app) complain(err error) {
 	if strings.Contains(text, "rpc error: code = ") {
 		text = dcsclient.Words(err)
 	}
-	fmt.Fprintf(a.err, "Error: %s\n", text)
+	fmt.Fprintf(a.err, "Error: %s\n", strings.ReplaceAll(text, context.DeadlineExceeded.Error(), "no answer in time"))
 }
