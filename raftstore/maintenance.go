@@ -67,7 +67,7 @@ func (s *Store) IsLearner() bool {
 	if n == nil {
 		return false
 	}
-	srv, ok := n.server(s.ID())
+	srv, ok := n.find(n.self)
 	return ok && srv.Suffrage != raft.Voter
 }
 

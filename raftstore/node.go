@@ -223,9 +223,11 @@ func (n *node) voters() []raft.Server {
 	return list
 }
 
-func (n *node) server(id uint64) (raft.Server, bool) {
+func (n *node) server(id uint64) (raft.Server, bool) { return n.find(serverID(id)) }
+
+func (n *node) find(id raft.ServerID) (raft.Server, bool) {
 	for _, s := range n.servers() {
-		if s.ID == serverID(id) {
+		if s.ID == id {
 			return s, true
 		}
 	}
@@ -234,11 +236,11 @@ func (n *node) server(id uint64) (raft.Server, bool) {
 
 // addressed says whether the configuration has the server at that address.
 func (n *node) addressed(s raft.Server) bool {
-	srv, ok := n.server(memberID(s.ID))
+	srv, ok := n.find(s.ID)
 	return ok && srv.Address == s.Address
 }
 
 func (n *node) listed(id raft.ServerID) bool {
-	_, ok := n.server(memberID(id))
+	_, ok := n.find(id)
 	return ok
 }

@@ -39,8 +39,8 @@ type Store struct {
 	asked    indexBatches
 	disk     *diskGuard
 
-	idMu sync.RWMutex // guards id
-	id   identity
+	idMu sync.Mutex // taken by who changes id
+	id   atomic.Pointer[identity]
 
 	// node is Raft; nil until this host belongs to a cluster.
 	node atomic.Pointer[node]
@@ -114,10 +114,12 @@ func (s *Store) open() (err error) {
 	if addr == "" {
 		addr = s.port.ln.Addr().String()
 	}
-	if s.id, err = loadIdentity(s.opts, addr); err != nil {
+	id, err := loadIdentity(s.opts, addr)
+	if err != nil {
 		return err
 	}
-	if s.promises, err = loadPromises(s.opts.Dir, s.id.ID); err != nil {
+	s.id.Store(&id)
+	if s.promises, err = loadPromises(s.opts.Dir, id.ID); err != nil {
 		return err
 	}
 	s.logs, err = openLogStore(s.opts.Dir, logOptions{
@@ -128,17 +130,17 @@ func (s *Store) open() (err error) {
 	}
 	s.logs.took = func(d time.Duration) { s.metrics.syncSeconds.Observe(d.Seconds()) }
 	s.metrics.quota.Set(float64(max(0, s.opts.QuotaBytes)))
-	s.metrics.tellID(s.id.ID)
+	s.metrics.tellID(id.ID)
 	s.disk = newDiskGuard(s)
 	s.logs.room = s.disk.room
 	if s.state, err = newState(filepath.Join(s.opts.Dir, cacheDir), s.zap, s.mono, s.opts.Auth, s.opts.hooks); err != nil {
 		return err
 	}
-	s.state.onTermStart = s.lead.started(s.id.ID)
+	s.state.onTermStart = s.lead.started(id.ID)
 	server := &rpcServer{handle: s.handle, timeout: dialTimeout(s.opts.ElectionTimeout)}
 	s.port.start(s.admitGreeting, server.serve)
-	if s.id.member() {
-		if err := s.startRaft(s.id.Founders); err != nil {
+	if id.member() {
+		if err := s.startRaft(id.Founders); err != nil {
 			return err
 		}
 	} else {
@@ -267,21 +269,22 @@ func bounded(d time.Duration, what string, f func() error) error {
 }
 
 func (s *Store) identity() identity {
-	s.idMu.RLock()
-	defer s.idMu.RUnlock()
-	return s.id
+	if id := s.id.Load(); id != nil {
+		return *id
+	}
+	return identity{}
 }
 
 // setIdentity writes a changed identity.
 func (s *Store) setIdentity(change func(*identity)) error {
 	s.idMu.Lock()
 	defer s.idMu.Unlock()
-	next := s.id
+	next := s.identity()
 	change(&next)
 	if err := next.save(s.opts.Dir); err != nil {
 		return fmt.Errorf("write the identity: %w", err)
 	}
-	s.id = next
+	s.id.Store(&next)
 	return nil
 }
 

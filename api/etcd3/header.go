@@ -17,3 +17,11 @@ func fill(s Store, h **pb.ResponseHeader) {
 		(*h).Revision = now.Revision
 	}
 }
+
+// complete is fill for answers of this node's own store, which has mostly filled the header already: the revision of now is not had without waiting for
+// the writers.
+func complete(s Store, h **pb.ResponseHeader) {
+	if *h == nil || (*h).MemberId == 0 || (*h).Revision == 0 {
+		fill(s, h)
+	}
+}

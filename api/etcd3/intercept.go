@@ -65,19 +65,15 @@ func (i *interceptor) stream(srv any, stream grpc.ServerStream, info *grpc.Strea
 // readMetadata counts the call by the API version that its client claims and says whether the client wants to be refused
 // while there is no leader (clientv3.WithRequireLeader, which etcdctl watch and vip-manager set).
 func (i *interceptor) readMetadata(ctx context.Context, kind string) (needsLeader bool, err error) {
-	md, ok := metadata.FromIncomingContext(ctx)
-	if !ok {
-		return false, nil
-	}
 	version := "unknown"
-	if v := md.Get(rpctypes.MetadataClientAPIVersionKey); len(v) > 0 {
+	if v := metadata.ValueFromIncomingContext(ctx, rpctypes.MetadataClientAPIVersionKey); len(v) > 0 {
 		version = v[0]
 	}
 	if !utf8.ValidString(version) {
 		return false, rpctypes.ErrGRPCInvalidClientAPIVersion
 	}
-	i.metrics.clientRequests.WithLabelValues(kind, versionLabel(version)).Inc()
-	want := md.Get(rpctypes.MetadataRequireLeaderKey)
+	i.metrics.request(kind, versionLabel(version)).Inc()
+	want := metadata.ValueFromIncomingContext(ctx, rpctypes.MetadataRequireLeaderKey)
 	return len(want) > 0 && want[0] == rpctypes.MetadataHasLeader, nil
 }
 

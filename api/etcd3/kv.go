@@ -26,7 +26,7 @@ func (s *kvServer) Range(ctx context.Context, r *pb.RangeRequest) (*pb.RangeResp
 	if err != nil {
 		return nil, toStatus(err)
 	}
-	fill(s.store, &resp.Header)
+	complete(s.store, &resp.Header)
 	return resp, nil
 }
 
@@ -38,7 +38,7 @@ func (s *kvServer) Put(ctx context.Context, r *pb.PutRequest) (*pb.PutResponse, 
 	if err != nil {
 		return nil, toStatus(err)
 	}
-	fill(s.store, &resp.Header)
+	complete(s.store, &resp.Header)
 	return resp, nil
 }
 
@@ -50,7 +50,7 @@ func (s *kvServer) DeleteRange(ctx context.Context, r *pb.DeleteRangeRequest) (*
 	if err != nil {
 		return nil, toStatus(err)
 	}
-	fill(s.store, &resp.Header)
+	complete(s.store, &resp.Header)
 	return resp, nil
 }
 
@@ -62,7 +62,7 @@ func (s *kvServer) Txn(ctx context.Context, r *pb.TxnRequest) (*pb.TxnResponse, 
 	if err != nil {
 		return nil, toStatus(err)
 	}
-	fill(s.store, &resp.Header)
+	complete(s.store, &resp.Header)
 	return resp, nil
 }
 
@@ -74,7 +74,7 @@ func (s *kvServer) Compact(ctx context.Context, r *pb.CompactionRequest) (*pb.Co
 	if err != nil {
 		return nil, toStatus(err)
 	}
-	fill(s.store, &resp.Header)
+	complete(s.store, &resp.Header)
 	return resp, nil
 }
 

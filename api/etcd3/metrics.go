@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc/codes"
@@ -17,6 +18,7 @@ type metrics struct {
 	sentBytes, receivedBytes prometheus.Counter
 	streamFailures           *prometheus.CounterVec
 	clientRequests           *prometheus.CounterVec
+	requests                 sync.Map // of clientRequests: its series by requestKey, for their look-up by labels is not for every call
 	rpcStarted, rpcHandled   *prometheus.CounterVec
 	msgReceived, msgSent     *prometheus.CounterVec
 	healthSuccess, healthBad prometheus.Counter
@@ -25,6 +27,20 @@ type metrics struct {
 	rpcSeconds               *prometheus.HistogramVec // nil: not measured
 	more                     []prometheus.Collector
 	unregister               func()
+}
+
+// requestKey is a series of clientRequests.
+type requestKey struct{ kind, version string }
+
+// request counts calls by kind and API version of the client.
+func (m *metrics) request(kind, version string) prometheus.Counter {
+	key := requestKey{kind, version}
+	if c, ok := m.requests.Load(key); ok {
+		return c.(prometheus.Counter)
+	}
+	c := m.clientRequests.WithLabelValues(kind, version)
+	m.requests.Store(key, c)
+	return c
 }
 
 // newMetrics registers the series; an error means that the registry has one of them already.

@@ -45,6 +45,7 @@ type Server struct {
 	log     *slog.Logger
 	permit  permit
 	metrics *metrics
+	stats   *rpcStats
 	guard   *guard
 	health  *health.Server
 	grpc    *grpc.Server
@@ -77,6 +78,7 @@ func New(opts Options) (*Server, error) {
 	if s.metrics, err = newMetrics(opts); err != nil {
 		return nil, err
 	}
+	s.stats = &rpcStats{metrics: s.metrics, methods: map[string]*rpcSeries{}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.grpc = grpc.NewServer(s.grpcOptions()...)
 	s.inside, s.onBehalf = newPipe(false), newPipe(true)
@@ -117,6 +119,7 @@ func (s *Server) connect() error {
 	v3lockpb.RegisterLockServer(s.grpc, v3lock.NewLockServer(s.recipes))
 	v3electionpb.RegisterElectionServer(s.grpc, v3election.NewElectionServer(s.recipes))
 	reflection.Register(s.grpc)
+	s.stats.know(s.grpc.GetServiceInfo())
 	return nil
 }
 
@@ -124,7 +127,7 @@ func (s *Server) grpcOptions() []grpc.ServerOption {
 	i := &interceptor{store: s.opts.Store, permit: s.permit, guard: s.guard, metrics: s.metrics}
 	return []grpc.ServerOption{
 		grpc.Creds(connCreds{}),
-		grpc.StatsHandler(rpcStats{s.metrics}),
+		grpc.StatsHandler(s.stats),
 		grpc.ChainUnaryInterceptor(i.unary),
 		grpc.ChainStreamInterceptor(i.stream),
 		grpc.MaxRecvMsgSize(s.opts.MaxRequestBytes + requestOverhead),

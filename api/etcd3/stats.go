@@ -2,60 +2,109 @@ package etcd3
 
 import (
 	"context"
-	"strings"
+	"sync/atomic"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/stats"
 	"google.golang.org/grpc/status"
 )
 
-// rpcStats feeds the byte and call counters from gRPC's own observation points, which see streams message by message.
-type rpcStats struct{ metrics *metrics }
+// rpcStats feeds the byte and call counters from gRPC's own observation points, which see streams message by message. Names that no service
+// has are not counted, since each would be a series for ever.
+type rpcStats struct {
+	metrics *metrics
+	methods map[string]*rpcSeries // by full name; filled once, before the first call
+}
 
 type rpcTagKey struct{}
 
-// rpcTag names one call in the labels that the grpc_server_ series have by convention. kind is known from Begin on.
-type rpcTag struct{ kind, service, method string }
+// rpcSeries are the series of one method, which are looked up by their labels only once.
+type rpcSeries struct {
+	metrics *metrics
+	labels  []string // type, service, method: in the order and with the words that the grpc_server_ series have by convention
 
-func (s rpcStats) TagRPC(ctx context.Context, info *stats.RPCTagInfo) context.Context {
-	service, method, _ := strings.Cut(strings.TrimPrefix(info.FullMethodName, "/"), "/")
-	return context.WithValue(ctx, rpcTagKey{}, &rpcTag{kind: "unary", service: service, method: method})
+	started, received, sent prometheus.Counter
+	seconds                 prometheus.Observer // nil: not measured
+	handled                 [codes.Unauthenticated + 1]atomic.Pointer[prometheus.Counter]
 }
 
-func (s rpcStats) HandleRPC(ctx context.Context, event stats.RPCStats) {
-	tag, ok := ctx.Value(rpcTagKey{}).(*rpcTag)
-	if !ok {
-		return
-	}
-	switch e := event.(type) {
-	case *stats.Begin:
-		tag.kind = rpcKind(e)
-		s.metrics.rpcStarted.WithLabelValues(tag.kind, tag.service, tag.method).Inc()
-	case *stats.InPayload:
-		s.metrics.receivedBytes.Add(float64(e.Length))
-		s.metrics.msgReceived.WithLabelValues(tag.kind, tag.service, tag.method).Inc()
-	case *stats.OutPayload:
-		s.metrics.sentBytes.Add(float64(e.Length))
-		s.metrics.msgSent.WithLabelValues(tag.kind, tag.service, tag.method).Inc()
-	case *stats.End:
-		code := status.Code(e.Error).String()
-		s.metrics.rpcHandled.WithLabelValues(tag.kind, tag.service, tag.method, code).Inc()
-		if h := s.metrics.rpcSeconds; h != nil {
-			h.WithLabelValues(tag.kind, tag.service, tag.method).Observe(e.EndTime.Sub(e.BeginTime).Seconds())
+// know makes the series of all methods of a server.
+func (s *rpcStats) know(services map[string]grpc.ServiceInfo) {
+	for service, info := range services {
+		for _, m := range info.Methods {
+			r := &rpcSeries{metrics: s.metrics, labels: []string{rpcKind(m), service, m.Name}}
+			r.started = s.metrics.rpcStarted.WithLabelValues(r.labels...)
+			r.received = s.metrics.msgReceived.WithLabelValues(r.labels...)
+			r.sent = s.metrics.msgSent.WithLabelValues(r.labels...)
+			if h := s.metrics.rpcSeconds; h != nil {
+				r.seconds = h.WithLabelValues(r.labels...)
+			}
+			s.methods["/"+service+"/"+m.Name] = r
 		}
 	}
 }
 
-func rpcKind(e *stats.Begin) string {
+// of is the counter of calls that ended with a code.
+func (r *rpcSeries) of(code codes.Code) prometheus.Counter {
+	if int(code) >= len(r.handled) {
+		return r.metrics.rpcHandled.WithLabelValues(append(r.labels[:3:3], code.String())...)
+	}
+	if c := r.handled[code].Load(); c != nil {
+		return *c
+	}
+	c := r.metrics.rpcHandled.WithLabelValues(append(r.labels[:3:3], code.String())...)
+	r.handled[code].Store(&c)
+	return c
+}
+
+func (s *rpcStats) TagRPC(ctx context.Context, info *stats.RPCTagInfo) context.Context {
+	if r := s.methods[info.FullMethodName]; r != nil {
+		return context.WithValue(ctx, rpcTagKey{}, r)
+	}
+	return ctx
+}
+
+func (s *rpcStats) HandleRPC(ctx context.Context, event stats.RPCStats) {
+	r, known := ctx.Value(rpcTagKey{}).(*rpcSeries)
+	switch e := event.(type) {
+	case *stats.Begin:
+		if known {
+			r.started.Inc()
+		}
+	case *stats.InPayload:
+		s.metrics.receivedBytes.Add(float64(e.Length))
+		if known {
+			r.received.Inc()
+		}
+	case *stats.OutPayload:
+		s.metrics.sentBytes.Add(float64(e.Length))
+		if known {
+			r.sent.Inc()
+		}
+	case *stats.End:
+		if !known {
+			return
+		}
+		r.of(status.Code(e.Error)).Inc()
+		if r.seconds != nil {
+			r.seconds.Observe(e.EndTime.Sub(e.BeginTime).Seconds())
+		}
+	}
+}
+
+func rpcKind(m grpc.MethodInfo) string {
 	switch {
-	case e.IsClientStream && e.IsServerStream:
+	case m.IsClientStream && m.IsServerStream:
 		return "bidi_stream"
-	case e.IsClientStream:
+	case m.IsClientStream:
 		return "client_stream"
-	case e.IsServerStream:
+	case m.IsServerStream:
 		return "server_stream"
 	}
 	return "unary"
 }
 
-func (rpcStats) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
-func (rpcStats) HandleConn(context.Context, stats.ConnStats)                       {}
+func (*rpcStats) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
+func (*rpcStats) HandleConn(context.Context, stats.ConnStats)                       {}
