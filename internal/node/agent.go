@@ -186,7 +186,7 @@ func (a *agent) newKnown() *known {
 	k.copied = a.copied.keep
 	k.local = c
 	a.local.Store(c)
-	told := map[dynamic.Correction]bool{}
+	var told corrections
 	k.settings = func(shared []byte) dynamic.Config {
 		if shared == nil {
 			shared = k.self.BootstrapConfig
@@ -194,11 +194,7 @@ func (a *agent) newKnown() *known {
 		var raw map[string]any
 		_ = json.Unmarshal(shared, &raw) // the parser of the cluster's keys has made sure that it is JSON
 		eff, wrong := k.local.Effective(raw, c.Profile())
-		for _, w := range wrong {
-			if told[w] {
-				continue
-			}
-			told[w] = true
+		for _, w := range told.news(wrong) {
 			a.log.Warn("configuration corrected", "setting", w.Setting, "found", w.Found, "used", w.Used, "why", w.Reason)
 		}
 		a.local.Store(k.local)

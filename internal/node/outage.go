@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"quorate/internal/boottime"
+	"quorate/internal/config/dynamic"
 	"quorate/internal/dcsclient"
 )
 
@@ -69,4 +70,19 @@ func (f *failedChanges) over() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	clear(f.told)
+}
+
+// corrections are those of the configuration that holds, as they were told.
+type corrections map[dynamic.Correction]bool
+
+// news are the corrections that the configuration before had not: one that comes back is told again.
+func (c *corrections) news(wrong []dynamic.Correction) (news []dynamic.Correction) {
+	now := make(corrections, len(wrong))
+	for _, w := range wrong {
+		if now[w] = true; !(*c)[w] {
+			news = append(news, w)
+		}
+	}
+	*c = now
+	return news
 }

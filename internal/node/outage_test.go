@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"quorate/internal/boottime"
+	"quorate/internal/config/dynamic"
 	"quorate/pgctl/ha"
 )
 
@@ -60,5 +61,21 @@ func TestARetriedChangeIsToldOnce(t *testing.T) {
 	}
 	if told != 5 {
 		t.Errorf("%d of 5 decisions were told", told)
+	}
+}
+
+// A wrong value is told once while it stands, and again when it is back after a correction.
+func TestCorrectionsAreToldOnce(t *testing.T) {
+	var c corrections
+	wal, ttl := dynamic.Correction{Setting: "postgresql.parameters.wal_level"}, dynamic.Correction{Setting: "ttl"}
+	for i, tc := range []struct {
+		wrong []dynamic.Correction
+		told  int
+	}{
+		{nil, 0}, {[]dynamic.Correction{wal}, 1}, {[]dynamic.Correction{wal}, 0}, {[]dynamic.Correction{wal, ttl}, 1}, {nil, 0}, {[]dynamic.Correction{wal}, 1},
+	} {
+		if got := c.news(tc.wrong); len(got) != tc.told {
+			t.Errorf("%d: told %v", i, got)
+		}
 	}
 }

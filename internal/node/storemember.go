@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"strconv"
@@ -66,6 +68,9 @@ func (m *storeMember) open() error {
 	}
 	store, err := raftstore.Open(m.opt)
 	if err != nil {
+		if errors.Is(err, fs.ErrPermission) {
+			err = fmt.Errorf("%w; store.data_dir names another folder", err)
+		}
 		return errors.Join(err, l.Close())
 	}
 	m.mu.Lock()
