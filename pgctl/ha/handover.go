@@ -21,8 +21,8 @@ func (d *decider) askedToHandOver() bool {
 		return d.clearFailover(d.s.Self.Name + " is the leader already")
 	}
 	to, why := d.successor(f)
-	if left := d.s.PG.PhaseSince.Add(reattach).Sub(d.s.Now); to == "" && left > 0 && d.anyDetached(f) {
-		d.because(CodeLeading, "a switchover is asked for: waiting for the standbys, which do not stream again yet since PostgreSQL has started")
+	if left := max(d.s.PG.PhaseSince, d.mem.PromotedAt).Add(reattach).Sub(d.s.Now); to == "" && left > 0 && d.anyDetached(f) {
+		d.because(CodeLeading, "a switchover is asked for: waiting for the standbys, which have not turned to this primary yet")
 		d.within(min(left, 200*time.Millisecond))
 		return false
 	}
@@ -139,7 +139,11 @@ func (d *decider) bestMember(unfit func(dcs.Member) string) (name, why string) {
 	return name, why
 }
 
-const notStreaming = "is not streaming from the leader"
+// What is wrong with a member only until it has turned to a new primary, and its key says so.
+const (
+	notStreaming  = "is not streaming from the leader"
+	otherTimeline = "is on another timeline"
+)
 
 // unfit says why a member cannot take over in order.
 func (d *decider) unfit(m dcs.Member, f dcs.Failover) string {
@@ -155,7 +159,7 @@ func (d *decider) unfit(m dcs.Member, f dcs.Failover) string {
 	case !attached:
 		return notStreaming
 	case m.Timeline != 0 && m.Timeline != uint32(d.s.PG.Timeline):
-		return "is on another timeline"
+		return otherTimeline
 	case d.s.PG.FlushLSN.Sub(postgres.LSN(m.XLogLocation)) > d.s.Set.MaximumLagOnFailover+positionSlack:
 		return "lags too much"
 	case d.syncEnabled() && f.Leader != "" && !d.cluster.Sync.Has(m.Name):
@@ -166,13 +170,14 @@ func (d *decider) unfit(m dcs.Member, f dcs.Failover) string {
 	return ""
 }
 
-// reattach is how long standbys are given to stream again from a primary that has just started: twice wal_retrieve_retry_interval's default.
+// reattach is how long standbys are given to stream again from a primary that has just started, or was promoted: twice wal_retrieve_retry_interval's default.
 const reattach = 10 * time.Second
 
-// anyDetached says whether a member lacks nothing for a handover but to stream from here.
+// anyDetached says whether a member lacks nothing for a handover but to have turned to this primary.
 func (d *decider) anyDetached(f dcs.Failover) bool {
 	return slices.ContainsFunc(d.cluster.Members, func(m dcs.Member) bool {
-		return m.Name != d.s.Self.Name && (f.Candidate == "" || f.Candidate == m.Name) && d.unfit(m, f) == notStreaming
+		no := d.unfit(m, f)
+		return m.Name != d.s.Self.Name && (f.Candidate == "" || f.Candidate == m.Name) && (no == notStreaming || no == otherTimeline)
 	})
 }
 

@@ -215,7 +215,7 @@ func (d *decider) promote() {
 		return
 	}
 	if d.do(Promote{Term: t, Names: d.mem.TakeoverNames}) {
-		d.mem.Promoted = t
+		d.mem.Promoted, d.mem.PromotedAt = t, d.s.Now
 	}
 }
 

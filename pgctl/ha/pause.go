@@ -28,6 +28,8 @@ func (d *decider) paused() {
 		d.promote() // what an operator's switchover began
 	case c.Leader == nil && p.standby() && !d.opBusy() && c.Released != nil && c.Released.To == d.s.Self.Name && c.Failover.Candidate == d.s.Self.Name:
 		d.handedOver()
+	case c.Leader == nil && d.namedInPause():
+		d.race()
 	case c.Leader == nil && p.writable() && c.Unfenced != nil && c.Unfenced.Node == d.s.Self.Name:
 		d.because(CodePaused, "PAUSE: continue to run as primary without lock; taking it up again")
 		d.acquire()
@@ -38,6 +40,13 @@ func (d *decider) paused() {
 	case !own && !d.opBusy():
 		d.pausedStandby()
 	}
+}
+
+// namedInPause says whether an operator's failover, or a switchover whose leader is gone, names this standby, and nobody goes on without a fence. It races as it would
+// outside of a pause, and nobody else does.
+func (d *decider) namedInPause() bool {
+	f := d.cluster.Failover
+	return d.s.PG.standby() && !d.opBusy() && f.Candidate == d.s.Self.Name && f.ScheduledAt == "" && d.cluster.Unfenced == nil && d.cluster.Initialize != ""
 }
 
 // handingOver says whether this node is giving its lead up in order: a switchover goes to its end in a pause, too.

@@ -183,6 +183,8 @@ func memLine(s *script, l line) {
 			s.Mem.StartLimit = l.span(v)
 		case "promoted":
 			s.Mem.Promoted = term(l.num(v))
+		case "opened":
+			s.Mem.PromotedAt = s.Now.Add(-l.span(v))
 		case "racing":
 			s.Mem.RaceSince = s.Now.Add(-l.span(v))
 		case "gone":

@@ -254,6 +254,8 @@ type Memory struct {
 	GoneRev  int64    // the revision in which the key was found missing
 	Acquired dcs.Term // the term that this process took: it may promote for it
 	Promoted dcs.Term // the term for which promotion was ordered
+	// PromotedAt is when it was ordered; the standbys have to turn to this node then.
+	PromotedAt boottime.Instant
 	// StandbyTerm is the newest term in which this node led a standby cluster, SyncTerm the one that it wrote the sync key for before it opened.
 	StandbyTerm, SyncTerm dcs.Term
 	PointAt               boottime.Instant // when a standby leader was last asked for a restart point

@@ -195,9 +195,18 @@ func (w *World) deleteKey(h *host) {
 	_, _ = w.store.commit(dcs.Txn{Then: []dcs.Op{dcs.Delete(h.keys.Leader())}})
 }
 
-// switchover is an operator's request, as the API writes it.
+// switchover is an operator's request, as the API writes it: of a host that does not lead, while nobody does in a pause, a failover to it.
 func (w *World) switchover(h *host) {
-	if !h.pg.writable() || w.store.down {
+	if w.store.down {
+		return
+	}
+	if _, led := w.store.keys[h.keys.Leader()]; !led && w.opt.Pauses && !h.pg.writable() {
+		w.check.asked = true
+		w.log("operator: failover to %s", h.name)
+		_, _ = w.store.commit(dcs.Txn{Then: []dcs.Op{dcs.Put(h.keys.Failover(), dcs.Encode(dcs.Failover{Candidate: h.name}), 0)}})
+		return
+	}
+	if !h.pg.writable() {
 		return
 	}
 	f := dcs.Failover{Leader: h.name}
