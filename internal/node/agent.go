@@ -58,6 +58,7 @@ type agent struct {
 	requests  *requests
 	fenceNo   refusals
 	unchanged failedChanges
+	unpledged failedChanges          // the pledges that a race did not get
 	opKind    atomic.Pointer[string] // the PostgreSQL operation in flight
 	progress  atomic.Pointer[instance.Progress]
 	opLock    sync.Mutex // held while an operation changes PostgreSQL

@@ -100,11 +100,11 @@ func (l *loop) tell(s ha.Snapshot, d ha.Decision) {
 	l.last = d.Reason
 }
 
-// retriedAgain says whether a decision is the one that was told last, tried once more: changes to the store alone, the same ones for the same reason, as they come
-// every few seconds while the store is away. It is news again after changeAgain. What is tried again on PostgreSQL is told each time: such attempts are few, and each has
-// an outcome of its own.
+// retriedAgain says whether a decision is the one that was told last, tried once more: changes to the store, or questions to another node, the same ones for the same
+// reason, as they come every few seconds while nobody answers. It is news again after changeAgain. What is tried again on PostgreSQL is told each time: such attempts are
+// few, and each has an outcome of its own.
 func retriedAgain(last *echo, d ha.Decision, notable []string, now boottime.Instant) bool {
-	if len(notable) == 0 || !onlyCommits(d.Actions) {
+	if len(notable) == 0 || !onlyAsks(d.Actions) {
 		*last = echo{}
 		return false
 	}
@@ -126,10 +126,15 @@ func (e *echo) repeats(text string, now boottime.Instant, within time.Duration) 
 	return false
 }
 
-func onlyCommits(actions []ha.Action) bool {
+// onlyAsks says whether all that is notable of the actions changes nothing here.
+func onlyAsks(actions []ha.Action) bool {
 	for _, a := range actions {
-		if _, commit := a.(ha.Commit); !commit && isNotable(a) {
-			return false
+		switch a.(type) {
+		case ha.Commit, ha.CheckWAL:
+		default:
+			if isNotable(a) {
+				return false
+			}
 		}
 	}
 	return true

@@ -45,8 +45,8 @@ func (o *outage) over(log *slog.Logger, now boottime.Instant) {
 // changeAgain is after what time a change that goes on failing is told of once more.
 const changeAgain = time.Minute
 
-// failedChanges are the changes to the store that have failed since one succeeded. Each is told of once: while the store is away the member and status keys
-// fail with every loop.
+// failedChanges are the changes to the store, or other things asked for, that have failed since one succeeded. Each is told of once: while the store is away the
+// member and status keys fail with every loop.
 type failedChanges struct {
 	mu   sync.Mutex
 	told map[string]boottime.Instant
@@ -59,7 +59,7 @@ func (f *failedChanges) news(what string, now boottime.Instant) bool {
 	if at, told := f.told[what]; told && now.Sub(at) < changeAgain {
 		return false
 	}
-	if f.told == nil {
+	if f.told == nil || len(f.told) >= 100 { // errors may name ports, and be new each time
 		f.told = map[string]boottime.Instant{}
 	}
 	f.told[what] = now

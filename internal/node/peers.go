@@ -94,9 +94,22 @@ func (p *peerClient) post(ctx context.Context, api, path string, body, answer an
 	case a.code == http.StatusNotImplemented:
 		return fmt.Errorf("%s%s: %w", base(api), path, errNoPledges)
 	case a.code != http.StatusOK:
-		return fmt.Errorf("%s%s: %d %s: %s", base(api), path, a.code, http.StatusText(a.code), strings.TrimSpace(string(a.body)))
+		return fmt.Errorf("%s%s: %d %s: %s", base(api), path, a.code, http.StatusText(a.code), problemWords(a.body))
 	}
 	return json.Unmarshal(a.body, answer)
+}
+
+// problemWords is the sentence of a refusal of ours, or the body as it came.
+func problemWords(body []byte) string {
+	var p struct {
+		Error struct {
+			Message string `json:"message"`
+		} `json:"error"`
+	}
+	if json.Unmarshal(body, &p) == nil && p.Error.Message != "" {
+		return p.Error.Message
+	}
+	return strings.TrimSpace(string(body))
 }
 
 // peerAnswer is what a member answers.
@@ -175,7 +188,9 @@ func (a *agent) askOne(ctx context.Context, name, api string, t dcs.Term) candid
 		if errors.Is(err, errNoPledges) {
 			return a.peers.position(ctx, name, api)
 		}
-		a.log.Info("no pledge", "member", name, "error", err)
+		if a.unpledged.news(name+": "+err.Error(), boottime.Now()) { // a race asks several times a second
+			a.log.Info("no pledge", "member", name, "error", err)
+		}
 		return candidate.Member{Name: name}
 	}
 	out := candidate.Member{
