@@ -126,6 +126,7 @@ func (d *decider) pausedPrimary() {
 		}
 	case d.s.Fence.Term != t:
 		d.arm(t)
+	case d.s.Busy[LaneCommit]: // perhaps the end of the record, which the pause that has just ended had asked for
 	default:
 		d.do(Unfence{Term: t})
 	}
@@ -147,5 +148,9 @@ func (d *decider) resume() bool {
 	if d.s.Fence.Unfenced || !d.armed(d.cluster.Leader.Term) {
 		return true
 	}
-	return d.commit("end the record of running without a fence", dcs.Txn{If: d.mine(), Then: []dcs.Op{dcs.Delete(d.s.Keys.Unfenced())}})
+	// The record of the next pause is not this one's to end, however late this arrives.
+	k := d.s.Keys.Unfenced()
+	return d.commit("end the record of running without a fence", dcs.Txn{
+		If: d.mine(dcs.Unchanged(k, d.cluster.UnfencedRev)), Then: []dcs.Op{dcs.Delete(k)},
+	})
 }

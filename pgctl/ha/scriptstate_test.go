@@ -65,7 +65,7 @@ func keyLine(s *script, l line) {
 			c.Failsafe[n] = "http://" + n
 		}
 	case "unfenced":
-		c.Unfenced = &dcs.Unfenced{Node: get("node"), Term: term(num("term"))}
+		c.Unfenced, c.UnfencedRev = &dcs.Unfenced{Node: get("node"), Term: term(num("term"))}, 98
 	default:
 		l.fail("no such key")
 	}

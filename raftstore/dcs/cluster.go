@@ -232,6 +232,8 @@ type Cluster struct {
 	// ReleasedRev is 0 when there is no such key.
 	ReleasedRev int64
 	Unfenced    *Unfenced
+	// UnfencedRev is 0 when there is no such key.
+	UnfencedRev int64
 	Losses      []Loss
 	LossRev     int64
 	// Roster are the data hosts that the leader knew of, with their API's URL. Unlike the members they do not go with a lease:
@@ -327,6 +329,7 @@ func (c *Cluster) set(name string, kv KV) error {
 		c.ReleasedRev = kv.ModRevision
 		return json.Unmarshal(kv.Value, &c.Released)
 	case "quorate/unfenced":
+		c.UnfencedRev = kv.ModRevision
 		return json.Unmarshal(kv.Value, &c.Unfenced)
 	case "quorate/roster":
 		c.RosterRev = kv.ModRevision

@@ -113,7 +113,7 @@ var dataBugs = []bug{
 
 var pauseBugs = []bug{
 	{name: "a pause holds nothing back", mode: "off", want: "I4", seed: 11, see: func(s *ha.Snapshot) { s.Set.Pause = false }},
-	{name: "a primary without a fence is not heeded", mode: "off", want: "I1", seed: 11, see: inCluster(func(s *ha.Snapshot, c *dcs.Cluster) {
+	{name: "a primary without a fence is not heeded", mode: "off", want: "I1", seed: 83, see: inCluster(func(s *ha.Snapshot, c *dcs.Cluster) {
 		if c.Unfenced != nil && c.Unfenced.Node != s.Self.Name {
 			c.Unfenced = nil
 		}

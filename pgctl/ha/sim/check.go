@@ -20,8 +20,10 @@ type checker struct {
 	opened map[dcs.Term]string
 	acksBy map[string]int
 	late   bool  // acknowledged by a host that has just come back from a pause
-	asked  bool  // an operator has asked for a switchover since the pause began, or ended
+	asked  bool  // an operator has asked for a change of the leader since the pause began, or ended, or had asked for one that was not carried out yet
 	paused int64 // the revision that the last pause began with
+	// won are the hosts that decided outside of a pause to take the lead, whenever that came through.
+	won map[string]bool
 }
 
 func (c *checker) newID() int { c.ids++; return c.ids }
@@ -86,19 +88,32 @@ func (c *checker) promoted(h *host, t dcs.Term) {
 	}
 }
 
-// begin is told of every action. Paused, nothing is started, stopped, promoted or rewound that no operator has asked for (I4). Who took the lead before the
-// pause opens for it all the same.
+// begin is told of every action. Paused, nothing is started, stopped, promoted or rewound that no operator has asked for (I4). Who decided to take the lead before the
+// pause opens for it all the same, and a handover that was begun goes to its end.
 func (c *checker) begin(h *host, a ha.Action) {
+	if t, ok := a.(ha.Commit); ok && t.What == ha.AcquireLead {
+		if c.won == nil {
+			c.won = map[string]bool{}
+		}
+		c.won[h.name] = !h.known.Set.Pause
+	}
 	if !h.known.Set.Pause || c.asked {
 		return
 	}
-	if p, ok := a.(ha.Promote); ok && p.Term.Rev < c.paused {
+	switch a := a.(type) {
+	case ha.Promote:
+		if c.won[h.name] || a.Term.Rev < c.paused {
+			return
+		}
+	case ha.StartStandby:
+		if !h.known.Mem.Handover.Term.IsZero() {
+			return
+		}
+	case ha.Initdb, ha.StartPrimary, ha.Stop, ha.Restart, ha.Rewind, ha.Clone:
+	default:
 		return
 	}
-	switch a.(type) {
-	case ha.Initdb, ha.StartPrimary, ha.StartStandby, ha.Promote, ha.Stop, ha.Restart, ha.Rewind, ha.Clone:
-		h.w.violated("I4: %s begins to %s although the cluster is paused: %s", h.name, a, h.last.Text)
-	}
+	h.w.violated("I4: %s begins to %s although the cluster is paused: %s", h.name, a, h.last.Text)
 }
 
 // commit says what would be wrong with a commit if it went through now.

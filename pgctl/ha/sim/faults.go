@@ -230,7 +230,8 @@ func (w *World) setPause(on bool) {
 		return
 	}
 	w.log("operator: pause %v", on)
-	w.check.asked = false
+	f, there := w.store.keys[keys.Failover()]
+	w.check.asked = there && string(f.Value) != "{}"
 	_, _ = w.store.commit(dcs.Txn{Then: []dcs.Op{dcs.Put(keys.Config(), fmt.Sprintf(`{"ttl":3,"pause":%v}`, on), 0)}})
 	if on {
 		w.check.paused = w.store.rev
