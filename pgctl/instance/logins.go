@@ -21,11 +21,15 @@ func (i *Instance) awaitLogins(ctx context.Context, pid int, limit time.Duration
 	began := time.Now()
 	look := time.NewTicker(loginLook)
 	defer look.Stop()
-	n := loginsUnderWay(pid)
-	for n > 0 && time.Since(began) < limit {
+	n, none := 0, 0
+	for time.Since(began) < limit {
+		if n = loginsUnderWay(pid); n > 0 {
+			none = 0
+		} else if none++; none == loginNone {
+			return
+		}
 		select {
 		case <-look.C:
-			n = loginsUnderWay(pid)
 		case <-ctx.Done():
 			return
 		}
@@ -35,17 +39,21 @@ func (i *Instance) awaitLogins(ctx context.Context, pid int, limit time.Duration
 	}
 }
 
+// loginNone is how many looks in a row must find none: a connection may stand in the kernel's queue, for the postmaster to accept it.
+const loginNone = 3
+
 // loginsUnderWay counts the backends that show in their process title (src/backend/utils/misc/ps_status.c) that they are not yet ready for a
-// query. Where titles are off (update_process_title), or children are not listed, it sees none.
+// query, or that have none of their own yet. Where titles are off (update_process_title), or children are not listed, it sees only the latter.
 func loginsUnderWay(postmaster int) (n int) {
 	p := strconv.Itoa(postmaster)
 	children, err := os.ReadFile(filepath.Join("/proc", p, "task", p, "children"))
 	if err != nil {
 		return 0
 	}
+	own, _ := os.ReadFile(filepath.Join("/proc", p, "cmdline"))
 	for child := range bytes.FieldsSeq(children) {
 		title, err := os.ReadFile(fmt.Sprintf("/proc/%s/cmdline", child))
-		if err == nil && isLogin(title) {
+		if err == nil && (isLogin(title) || len(own) > 0 && bytes.Equal(title, own)) {
 			n++
 		}
 	}
