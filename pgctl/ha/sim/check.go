@@ -22,8 +22,8 @@ type checker struct {
 	late   bool  // acknowledged by a host that has just come back from a pause
 	asked  bool  // an operator has asked for a change of the leader since the pause began, or ended, or had asked for one that was not carried out yet
 	paused int64 // the revision that the last pause began with
-	// won are the hosts that decided outside of a pause to take the lead, whenever that came through.
-	won map[string]bool
+	// won are the hosts that decided outside of a pause to take the lead, whenever that came through, handing those that began a handover there.
+	won, handing map[string]bool
 }
 
 func (c *checker) newID() int { c.ids++; return c.ids }
@@ -91,11 +91,16 @@ func (c *checker) promoted(h *host, t dcs.Term) {
 // begin is told of every action. Paused, nothing is started, stopped, promoted or rewound that no operator has asked for (I4). Who decided to take the lead before the
 // pause opens for it all the same, and a handover that was begun goes to its end.
 func (c *checker) begin(h *host, a ha.Action) {
-	if t, ok := a.(ha.Commit); ok && t.What == ha.AcquireLead {
-		if c.won == nil {
-			c.won = map[string]bool{}
+	if c.won == nil {
+		c.won, c.handing = map[string]bool{}, map[string]bool{}
+	}
+	switch t := a.(type) {
+	case ha.Commit:
+		if t.What == ha.AcquireLead {
+			c.won[h.name] = !h.known.Set.Pause
 		}
-		c.won[h.name] = !h.known.Set.Pause
+	case ha.Checkpoint: // a handover's first step
+		c.handing[h.name] = !h.known.Set.Pause
 	}
 	if !h.known.Set.Pause || c.asked {
 		return
@@ -105,11 +110,11 @@ func (c *checker) begin(h *host, a ha.Action) {
 		if c.won[h.name] || a.Term.Rev < c.paused {
 			return
 		}
-	case ha.StartStandby:
-		if !h.known.Mem.Handover.Term.IsZero() {
+	case ha.StartStandby, ha.Stop:
+		if c.handing[h.name] && !h.known.Mem.Handover.Term.IsZero() {
 			return
 		}
-	case ha.Initdb, ha.StartPrimary, ha.Stop, ha.Restart, ha.Rewind, ha.Clone:
+	case ha.Initdb, ha.StartPrimary, ha.Restart, ha.Rewind, ha.Clone:
 	default:
 		return
 	}
