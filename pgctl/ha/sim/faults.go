@@ -195,12 +195,13 @@ func (w *World) deleteKey(h *host) {
 	_, _ = w.store.commit(dcs.Txn{Then: []dcs.Op{dcs.Delete(h.keys.Leader())}})
 }
 
-// switchover is an operator's request, as the API writes it: of a host that does not lead, while nobody does in a pause, a failover to it.
+// switchover is an operator's request, as the API writes it: of a host that does not lead, while nobody does, a failover to it. With synchronous replication an operator's
+// failover gives commits up by his word, so that there nothing could be judged.
 func (w *World) switchover(h *host) {
 	if w.store.down {
 		return
 	}
-	if _, led := w.store.keys[h.keys.Leader()]; !led && w.opt.Pauses && !h.pg.writable() {
+	if _, led := w.store.keys[h.keys.Leader()]; !led && w.opt.Pauses && w.opt.Sync == "off" && !h.pg.writable() {
 		w.check.asked = true
 		w.log("operator: failover to %s", h.name)
 		_, _ = w.store.commit(dcs.Txn{Then: []dcs.Op{dcs.Put(h.keys.Failover(), dcs.Encode(dcs.Failover{Candidate: h.name}), 0)}})
