@@ -48,14 +48,16 @@ func (s *rpcStats) know(services map[string]grpc.ServiceInfo) {
 
 // of is the counter of calls that ended with a code.
 func (r *rpcSeries) of(code codes.Code) prometheus.Counter {
-	if int(code) >= len(r.handled) {
-		return r.metrics.rpcHandled.WithLabelValues(append(r.labels[:3:3], code.String())...)
-	}
-	if c := r.handled[code].Load(); c != nil {
-		return *c
+	known := int(code) < len(r.handled)
+	if known {
+		if c := r.handled[code].Load(); c != nil {
+			return *c
+		}
 	}
 	c := r.metrics.rpcHandled.WithLabelValues(append(r.labels[:3:3], code.String())...)
-	r.handled[code].Store(&c)
+	if known {
+		r.handled[code].Store(&c)
+	}
 	return c
 }
 
