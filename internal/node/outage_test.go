@@ -79,13 +79,3 @@ func TestCorrectionsAreToldOnce(t *testing.T) {
 		}
 	}
 }
-
-func TestProblemWords(t *testing.T) {
-	for body, want := range map[string]string{
-		`{"error": {"code": "conflict", "message": "this node leads"}}`: "this node leads", "no JSON\n": "no JSON", `{"error": "x"}`: `{"error": "x"}`,
-	} {
-		if got := problemWords([]byte(body)); got != want {
-			t.Errorf("%s: %q", body, got)
-		}
-	}
-}

@@ -94,22 +94,9 @@ func (p *peerClient) post(ctx context.Context, api, path string, body, answer an
 	case a.code == http.StatusNotImplemented:
 		return fmt.Errorf("%s%s: %w", base(api), path, errNoPledges)
 	case a.code != http.StatusOK:
-		return fmt.Errorf("%s%s: %d %s: %s", base(api), path, a.code, http.StatusText(a.code), problemWords(a.body))
+		return fmt.Errorf("%s%s: %d %s: %s", base(api), path, a.code, http.StatusText(a.code), client.Reply{Body: a.body}.Text())
 	}
 	return json.Unmarshal(a.body, answer)
-}
-
-// problemWords is the sentence of a refusal of ours, or the body as it came.
-func problemWords(body []byte) string {
-	var p struct {
-		Error struct {
-			Message string `json:"message"`
-		} `json:"error"`
-	}
-	if json.Unmarshal(body, &p) == nil && p.Error.Message != "" {
-		return p.Error.Message
-	}
-	return strings.TrimSpace(string(body))
 }
 
 // peerAnswer is what a member answers.
