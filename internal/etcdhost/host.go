@@ -315,6 +315,9 @@ func (h *host) announce(ctx context.Context, ready func()) {
 	}
 	h.log.Info("ready to serve client requests", "member", raftstore.FormatID(h.store.ID()), "cluster", raftstore.FormatID(h.store.ClusterID()))
 	ready()
+	if err := settle(); err != nil {
+		h.log.Debug("memory that starting took is not given back", "error", err)
+	}
 }
 
 func (h *host) stop() error {

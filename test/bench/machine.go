@@ -67,13 +67,16 @@ func (h *head) String() string {
 	return text
 }
 
-// builtFrom is the commit that the program itself says it was built from.
+// builtFrom is the commit that the program itself says it was built from: as Go noted it, else in the version that it prints.
 func builtFrom(program string) string {
 	info, err := buildinfo.ReadFile(program)
 	if err != nil {
 		return "unknown: " + err.Error()
 	}
 	commit, changed := "an unknown commit", ""
+	if said := strings.Fields(firstLine(program, "version")); len(said) > 0 && said[len(said)-1] != "(devel)" {
+		commit = said[len(said)-1]
+	}
 	for _, s := range info.Settings {
 		switch {
 		case s.Key == "vcs.revision" && len(s.Value) >= 12:

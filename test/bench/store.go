@@ -30,6 +30,7 @@ type storeOptions struct {
 	etcd, binary, dir, rows string
 	long                    time.Duration
 	rounds, kills, keys     int
+	clients                 int // 0 for all loads
 	busy                    bool
 }
 
@@ -53,6 +54,7 @@ func store(ctx context.Context, args []string, out, progress io.Writer) error {
 	f.DurationVar(&o.long, "for", 10*time.Second, "how long each load lasts")
 	f.IntVar(&o.rounds, "rounds", 3, "how often each product is measured; the median counts")
 	f.IntVar(&o.kills, "kills", 20, "how often the leader is killed, over all rounds")
+	f.IntVar(&o.clients, "clients", 0, "measure only the loads of that many clients (all)")
 	f.IntVar(&o.keys, "keys", 100_000, "the puts before memory and start are measured")
 	f.BoolVar(&o.busy, "busy", false, "measure although the machine does something else")
 	if err := parse(f, args); err != nil {
@@ -72,7 +74,7 @@ func store(ctx context.Context, args []string, out, progress io.Writer) error {
 	text := fmt.Sprintf("| three members each, same disk, median of %d | %s | quorate | ratio | target | met |\n| --- | --- | --- | --- | --- | --- |\n",
 		o.rounds, versionOf(ctx, o.etcd))
 	want := list(o.rows)
-	for _, g := range storeGroups() {
+	for _, g := range storeGroups(o.clients) {
 		if len(want) > 0 && !slices.Contains(want, g.name) {
 			continue
 		}
@@ -150,7 +152,7 @@ func (r storeRow) line(theirs, ours float64) string {
 }
 
 func storeGroupNames() (names []string) {
-	for _, g := range storeGroups() {
+	for _, g := range storeGroups(0) {
 		names = append(names, g.name)
 	}
 	return names
@@ -160,8 +162,9 @@ func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 func megabyte(b int64) float64 { return float64(b) / (1 << 20) }
 
-func storeGroups() []storeGroup {
-	return []storeGroup{putGroup(), getGroup(),
+// storeGroups are the groups with their loads of a number of clients, 0 for all.
+func storeGroups(clients int) []storeGroup {
+	return []storeGroup{putGroup(clients), getGroup(clients),
 		{
 			name: "watch", rows: []storeRow{{"event latency with 1,000 watchers, p99", "ms", false, 1.0}},
 			run: func(ctx context.Context, c *storeCluster, o storeOptions) ([]float64, error) {
@@ -194,7 +197,7 @@ func storeGroups() []storeGroup {
 	}
 }
 
-func putGroup() storeGroup {
+func putGroup(only int) storeGroup {
 	g := storeGroup{name: "put"}
 	type kind struct {
 		clients  int
@@ -203,6 +206,9 @@ func putGroup() storeGroup {
 	var kinds []kind
 	for _, follower := range []bool{false, true} {
 		for _, clients := range []int{1, 16, 100, 1000} {
+			if only != 0 && clients != only {
+				continue
+			}
 			kinds = append(kinds, kind{clients, follower})
 			through := map[bool]string{false: "leader", true: "follower"}[follower]
 			rate, late := 0.5, 2.0
@@ -235,7 +241,7 @@ func putGroup() storeGroup {
 	return g
 }
 
-func getGroup() storeGroup {
+func getGroup(only int) storeGroup {
 	g := storeGroup{name: "get"}
 	type kind struct {
 		clients                int
@@ -245,6 +251,9 @@ func getGroup() storeGroup {
 	for _, serializable := range []bool{false, true} {
 		for _, follower := range []bool{false, true} {
 			for _, clients := range []int{16, 100} {
+				if only != 0 && clients != only {
+					continue
+				}
 				kinds = append(kinds, kind{clients, follower, serializable})
 				g.rows = append(g.rows, storeRow{fmt.Sprintf("%s gets, %d clients, through %s",
 					map[bool]string{true: "serializable", false: "linearizable"}[serializable], clients,
