@@ -10,6 +10,7 @@ type Decision struct {
 	At      time.Time `json:"at"`
 	Reason  string    `json:"reason"`  // a code, stable between versions
 	Text    string    `json:"text"`    // the sentence for people
+	GaveUp  string    `json:"gave_up"` // why a switchover or failover that was asked for has been given up; "": none was
 	Actions []string  `json:"actions"` // what was done, in order
 }
 

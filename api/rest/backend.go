@@ -144,6 +144,7 @@ type DecisionRecord struct {
 	At      time.Time `json:"at"`
 	Reason  string    `json:"reason"`            // a code, stable between versions
 	Text    string    `json:"text"`              // the sentence for people
+	GaveUp  string    `json:"gave_up,omitempty"` // why a switchover or failover that was asked for has been given up
 	Actions []string  `json:"actions,omitempty"` // what was done, in order
 }
 

@@ -177,7 +177,7 @@ func fullMemory() *memory {
 	full.PendingRestart = map[string]Change{"a": {"1", "2"}}
 	full.ScheduledRestart = &RestartRequest{Schedule: time.Unix(4e9, 0), Role: RolePrimary, PostgresVersion: "15.7", Pending: true, Timeout: time.Minute}
 	m.publish(full)
-	m.decisions = []DecisionRecord{{time.Unix(1, 0), "code", "text", []string{"act"}}}
+	m.decisions = []DecisionRecord{{time.Unix(1, 0), "code", "text", "gave up", []string{"act"}}}
 	return m
 }
 

@@ -20,14 +20,14 @@ func TestFailedSwitchoverSaysWhy(t *testing.T) {
 			_, _ = io.WriteString(w, "Switchover failed")
 			return
 		}
-		_, _ = io.WriteString(w, `{"decisions":[{"text":"cleared the failover key: pg9 is not running"},{"text":"leading"},{"text":"leading"},{"text":"cleared the failover key: pg2 is not running"},{"text":"leading"}]}`)
+		_, _ = io.WriteString(w, `{"decisions":[{"gave_up":"pg9 is not running"},{"text":"leading"},{"text":"leading"},{"gave_up":"pg2 is not running"},{"text":"leading"}]}`)
 	}))
 	defer s.Close()
 	var out, errs bytes.Buffer
 	session := &session{app: &app{stdio: stdio{out: &out, err: &errs}, now: time.Now}, client: client.New(client.Options{})}
 	c := ctl.Cluster{Cluster: client.Cluster{Members: []client.Member{{Name: "pg1", Role: "leader", APIURL: s.URL}}}}
 	err := session.sendHandOver(t.Context(), c, handover{action: "switchover", leader: "pg1", candidate: "pg2"}, time.Time{})
-	if err == nil || out.String() != "Switchover failed, details: 503, Switchover failed\n" || errs.String() != "pg1 cleared the failover key: pg2 is not running\n" {
+	if err == nil || out.String() != "Switchover failed, details: 503, Switchover failed\n" || errs.String() != "pg1 gave it up: pg2 is not running\n" {
 		t.Errorf("%v, %q, %q", err, &out, &errs)
 	}
 }

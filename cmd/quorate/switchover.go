@@ -264,8 +264,8 @@ func (s *session) whyNot(ctx context.Context, m client.Member) {
 	}
 	latest := w.Decisions[max(0, len(w.Decisions)-3):]
 	for _, d := range slices.Backward(latest) {
-		if strings.HasPrefix(d.Text, "cleared the failover key: ") {
-			fmt.Fprintf(s.app.err, "%s %s\n", m.Name, d.Text)
+		if d.GaveUp != "" {
+			fmt.Fprintf(s.app.err, "%s gave it up: %s\n", m.Name, d.GaveUp)
 			return
 		}
 	}

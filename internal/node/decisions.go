@@ -19,7 +19,7 @@ type decisions struct {
 const keptDecisions = 500
 
 func (h *decisions) add(at time.Time, why ha.Reason, actions []string) {
-	r := rest.DecisionRecord{At: at, Reason: string(why.Code), Text: why.Text, Actions: actions}
+	r := rest.DecisionRecord{At: at, Reason: string(why.Code), Text: why.Text, GaveUp: why.GaveUp, Actions: actions}
 	h.mu.Lock()
 	h.ring = append(h.ring, r)
 	if len(h.ring) > keptDecisions {

@@ -190,10 +190,10 @@ func TestDecisionsAreBounded(t *testing.T) {
 	var told int
 	h := decisions{sink: func(rest.DecisionRecord) { told++ }}
 	for i := range keptDecisions + 10 {
-		h.add(time.Unix(int64(i), 0), ha.Reason{Code: "x", Text: "y"}, nil)
+		h.add(time.Unix(int64(i), 0), ha.Reason{Code: "x", Text: "y", GaveUp: "z"}, nil)
 	}
 	got := h.list()
-	if len(got) != keptDecisions || !got[len(got)-1].At.Equal(time.Unix(keptDecisions+9, 0)) || told != keptDecisions+10 {
+	if len(got) != keptDecisions || !got[len(got)-1].At.Equal(time.Unix(keptDecisions+9, 0)) || got[0].GaveUp != "z" || told != keptDecisions+10 {
 		t.Errorf("%d kept, the last of %v, %d told", len(got), got[len(got)-1].At, told)
 	}
 	got[0].Text = "changed"

@@ -279,6 +279,8 @@ const (
 type Reason struct {
 	Code Code
 	Text string
+	// GaveUp is why an operator's switchover or failover has just been given up; "" when none was.
+	GaveUp string
 }
 
 // InProgress says whether the reason is only that an operation which was begun by an earlier decision goes on. Its beginning, its end and what

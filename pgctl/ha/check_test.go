@@ -20,6 +20,9 @@ func check(s *Snapshot, d *Decision) []string {
 	}
 	used := map[Lane]bool{}
 	for _, a := range d.Actions {
+		if c, ok := a.(Commit); ok && strings.HasPrefix(c.What, "clear the failover key") && d.Reason.GaveUp == "" {
+			fault("a request is given up, and nobody is told why")
+		}
 		if used[a.Lane()] {
 			fault("a second action in lane %s: %s", a.Lane(), a)
 		}

@@ -34,9 +34,9 @@ type decider struct {
 	fenced  bool // FenceNow is among the actions
 }
 
-// because sets the reason. The last one said holds.
+// because sets the reason. The last one said holds, but that a request has been given up stays told.
 func (d *decider) because(c Code, format string, args ...any) {
-	d.reason = Reason{Code: c, Text: fmt.Sprintf(format, args...)}
+	d.reason = Reason{Code: c, Text: fmt.Sprintf(format, args...), GaveUp: d.reason.GaveUp}
 }
 
 // do adds an action and says whether its lane was free. One action for each lane fits into a decision; fencing has a lane of its

@@ -87,10 +87,14 @@ func (d *decider) due(f dcs.Failover) bool {
 
 func (d *decider) clearFailover(why string) bool {
 	d.because(CodeLeading, "cleared the failover key: %s", why)
-	return d.commit("clear the failover key: "+why, dcs.Txn{
+	begun := d.commit("clear the failover key: "+why, dcs.Txn{
 		If:   d.mine(dcs.Unchanged(d.s.Keys.Failover(), d.cluster.Failover.Mod)),
 		Then: []dcs.Op{dcs.Put(d.s.Keys.Failover(), "{}", 0)},
 	})
+	if begun {
+		d.reason.GaveUp = why
+	}
+	return begun
 }
 
 // successor is the member to hand over to: the one that was named, or the one that is ahead of the others.

@@ -25,6 +25,11 @@ var mutants = []struct {
 	}},
 	{"a moment that has passed", "wake is", func(s *Snapshot, d *Decision) bool { d.Wake = s.Now.Add(-time.Millisecond); return true }},
 	{"no reason", "there is no reason", func(_ *Snapshot, d *Decision) bool { d.Reason = Reason{}; return true }},
+	{"a request given up without a word", "nobody is told why", func(_ *Snapshot, d *Decision) bool {
+		gave := d.Reason.GaveUp != ""
+		d.Reason.GaveUp = ""
+		return gave
+	}},
 	{"promotion without the key", "leader key of that term is not held", func(s *Snapshot, d *Decision) bool {
 		d.Actions = []Action{Promote{Term: term(1)}}
 		return !s.Set.Pause && !s.Busy[LanePG]
