@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"quorate/internal/config"
+	"quorate/pgctl/postgres"
 )
 
 func newGenerateConfigCmd(a *app) *cobra.Command {
@@ -66,6 +68,13 @@ func generate(ctx context.Context, dsn, scope string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("--dsn: %w", err)
 	}
+	encryption, err := encryptionOf(dsn, os.Getenv)
+	if err != nil {
+		return "", fmt.Errorf("--dsn: %w", err)
+	}
+	for _, k := range encryptionKeys {
+		delete(to.RuntimeParams, k) // what the driver does not know it would ask the server for
+	}
 	conn, err := pgconn.ConnectConfig(ctx, to)
 	if err != nil {
 		return "", fmt.Errorf("connect to the running PostgreSQL (--dsn): %w", err)
@@ -75,8 +84,36 @@ func generate(ctx context.Context, dsn, scope string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	server.password = to.Password
+	server.password, server.encryption = to.Password, encryption
 	return config.Generated(config.LocalHost(), cmp.Or(scope, scopeOf(server.setting("cluster_name"))), server.sections), nil
+}
+
+// encryptionKeys are the settings of a connection that go into authentication.superuser beside user and password (patroni/config_generator.py,
+// _AUTH_ALLOWED_PARAMETERS_MAPPING).
+var encryptionKeys = strings.Fields("sslmode sslcert sslkey sslpassword sslrootcert sslcrl sslcrldir gssencmode channel_binding sslnegotiation")
+
+// encryptionOf are those of them that a connection string names, else libpq's environment.
+func encryptionOf(dsn string, env func(string) string) ([]postgres.Setting, error) {
+	var info postgres.Conninfo
+	var err error
+	if strings.HasPrefix(dsn, "postgres://") || strings.HasPrefix(dsn, "postgresql://") {
+		u, uerr := url.Parse(dsn)
+		if err = uerr; err == nil {
+			for k, v := range u.Query() {
+				info = info.With(k, v[len(v)-1])
+			}
+		}
+	} else {
+		info, err = postgres.ParseConninfo(dsn)
+	}
+	var out []postgres.Setting
+	for _, k := range encryptionKeys {
+		inEnv := "PG" + strings.ToUpper(strings.ReplaceAll(k, "_", ""))
+		if v := cmp.Or(info.Get(k), env(inEnv)); v != "" {
+			out = append(out, postgres.Setting{Name: k, Value: v})
+		}
+	}
+	return out, err
 }
 
 // scopeOf is a cluster_name as a part of keys: Debian's is 15/main.
@@ -92,7 +129,8 @@ func scopeOf(clusterName string) string {
 // server is what a running PostgreSQL says about itself.
 type server struct {
 	user, password string
-	replication    string // a role that may replicate and is no superuser; "" if there is none
+	encryption     []postgres.Setting // of the connection to it
+	replication    string             // a role that may replicate and is no superuser; "" if there is none
 	settings       map[string]string
 	changed        []string // parameters that somebody set
 	hba, ident     []string

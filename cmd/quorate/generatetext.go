@@ -72,6 +72,9 @@ func (s server) loopbackOnly() bool {
 func (s server) authentication(b *strings.Builder) {
 	b.WriteString("  authentication:\n")
 	b.WriteString("    superuser:\n" + block("      ", "username", s.user) + block("      ", "password", cmp.Or(s.password, config.Placeholder)))
+	for _, e := range s.encryption {
+		b.WriteString(block("      ", e.Name, e.Value))
+	}
 	if s.replication == "" {
 		b.WriteString("    # This role is not there yet: CREATE ROLE replicator REPLICATION LOGIN PASSWORD '...'\n")
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"os/user"
@@ -101,10 +102,26 @@ func TestQuery(t *testing.T) {
 
 // What is generated from a running server is a configuration of that server: where it listens, who may connect, what it was set to. A secret that
 // the way to it holds is kept, and what nobody can know is said.
+// How the connection is encrypted comes from a connection string of either kind, else from libpq's environment.
+func TestEncryptionOf(t *testing.T) {
+	env := func(name string) string {
+		return map[string]string{"PGSSLCERT": "/env.crt", "PGCHANNELBINDING": "require", "PGSSLMODE": "prefer"}[name]
+	}
+	for dsn, want := range map[string]string{
+		"": "[{sslmode prefer} {sslcert /env.crt} {channel_binding require}]",
+		"host=h sslmode=verify-full sslrootcert='/a b.crt' sslkey=/k": "[{sslmode verify-full} {sslcert /env.crt} {sslkey /k} {sslrootcert /a b.crt} {channel_binding require}]",
+		"postgresql://u:p@h/db?sslmode=require&sslcrl=%2Fcrl":         "[{sslmode require} {sslcert /env.crt} {sslcrl /crl} {channel_binding require}]",
+	} {
+		if got, err := encryptionOf(dsn, env); err != nil || fmt.Sprint(got) != want {
+			t.Errorf("%q: %v, %v, and not %s", dsn, got, err, want)
+		}
+	}
+}
+
 func TestGenerate(t *testing.T) {
 	number := startPostgres(t)
 	port := strconv.Itoa(number)
-	dsn := "host=127.0.0.1 user=postgres password=known dbname=postgres port=" + port
+	dsn := "host=127.0.0.1 user=postgres password=known dbname=postgres sslmode=disable gssencmode=disable port=" + port
 	if _, err := runSQL(t.Context(), &client.Member{Name: "pg1", Host: "127.0.0.1", Port: number}, queryOptions{username: "postgres", database: "postgres"}, "",
 		"create role standby replication login"); err != nil {
 		t.Fatal(err)
@@ -128,7 +145,7 @@ func TestGenerate(t *testing.T) {
 		}
 	}
 	for _, want := range []string{
-		"\n  # It listens for this host alone. Standbys on other hosts need: '*:" + port + "'\n", "\n  bin_dir: /", "\n      password: known\n",
+		"\n  # It listens for this host alone. Standbys on other hosts need: '*:" + port + "'\n", "\n  bin_dir: /", "\n      password: known\n      sslmode: disable\n      gssencmode: disable\n    replication:\n",
 		"\n      username: standby\n", "\n  pg_hba:\n  - local",
 	} {
 		if !strings.Contains(text, want) {
