@@ -111,13 +111,22 @@ func (n *Node) reload(ctx context.Context) error {
 	} else {
 		n.log.Info("configuration reloaded", "changed", changed.Settings)
 	}
-	if len(changed.Restart) > 0 {
-		n.log.Warn("settings that take effect at the next start of this process only", "settings", changed.Restart)
+	if later := config.Changed(n.cfg, c).Restart; len(later) > 0 { // against what this process was started with: what is put back waits for nothing
+		n.log.Warn("settings that take effect at the next start of this process only", "settings", later)
 	}
-	if slices.Contains(changed.Settings, "postgresql.listen") {
+	if slices.Contains(changed.Settings, "postgresql.listen") && !n.listensAt(c.PostgreSQL) {
 		n.log.Warn("postgresql.listen takes effect at the next restart of PostgreSQL: quorate restart --pending")
 	}
 	return nil
+}
+
+// listensAt says whether PostgreSQL was started with the address and port of a configuration.
+func (n *Node) listensAt(pg config.PostgreSQL) bool {
+	if n.agent == nil {
+		return false
+	}
+	v := n.agent.pub.view.Load()
+	return v != nil && v.served != nil && v.served.cfg != nil && v.served.port == pg.Port && slices.Equal(v.served.cfg.PostgreSQL.Listen, pg.Listen)
 }
 
 func (n *Node) peerClients() []*peerClient {

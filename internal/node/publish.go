@@ -51,6 +51,7 @@ func (p *publisher) show(s ha.Snapshot, d ha.Decision) {
 		cluster: s.Store.Cluster, seenAt: s.Store.SeenAt, snap: s, reason: d.Reason, hold: d.Hold, own: true, scope: p.a.cfg.Scope,
 		ttl: s.Set.TTL, op: p.a.loop.known.opText, opSince: p.a.loop.known.opSince,
 	}
+	v.served = p.a.loop.known.served
 	p.a.observe(&s)
 	p.view.Store(v)
 	p.status.Store(p.nodeStatus(v, d))

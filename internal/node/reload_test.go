@@ -102,6 +102,29 @@ func TestReloadOfTheRoutersSettings(t *testing.T) {
 	}
 }
 
+// A setting that takes effect at the next start only is told as long as it differs from what runs, and no more once it is put back.
+func TestReloadPutsBack(t *testing.T) {
+	s := newSite(t)
+	conf := s.config("")
+	n := &Node{
+		cfg: conf, current: conf, log: slog.New(slog.NewTextHandler(s.log, nil)),
+		opt: Options{Reload: func() (*config.Config, error) { return s.load(), nil }},
+	}
+	text := s.read("c.yml")
+	for i, step := range []struct {
+		text  string
+		later int // how often that was told, so far
+	}{{text + "namespace: other\n", 1}, {text + "namespace: other\ntags: {a: 1}\n", 2}, {text, 2}} {
+		s.write("c.yml", step.text)
+		if err := n.reload(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Count(s.log.String(), "take effect at the next start of this process only\" settings=[namespace]"); got != step.later {
+			t.Errorf("step %d: told %d times: %s", i, got, s.log)
+		}
+	}
+}
+
 // What the member's own file says of PostgreSQL changes by a reload: the password file, the programs, the database and the watchdog at once, the port by
 // the restart that is pending from then on. Until that has come the member key tells the port that is served.
 func TestReloadOfPostgreSQL(t *testing.T) {
@@ -121,7 +144,8 @@ func TestReloadOfPostgreSQL(t *testing.T) {
 		t.Errorf("the agent looks at PostgreSQL by the database %q", got)
 	}
 	moved := freeport.Port(t)
-	text := s.read("c.yml")
+	text0 := s.read("c.yml")
+	text := text0
 	for from, to := range map[string]string{
 		s.addr(portPostgres): "127.0.0.1:" + strconv.Itoa(moved), s.path("first.pass"): s.path("second.pass"), "template1": "postgres\n  bin_dir: " + binDir(),
 	} {
@@ -136,14 +160,24 @@ func TestReloadOfPostgreSQL(t *testing.T) {
 		_, status := s.do("GET", "/patroni", "")
 		return strings.Contains(status, `"port": {"old_value": "`+strconv.Itoa(s.ports[portPostgres])+`", "new_value": "`+strconv.Itoa(moved)+`"}`)
 	})
+	asMoved := s.read("c.yml") // put back, it waits for nothing
+	s.write("c.yml", text0)
+	if err := u.reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Count(s.log.String(), "postgresql.listen takes effect"); got != 1 {
+		t.Errorf("a restart for another address was asked for %d times", got)
+	}
+	s.write("c.yml", asMoved)
+	if err := u.reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	told := func() string { _, body := s.do("GET", "/cluster", ""); return body }
 	if !strings.Contains(told(), `"port": `+strconv.Itoa(s.ports[portPostgres])+",") {
 		t.Errorf("the others are sent elsewhere before PostgreSQL is there: %s", told())
 	}
 	s.psql(portPrimary, "SELECT 1")
-	if st, _ := u.agent.guard.Status(); st.Watchdog != "off" {
-		t.Errorf("the watchdog is %q", st.Watchdog)
-	}
+	eventually(t, "the watchdog off", func() bool { st, _ := u.agent.guard.Status(); return st.Watchdog == "off" })
 	if code, text := s.do("POST", "/restart", "{}"); code != 200 {
 		t.Fatalf("restart: %d %s", code, text)
 	}

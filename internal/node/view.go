@@ -24,6 +24,7 @@ type view struct {
 	own     bool // this host has a PostgreSQL: snap is about it
 	scope   string
 	ttl     time.Duration
+	served  *servedBy // nil: not known
 }
 
 // routingTable makes the router's table from a view. The primary is the holder of the leader key, and its term stands for as long as
