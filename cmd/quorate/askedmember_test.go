@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"quorate/api/client"
+	"quorate/internal/config"
 	"quorate/internal/ctl"
 )
 
@@ -29,6 +30,16 @@ func TestFailedSwitchoverSaysWhy(t *testing.T) {
 	err := session.sendHandOver(t.Context(), c, handover{action: "switchover", leader: "pg1", candidate: "pg2"}, time.Time{})
 	if err == nil || out.String() != "Switchover failed, details: 503, Switchover failed\n" || errs.String() != "pg1 gave it up: pg2 is not running\n" {
 		t.Errorf("%v, %q, %q", err, &out, &errs)
+	}
+}
+
+// The times of a cluster on Quorate's own store are judged as its members judge them, each by its name.
+func TestCorrectionsAreNamed(t *testing.T) {
+	var errs bytes.Buffer
+	s := &session{app: &app{stdio: stdio{err: &errs}}, cfg: &config.Client{}}
+	s.warnOfCorrections(map[string]any{"ttl": 1, "loop_wait": 0})
+	if want := "Warning: loop_wait: 1 is used instead of 0: the minimum is 1\nWarning: ttl: 3 is used instead of 1: the minimum is 3\n"; errs.String() != want {
+		t.Errorf("%s, and not %s", &errs, want)
 	}
 }
 

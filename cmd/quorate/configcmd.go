@@ -116,6 +116,9 @@ func (s *session) warnOfCorrections(after map[string]any) {
 	for _, c := range corrections {
 		fmt.Fprintf(s.err, "Warning: %s\n", c)
 	}
+	for _, c := range parameterWarnings(after, s.profile()) {
+		fmt.Fprintf(s.err, "Warning: postgresql.parameters.%s\n", c)
+	}
 }
 
 // edited is the configuration after the changes of the command line, or of an editor when there are none.

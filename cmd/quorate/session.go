@@ -231,7 +231,7 @@ func (s *session) profile() dynamic.Profile {
 	if s.cfg.Etcd != nil {
 		return dynamic.EtcdProfile()
 	}
-	return dynamic.OwnProfile(0)
+	return dynamic.OwnProfile(config.DefaultElection)
 }
 
 // show prints the member list.

@@ -53,7 +53,7 @@ func (p *parser) checkGossip(s *section, host string) {
 // store reads the member of our own store.
 func (p *parser) store(s *section) {
 	st := &p.c.Store
-	st.ElectionTimeout = defaultElection
+	st.ElectionTimeout = DefaultElection
 	if st.DataDir = p.folder(s, "data_dir"); st.DataDir == "" {
 		st.DataDir = p.defaultStoreDir()
 	}
@@ -61,10 +61,10 @@ func (p *parser) store(s *section) {
 	st.ClientPort = s.port("client_port", etcdPort)
 	st.PeerPort = s.port("peer_port", etcdPeerPort)
 	st.Expect = p.expect(s)
-	st.ElectionTimeout = s.duration("election_timeout", defaultElection)
+	st.ElectionTimeout = s.duration("election_timeout", DefaultElection)
 	if st.ElectionTimeout < 50*time.Millisecond || st.ElectionTimeout > 10*time.Second {
 		s.bad("election_timeout", "a time from 50ms to 10s")
-		st.ElectionTimeout = defaultElection
+		st.ElectionTimeout = DefaultElection
 	}
 	st.Quota = s.bytes("quota", 2<<30)
 	if st.Quota < 16<<20 {
@@ -96,7 +96,8 @@ func (p *parser) storeOrOthers(top *section) {
 	p.c.Store.ClientTLS = tlsFiles(top.sub("store").sub("client_tls"))
 }
 
-const defaultElection = 500 * time.Millisecond
+// DefaultElection is the election timeout of a store whose configuration names none.
+const DefaultElection = 500 * time.Millisecond
 
 func (p *parser) defaultStoreDir() string {
 	if p.in.Host.UID == 0 || p.in.Host.Home == "" {
