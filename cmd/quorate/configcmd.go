@@ -116,7 +116,7 @@ func (s *session) warnOfCorrections(after map[string]any) {
 	for _, c := range corrections {
 		fmt.Fprintf(s.err, "Warning: %s\n", c)
 	}
-	for _, c := range parameterWarnings(after, s.profile()) {
+	for _, c := range ctl.ParameterWarnings(after, s.profile()) {
 		fmt.Fprintf(s.err, "Warning: postgresql.parameters.%s\n", c)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"quorate/internal/config"
-	"quorate/pgctl/postgres"
+	"quorate/internal/ctl"
 )
 
 func newGenerateConfigCmd(a *app) *cobra.Command {
@@ -68,11 +67,11 @@ func generate(ctx context.Context, dsn, scope string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("--dsn: %w", err)
 	}
-	encryption, err := encryptionOf(dsn, os.Getenv)
+	encryption, err := ctl.EncryptionOf(dsn, os.Getenv)
 	if err != nil {
 		return "", fmt.Errorf("--dsn: %w", err)
 	}
-	for _, k := range encryptionKeys {
+	for _, k := range ctl.EncryptionKeys {
 		delete(to.RuntimeParams, k) // what the driver does not know it would ask the server for
 	}
 	conn, err := pgconn.ConnectConfig(ctx, to)
@@ -88,34 +87,6 @@ func generate(ctx context.Context, dsn, scope string) (string, error) {
 	return config.Generated(config.LocalHost(), cmp.Or(scope, scopeOf(server.setting("cluster_name"))), server.sections), nil
 }
 
-// encryptionKeys are the settings of a connection that go into authentication.superuser beside user and password (patroni/config_generator.py,
-// _AUTH_ALLOWED_PARAMETERS_MAPPING).
-var encryptionKeys = strings.Fields("sslmode sslcert sslkey sslpassword sslrootcert sslcrl sslcrldir gssencmode channel_binding sslnegotiation")
-
-// encryptionOf are those of them that a connection string names, else libpq's environment.
-func encryptionOf(dsn string, env func(string) string) ([]postgres.Setting, error) {
-	var info postgres.Conninfo
-	var err error
-	if strings.HasPrefix(dsn, "postgres://") || strings.HasPrefix(dsn, "postgresql://") {
-		u, uerr := url.Parse(dsn)
-		if err = uerr; err == nil {
-			for k, v := range u.Query() {
-				info = info.With(k, v[len(v)-1])
-			}
-		}
-	} else {
-		info, err = postgres.ParseConninfo(dsn)
-	}
-	var out []postgres.Setting
-	for _, k := range encryptionKeys {
-		inEnv := "PG" + strings.ToUpper(strings.ReplaceAll(k, "_", ""))
-		if v := cmp.Or(info.Get(k), env(inEnv)); v != "" {
-			out = append(out, postgres.Setting{Name: k, Value: v})
-		}
-	}
-	return out, err
-}
-
 // scopeOf is a cluster_name as a part of keys: Debian's is 15/main.
 func scopeOf(clusterName string) string {
 	return strings.Map(func(c rune) rune {
@@ -129,8 +100,8 @@ func scopeOf(clusterName string) string {
 // server is what a running PostgreSQL says about itself.
 type server struct {
 	user, password string
-	encryption     []postgres.Setting // of the connection to it
-	replication    string             // a role that may replicate and is no superuser; "" if there is none
+	encryption     []ctl.Setting // of the connection to it
+	replication    string        // a role that may replicate and is no superuser; "" if there is none
 	settings       map[string]string
 	changed        []string // parameters that somebody set
 	hba, ident     []string

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"fmt"
 	"os"
 	"os/exec"
 	"os/user"
@@ -102,22 +101,6 @@ func TestQuery(t *testing.T) {
 
 // What is generated from a running server is a configuration of that server: where it listens, who may connect, what it was set to. A secret that
 // the way to it holds is kept, and what nobody can know is said.
-// How the connection is encrypted comes from a connection string of either kind, else from libpq's environment.
-func TestEncryptionOf(t *testing.T) {
-	env := func(name string) string {
-		return map[string]string{"PGSSLCERT": "/env.crt", "PGCHANNELBINDING": "require", "PGSSLMODE": "prefer"}[name]
-	}
-	for dsn, want := range map[string]string{
-		"": "[{sslmode prefer} {sslcert /env.crt} {channel_binding require}]",
-		"host=h sslmode=verify-full sslrootcert='/a b.crt' sslkey=/k": "[{sslmode verify-full} {sslcert /env.crt} {sslkey /k} {sslrootcert /a b.crt} {channel_binding require}]",
-		"postgresql://u:p@h/db?sslmode=require&sslcrl=%2Fcrl":         "[{sslmode require} {sslcert /env.crt} {sslcrl /crl} {channel_binding require}]",
-	} {
-		if got, err := encryptionOf(dsn, env); err != nil || fmt.Sprint(got) != want {
-			t.Errorf("%q: %v, %v, and not %s", dsn, got, err, want)
-		}
-	}
-}
-
 func TestGenerate(t *testing.T) {
 	number := startPostgres(t)
 	port := strconv.Itoa(number)

@@ -4,14 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
 
 	"github.com/spf13/cobra"
 
 	"quorate/internal/config"
-	"quorate/internal/config/dynamic"
 	"quorate/internal/ctl"
-	"quorate/pgctl/postgres"
 )
 
 func newValidateConfigCmd(a *app) *cobra.Command {
@@ -50,7 +47,7 @@ func (a *app) validate(path string, ignoreListen, show bool) error {
 		fmt.Fprintf(a.err, "%s: %s\n", kind, w)
 	}
 	if err == nil {
-		for _, w := range parameterWarnings(c.Bootstrap.DCS, c.Profile()) {
+		for _, w := range ctl.ParameterWarnings(c.Bootstrap.DCS, c.Profile()) {
 			const at = "bootstrap.dcs.postgresql.parameters."
 			fmt.Fprintf(a.err, "warning: %s: %s%s\n", c.At(at+w.Name), at, w)
 		}
@@ -70,13 +67,4 @@ func (a *app) validate(path string, ignoreListen, show bool) error {
 		fmt.Fprint(a.out, ctl.FormatYAML(c.Show(), false))
 	}
 	return nil
-}
-
-// parameterWarnings are the parameters of a shared configuration that members use otherwise than they are written, whatever version of PostgreSQL they
-// have.
-func parameterWarnings(shared map[string]any, p dynamic.Profile) []postgres.Correction {
-	const version postgres.Version = postgres.MaxMajor * 10000
-	set, _ := dynamic.Parse(shared, p)
-	_, list := postgres.Effective(set.PostgreSQL.Parameters, version)
-	return slices.DeleteFunc(list, func(c postgres.Correction) bool { return c.Is == "" && !slices.Contains(postgres.Reserved, c.Name) })
 }
