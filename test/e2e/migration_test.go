@@ -61,9 +61,7 @@ func TestMigration(t *testing.T) {
 // TestMigrationV2 does so with the keys of etcd's old API, as far as they go: agents of Quorate beside Patroni's, either leading; then Quorate's alone, through a
 // pause, an agent's death and the loss of the primary's host. A row is written in each step, and all are there at the end.
 func TestMigrationV2(t *testing.T) {
-	if os.Getenv("QUORATE_MIGRATION") == "" {
-		t.Skip("takes two minutes, at Patroni's pace; QUORATE_MIGRATION=1 runs it")
-	}
+	longRun(t)
 	m := &migration{t: t, binary: program(t), patroni: newPatroni(t, patronistack.Options{Driver: "etcd"}), began: time.Now()}
 	first := m.Primary(m.ctx)
 	var others []*lab.Host
@@ -171,9 +169,7 @@ type migration struct {
 
 func newMigration(t *testing.T) *migration {
 	t.Helper()
-	if os.Getenv("QUORATE_MIGRATION") == "" {
-		t.Skip("takes a minute and a half, at Patroni's pace; QUORATE_MIGRATION=1 runs it")
-	}
+	longRun(t)
 	m := &migration{t: t, binary: program(t), patroni: newPatroni(t, patronistack.Options{}), began: time.Now()}
 	m.rig = startRig(t, m.ctx, m, m.client, m.hosts)
 	return m

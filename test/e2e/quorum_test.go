@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -93,9 +92,7 @@ func TestQuorumOfTwo(t *testing.T) {
 		}
 	})
 	t.Run("game day", func(t *testing.T) {
-		if os.Getenv("QUORATE_LONG") == "" {
-			t.Skip("a minute long: set QUORATE_LONG=1")
-		}
+		longRun(t)
 		c.gameDay(t)
 	})
 }

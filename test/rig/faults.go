@@ -52,6 +52,7 @@ type Fault struct {
 	Mend    func(context.Context, Scene) error // what a person or a boot does afterwards; nothing if nil
 	Terms   Expectation
 	Silent  bool // what is struck cannot answer its clients before the mend
+	Loses   bool // without synchronous replication, it may end with a primary that lacks acknowledged commits
 	// Excused says after the strike that the machine was too slow for Terms to be demanded; never, if nil.
 	Excused func() bool
 }
@@ -118,13 +119,13 @@ func Faults() []Fault {
 			return s.Cluster.Switchover(ctx, s.Primary, s.Standby)
 		}},
 		{Name: "postmaster killed", Strike: signal(unix.SIGKILL, primary, lab.Postmaster)},
-		{Name: "postmaster frozen", Strike: signal(unix.SIGSTOP, primary, lab.Postmaster), Mend: thaw(lab.Postmaster)},
+		{Name: "postmaster frozen", Loses: true, Strike: signal(unix.SIGSTOP, primary, lab.Postmaster), Mend: thaw(lab.Postmaster)},
 		{Name: "agent killed", Terms: Failover, Strike: agent(unix.SIGKILL), Mend: startAgent},
-		{Name: "agent frozen", Terms: Failover, Strike: agent(unix.SIGSTOP), Mend: func(_ context.Context, s Scene) error {
+		{Name: "agent frozen", Loses: true, Terms: Failover, Strike: agent(unix.SIGSTOP), Mend: func(_ context.Context, s Scene) error {
 			return s.Primary.Signal(unix.SIGCONT, s.Cluster.Agent())
 		}},
-		{Name: "host lost", Terms: Failover, Strike: powerOff(primary), Mend: boot(primary)},
-		{Name: "primary cut off", Terms: Failover, Strike: cut(primary), Mend: heal(primary)},
+		{Name: "host lost", Loses: true, Terms: Failover, Strike: powerOff(primary), Mend: boot(primary)},
+		{Name: "primary cut off", Loses: true, Terms: Failover, Strike: cut(primary), Mend: heal(primary)},
 		{Name: "replica cut off", Terms: NoFailover, Strike: cut(standby), Mend: heal(standby)},
 		{Name: "replica lost", Terms: NoFailover, Strike: powerOff(standby), Mend: boot(standby)},
 	}
@@ -175,7 +176,7 @@ func FenceFaults() []Fault {
 	return []Fault{
 		agentBack(),
 		{Name: "fence killed", Strike: signal(unix.SIGKILL, primary, lab.Fence)},
-		{Name: "agent and fence killed", Terms: Failover, Strike: signal(unix.SIGKILL, primary, lab.Agent, lab.Fence), Mend: startAgent},
+		{Name: "agent and fence killed", Loses: true, Terms: Failover, Strike: signal(unix.SIGKILL, primary, lab.Agent, lab.Fence), Mend: startAgent},
 	}
 }
 
