@@ -128,6 +128,15 @@ func TestFaultsAsynchronous(t *testing.T) {
 	sufferAll(t, false, faults, reportedLoss)
 }
 
+// What is struck in part only, in both modes.
+func TestPartialFaults(t *testing.T) {
+	longRun(t)
+	t.Run("synchronous", func(t *testing.T) {
+		sufferAll(t, true, rig.PartialFaults(), func(*testing.T, *cluster) lossRule { return noLoss })
+	})
+	t.Run("asynchronous", func(t *testing.T) { sufferAll(t, false, rig.PartialFaults(), reportedLoss) })
+}
+
 // sufferAll strikes one cluster with one fault after the other: what a fault leaves behind is part of the next one's test. After a failure the others
 // go on with a new cluster.
 func sufferAll(owner *testing.T, synchronous bool, faults []rig.Fault, rule func(*testing.T, *cluster) lossRule) {

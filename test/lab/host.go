@@ -25,6 +25,7 @@ type Host struct {
 	netns   *netns  // nil while the host is without power
 	cgroup  *cgroup // nil where the machine has no cgroup v2
 	blocked []*Host // whose packets the host drops, once per rule
+	loss    int     // percent of the packets, see Lossy
 	disks   []*Disk
 }
 
@@ -45,7 +46,7 @@ func (h *Host) boot() error {
 		return err
 	}
 	h.mu.Lock()
-	h.netns, h.cgroup, h.blocked = n, cg, nil
+	h.netns, h.cgroup, h.blocked, h.loss = n, cg, nil, 0
 	h.mu.Unlock()
 	return h.lab.introduce(h)
 }
@@ -141,7 +142,7 @@ func (h *Host) PowerOff() error {
 	}
 	h.mu.Lock()
 	n, cg := h.netns, h.cgroup
-	h.netns, h.cgroup, h.blocked = nil, nil, nil
+	h.netns, h.cgroup, h.blocked, h.loss = nil, nil, nil, 0
 	h.mu.Unlock()
 	if n == nil {
 		return nil

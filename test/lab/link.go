@@ -61,12 +61,47 @@ func (p port) know(host *netns) error {
 // Cut takes the host's cable out of the switch: its frames and those for it vanish, and nobody is told. Cutting twice is no error.
 func (h *Host) Cut() error { return h.lab.sw.ip("link", "set", h.port.dev, "nomaster") }
 
-// Heal undoes Cut, CutFrom in both directions, and LinkDown.
+// Heal undoes Cut, CutFrom in both directions, LinkDown and Lossy.
 func (h *Host) Heal() error {
 	return firstError(
 		func() error { return h.lab.sw.ip("link", "set", h.port.dev, "master", brDev, "up") },
 		h.lab.unblockAll(h),
+		h.lossless,
 	)
+}
+
+// Lossy drops so many of a hundred packets that the host receives, drawn by chance, until Heal.
+func (h *Host) Lossy(percent int) error {
+	return firstError(h.lossless, func() error { return h.lossy("-A", percent) })
+}
+
+// lossless undoes Lossy.
+func (h *Host) lossless() error {
+	h.mu.Lock()
+	percent := h.loss
+	h.mu.Unlock()
+	if percent == 0 {
+		return nil
+	}
+	return h.lossy("-D", percent)
+}
+
+func (h *Host) lossy(op string, percent int) error {
+	rule := []string{"-w", "-t", "raw", op, "PREROUTING", "-i", hostDev, "-m", "statistic", "--mode", "random",
+		"--probability", fmt.Sprintf("%.2f", float64(percent)/100), "-j", "DROP"}
+	n := h.ns()
+	if n == nil {
+		return ErrPowerOff
+	}
+	if err := n.do(func() error { return command("iptables", rule...) }); err != nil {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.loss = percent; op == "-D" {
+		h.loss = 0
+	}
+	return nil
 }
 
 // LinkDown takes the carrier away, as a pulled cable does: the kernel of the host knows.
