@@ -20,7 +20,7 @@ type loop struct {
 	log    *slog.Logger
 
 	last    ha.Reason
-	retried echo         // the last change to the store that was told
+	retried echo         // the changes to the store that were told
 	beat    atomic.Int64 // boottime of the last decision, for liveness
 	next    atomic.Int64
 	history *decisions
@@ -100,7 +100,7 @@ func (l *loop) tell(s ha.Snapshot, d ha.Decision) {
 	l.last = d.Reason
 }
 
-// retriedAgain says whether a decision is the one that was told last, tried once more: changes to the store, or questions to another node, the same ones for the same
+// retriedAgain says whether a decision has been told already and is tried once more: changes to the store, or questions to another node, the same ones for the same
 // reason, as they come every few seconds while nobody answers. It is news again after changeAgain. What is tried again on PostgreSQL is told each time: such attempts are
 // few, and each has an outcome of its own.
 func retriedAgain(last *echo, d ha.Decision, notable []string, now boottime.Instant) bool {
@@ -111,26 +111,29 @@ func retriedAgain(last *echo, d ha.Decision, notable []string, now boottime.Inst
 	return last.repeats(d.Reason.Text+"\n"+strings.Join(notable, "\n"), now, changeAgain)
 }
 
-// echo is what was said last, and when.
-type echo struct {
-	text string
-	at   boottime.Instant
-}
+// echo is what was said since something else happened, and when each of it.
+type echo struct{ said map[string]boottime.Instant }
 
-// repeats says whether text was said last, and not as long ago as that; else it is said now.
+// repeats says whether text was said before, and not as long ago as that; else it is said now.
 func (e *echo) repeats(text string, now boottime.Instant, within time.Duration) bool {
-	if text == e.text && now.Sub(e.at) < within {
+	if at, ok := e.said[text]; ok && now.Sub(at) < within {
 		return true
 	}
-	*e = echo{text, now}
+	if e.said == nil || len(e.said) >= echoes {
+		e.said = map[string]boottime.Instant{}
+	}
+	e.said[text] = now
 	return false
 }
+
+// echoes is how many texts are remembered: more than take turns while the store is away.
+const echoes = 16
 
 // onlyAsks says whether all that is notable of the actions changes nothing here.
 func onlyAsks(actions []ha.Action) bool {
 	for _, a := range actions {
 		switch a.(type) {
-		case ha.Commit, ha.CheckWAL:
+		case ha.Commit, ha.CheckWAL, ha.GrantLease, ha.AdoptLease:
 		default:
 			if isNotable(a) {
 				return false

@@ -55,6 +55,14 @@ func TestARetriedChangeIsToldOnce(t *testing.T) {
 	if told != 10 {
 		t.Errorf("%d lines in ten minutes", told)
 	}
+	told, now = 0, now.Add(2*time.Hour)
+	grant := ha.Decision{Reason: release.Reason, Actions: []ha.Action{ha.GrantLease{TTL: 20 * time.Second}}}
+	for i := range 200 { // the two take turns
+		count([]ha.Decision{release, grant}[i%2], now.Add(time.Duration(3*i)*time.Second))
+	}
+	if told != 20 {
+		t.Errorf("%d lines of two kinds in ten minutes", told)
+	}
 	told = 0
 	for _, d := range []ha.Decision{start, start, release, {Reason: release.Reason}, release} {
 		count(d, now.Add(time.Hour))

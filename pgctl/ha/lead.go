@@ -41,11 +41,13 @@ func (d *decider) foreignLease(l *dcs.Leader) {
 		if d.do(AdoptLease{ID: l.Lease}) {
 			d.mem.Acquired, d.mem.Promoted = l.Term, l.Term
 		}
-	case d.s.PG.writable(), d.s.PG.Phase != Stopped && !d.knownStandby():
+	case d.s.PG.writable(), d.s.PG.Phase != Stopped && !d.knownStandby() && !d.bareStandby():
 		d.because(CodeDemoting, "the leader key carries this name, but the fence does not hold its term")
 		d.do(FenceNow{Why: d.reason.Text})
 	case d.opBusy():
 		d.because(CodeWaiting, inProgress+"; the leader key is from before this process")
+	case d.s.PG.Phase != Stopped && !d.knownStandby():
+		d.because(CodeWaiting, "PostgreSQL has yet to say that it is a standby; the leader key is from before this process")
 	default:
 		d.because(CodeWaiting, "released a leader key from before this process, which gives no right to promote")
 		d.commit("release a leader key from before this process", dcs.Txn{
@@ -75,6 +77,12 @@ func (d *decider) readOnly() {
 // knownStandby says whether PostgreSQL has just said that it is in recovery.
 func (d *decider) knownStandby() bool {
 	return d.s.PG.standby() && d.s.Now.Sub(d.s.PG.SampleAt) < sampleTrust
+}
+
+// bareStandby says whether the fence knows that what runs may not write: it holds no deadline for it.
+func (d *decider) bareStandby() bool {
+	f := &d.s.Fence
+	return f.Connected && f.Deadline == 0 && !f.Unfenced
 }
 
 // sampleTrust is how long a sample is good enough to act on.
