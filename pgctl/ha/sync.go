@@ -57,7 +57,8 @@ func (d *decider) standbys() []syncset.Standby {
 			sb = rows[i]
 			rows = slices.Delete(rows, i, i+1)
 		}
-		sb.Alive, sb.SyncPriority, sb.GivenUp = true, d.syncPriority(m), d.givenUp(m.Name)
+		sb.Alive, sb.SyncPriority = true, d.syncPriority(m)
+		sb.Quiet, sb.GivenUp = d.absent(m.Name, d.s.Set.TTL/quietAfter), d.absent(m.Name, brokenAfter*d.s.Set.TTL)
 		if lag := d.s.PG.FlushLSN.Sub(d.confirmed(sb)); lag > 0 {
 			sb.Lag = uint64(lag)
 		}
@@ -83,6 +84,10 @@ func (d *decider) confirmed(sb syncset.Standby) postgres.LSN {
 // brokenAfter is for how many ttls a member that is alive may fail to stream before commits stop waiting for it.
 const brokenAfter = 4
 
+// quietAfter is the part of a ttl for which commits wait for a synchronous standby that is alive and does not stream, while another one streams: a
+// walreceiver that is started anew is back sooner.
+const quietAfter = 3
+
 // noteAbsent keeps since when each member has not streamed.
 func (d *decider) noteAbsent() {
 	absent := map[string]boottime.Instant{}
@@ -99,9 +104,10 @@ func (d *decider) noteAbsent() {
 	d.mem.Absent = absent
 }
 
-func (d *decider) givenUp(name string) bool {
+// absent says whether a member has not streamed for longer than that.
+func (d *decider) absent(name string, than time.Duration) bool {
 	since, ok := d.mem.Absent[name]
-	return ok && d.s.Now.Sub(since) > brokenAfter*d.s.Set.TTL
+	return ok && d.s.Now.Sub(since) > than
 }
 
 // configuredNames is what the user wrote, which holds while synchronous_mode is off.

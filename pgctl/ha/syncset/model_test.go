@@ -23,6 +23,7 @@ type nodeState uint8
 const (
 	dead   nodeState = iota
 	cut              // alive, but not connected
+	still            // the same for a while
 	up               // streams
 	nosync           // streams, and its tag forbids it
 )
@@ -152,6 +153,7 @@ func (w *world) standby(i int) Standby {
 	if w.nodes[i] == nosync {
 		s.SyncPriority = 0
 	}
+	s.Quiet = w.nodes[i] == still
 	if !s.Streaming {
 		return s
 	}

@@ -122,6 +122,8 @@ func scriptStandby(t *testing.T, d *datadriven.TestData, name, text string) Stan
 			s.Alive = false
 		case "givenup":
 			s.GivenUp = true
+		case "quiet":
+			s.Quiet = true
 		case "flush":
 			s.FlushLSN = postgres.LSN(n)
 		case "lag":

@@ -191,11 +191,11 @@ var (
 		stricts: []bool{false}, counts: []uint8{2}, elections: true,
 	}
 	settings3 = scope{
-		nodes: 3, states: []nodeState{dead, cut, up, nosync}, modes: []Mode{On, Quorum, Off},
+		nodes: 3, states: []nodeState{dead, cut, still, up, nosync}, modes: []Mode{On, Quorum, Off},
 		stricts: []bool{true, false}, counts: []uint8{1, 2}, elections: true,
 	}
 	full3 = scope{
-		nodes: 3, states: []nodeState{dead, cut, up, nosync}, modes: []Mode{Off, On, Quorum},
+		nodes: 3, states: []nodeState{dead, cut, still, up, nosync}, modes: []Mode{Off, On, Quorum},
 		stricts: []bool{false, true}, counts: []uint8{1, 2}, lateness: true, elections: true,
 	}
 	former3 = scope{
@@ -207,7 +207,7 @@ var (
 		stricts: []bool{false}, counts: []uint8{1, 2}, elections: true,
 	}
 	full5 = scope{
-		nodes: 5, states: []nodeState{dead, cut, up, up, nosync}, modes: []Mode{Quorum, On, Quorum, On, Off},
+		nodes: 5, states: []nodeState{dead, cut, still, up, up, nosync}, modes: []Mode{Quorum, On, Quorum, On, Off},
 		stricts: []bool{false, true}, counts: []uint8{1, 2, 3}, lateness: true, former: 2, elections: true,
 	}
 )

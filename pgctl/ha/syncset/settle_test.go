@@ -35,18 +35,23 @@ func (w *world) catchUpAll() (any bool) {
 
 // ideal says in the plainest terms what should be in the end, for worlds in which no standby is cut off.
 func (w *world) ideal(last Step) error {
-	var good, refused mask
+	var good, refused, silent mask
 	for i := 1; i < w.n; i++ {
 		switch w.nodes[i] {
 		case up:
 			good |= 1 << i
 		case nosync:
 			refused |= 1 << i
+		case still:
+			silent |= 1 << i
 		case cut:
 			return nil
 		}
 	}
 	n := bits.OnesCount8(uint8(good))
+	if silent != 0 && (w.mode == Quorum || w.mode == On && n < int(w.count)) {
+		return nil // what is in the key may stay there
+	}
 	k := min(n, int(w.count))
 	switch {
 	case w.mode == Off:

@@ -47,6 +47,8 @@ type Standby struct {
 	// GivenUp says that it has not streamed for longer than the caller is willing to let commits wait, although it is alive: its
 	// replication is broken, and no lease will ever end. It counts as dead until it streams again.
 	GivenUp bool
+	// Quiet says that it has not streamed for longer than an interruption lasts, although it is alive. Another takes its place in mode on, if one can.
+	Quiet bool
 }
 
 // Key is the sync key. No key and a key without voters differ: without a key anybody may be elected.

@@ -18,13 +18,14 @@ type rank int
 
 const (
 	good     rank = iota // it streams, or it is in the key and its lease stands
+	quiet                // it is in the key and its lease stands, but its connection does not come back: it goes when one that streams can take its place
 	lagging              // it is listed, but lags by more than the limit: it goes when there is a better one
 	awaited              // it is in the names only and does not stream: better than nobody
 	unusable             // everything else
 )
 
 // rank judges one standby. A standby of the key that has merely lost its connection stays until its lease ends: a short
-// interruption must not take the last candidate for a promotion away.
+// interruption must not take the last candidate for a promotion away. In mode quorum the others confirm meanwhile; in mode on commits wait for it.
 func (v *view) rank(s Standby) rank {
 	inKey, inNames := slices.Contains(v.Key.Voters, s.Name), v.named(s.Name)
 	switch {
@@ -39,6 +40,8 @@ func (v *view) rank(s Standby) rank {
 		return good
 	case s.GivenUp:
 		return unusable
+	case inKey && s.Quiet && v.Mode == On:
+		return quiet
 	case inKey:
 		return good
 	case inNames:
@@ -99,7 +102,7 @@ func (v *view) choose() []string {
 	if v.Mode == Quorum && len(chosen) >= v.NodeCount {
 		return chosen
 	}
-	chosen = append(chosen, of[lagging]...)
+	chosen = append(append(chosen, of[quiet]...), of[lagging]...)
 	if len(chosen) == 0 {
 		chosen = of[awaited]
 	}

@@ -39,7 +39,7 @@ func TestNextIsTotal(t *testing.T) {
 				Name: n, Streaming: rapid.Bool().Draw(t, "streaming"), FlushLSN: postgres.LSN(rapid.Uint64Range(0, 2).Draw(t, "flush")),
 				SyncState: rapid.SampledFrom([]string{"", "async", "potential", "sync", "quorum"}).Draw(t, "state"),
 				Lag:       rapid.Uint64Range(0, 2).Draw(t, "lag"), SyncPriority: rapid.IntRange(-1, 2).Draw(t, "priority"),
-				Alive: rapid.Bool().Draw(t, "alive"), GivenUp: rapid.Bool().Draw(t, "given up"),
+				Alive: rapid.Bool().Draw(t, "alive"), GivenUp: rapid.Bool().Draw(t, "given up"), Quiet: rapid.Bool().Draw(t, "quiet"),
 			})
 		}
 		return s
