@@ -69,27 +69,32 @@ func (f *fsm) endOnPanic() {
 // Snapshot implements raft.FSM.
 func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
 	defer f.endOnPanic()
-	snap, err := f.state.snapshot()
+	snap, dense, err := f.state.snapshot()
 	if err != nil {
 		return nil, err
 	}
-	return &fsmSnapshot{snap: snap, dir: f.state.dir, release: sync.OnceFunc(func() { snap.Close() })}, nil
+	return &fsmSnapshot{snap: snap, dense: dense, dir: f.state.dir, release: sync.OnceFunc(func() { snap.Close() })}, nil
 }
 
-// snapshot is the backend between two entries.
-func (s *state) snapshot() (backend.Snapshot, error) {
+// snapshot is the backend between two entries. dense says that hardly any of its pages are free.
+func (s *state) snapshot() (snap backend.Snapshot, dense bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.saveV2(); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	s.putState(appliedKey, s.applied)
-	return s.be.Snapshot(), nil
+	snap = s.be.Snapshot() // which writes what waits, and counts the pages
+	file, inUse := s.size()
+	return snap, file-inUse <= file/sparsest, nil
 }
+
+// sparsest is the part of the file, as a divisor, that may be free pages for it to be dense.
+const sparsest = 4
 
 // copy writes a compacted copy of the backend and returns its path.
 func (s *state) copy() (string, error) {
-	snap, err := s.snapshot()
+	snap, _, err := s.snapshot()
 	if err != nil {
 		return "", err
 	}
@@ -138,13 +143,23 @@ func copyToFile(path string, r io.Reader) error {
 // fsmSnapshot is the state at one log index.
 type fsmSnapshot struct {
 	snap    backend.Snapshot
+	dense   bool
 	dir     string
 	release func()
 }
 
-// Persist implements raft.FSMSnapshot. It writes a compacted copy: the file itself keeps every page it ever used, and
-// would be shipped whole to each new member.
+// Persist implements raft.FSMSnapshot. It writes a compacted copy of a file with many free pages: the file itself keeps every page it ever used,
+// and would be shipped whole to each new member. A dense one it writes as it is: under load, when there is a snapshot every few seconds,
+// compacting cost a sixth of the processor's time, and one copy wears the disk less than three.
 func (s *fsmSnapshot) Persist(sink raft.SnapshotSink) error {
+	if s.dense {
+		_, err := s.snap.WriteTo(sink)
+		s.release()
+		if err != nil {
+			return fmt.Errorf("copy snapshot: %w", err)
+		}
+		return sink.Close()
+	}
 	path, err := compactCopy(s.snap, s.dir)
 	s.release() // raft.RecoverCluster never does, and the backend's Close waits for it
 	if err != nil {

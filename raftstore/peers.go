@@ -50,6 +50,44 @@ func (p *peerConns) call(ctx context.Context, id uint64, addr string, m method, 
 	return conn.call(ctx, m, body)
 }
 
+// callWhile is call for as long as over is open; then it is errLeaderMoved.
+func (p *peerConns) callWhile(ctx context.Context, over <-chan struct{}, id uint64, addr string, m method, body []byte) ([]byte, error) {
+	key := peerKey{id: id, addr: addr}
+	if conn := p.ready(key); conn != nil { // as nearly always, and then there is nothing to do beside the call
+		return conn.callWhile(ctx, over, m, body)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		select {
+		case <-over:
+			cancel(errLeaderMoved)
+		case <-ctx.Done():
+		}
+	}()
+	b, err := p.call(ctx, id, addr, m, body)
+	if err != nil && context.Cause(ctx) == errLeaderMoved {
+		return nil, errLeaderMoved
+	}
+	return b, err
+}
+
+// ready is a peer's connection if it stands.
+func (p *peerConns) ready(key peerKey) *rpcConn {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.slots[key]
+	if p.closed || s == nil || s.conn == nil {
+		return nil
+	}
+	select {
+	case <-s.conn.done:
+		return nil
+	default:
+		return s.conn
+	}
+}
+
 func (p *peerConns) slot(key peerKey) (*peerSlot, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -184,20 +184,7 @@ func (s *Store) askLeader(ctx context.Context, m method, body []byte) ([]byte, e
 	if id == 0 || id == s.identity().ID {
 		return nil, errNotLeaderRetry
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	go func() {
-		select {
-		case <-changed:
-			cancel(errLeaderMoved)
-		case <-ctx.Done():
-		}
-	}()
-	b, err := s.conns.call(ctx, id, addr, m, body)
-	if err != nil && context.Cause(ctx) == errLeaderMoved {
-		return nil, errLeaderMoved
-	}
-	return b, err
+	return s.conns.callWhile(ctx, changed, id, addr, m, body)
 }
 
 // errLeaderMoved says that the leader changed while its answer was awaited: nothing is known of whether it acted.

@@ -141,7 +141,7 @@ func (w *frameWriter) flush() {
 }
 
 // maxSpare is the largest buffer that is kept between writes.
-const maxSpare = 64 << 10
+const maxSpare = 256 << 10
 
 // handler answers one call. from is the caller's member id, cluster its cluster.
 type handler func(ctx context.Context, m method, from greeting, body []byte) ([]byte, error)
@@ -281,6 +281,11 @@ func (c *rpcConn) end() {
 // call sends a request and waits for its reply. After an error that is not a remoteError nothing is known of whether the
 // peer acted, but for errNotSent.
 func (c *rpcConn) call(ctx context.Context, m method, body []byte) ([]byte, error) {
+	return c.callWhile(ctx, nil, m, body)
+}
+
+// callWhile is call for as long as over is open; then it is errLeaderMoved.
+func (c *rpcConn) callWhile(ctx context.Context, over <-chan struct{}, m method, body []byte) ([]byte, error) {
 	ch := make(chan rpcReply, 1)
 	sent := time.Now()
 	c.mu.Lock()
@@ -300,6 +305,9 @@ func (c *rpcConn) call(ctx context.Context, m method, body []byte) ([]byte, erro
 	select {
 	case r := <-ch:
 		return r.body, r.err
+	case <-over:
+		c.giveUp(id, sent)
+		return nil, errLeaderMoved
 	case <-ctx.Done():
 		c.giveUp(id, sent)
 		return nil, ctx.Err()

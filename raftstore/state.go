@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -40,7 +41,8 @@ type state struct {
 	// somebody uses be.
 	mu      sync.RWMutex
 	be      backend.Backend
-	gen     int // numbers the backend files
+	sized   atomic.Pointer[backend.Backend] // be, for size alone
+	gen     int                             // numbers the backend files
 	kv      *gatedKV
 	lessor  *lessor
 	alarms  *v3alarm.AlarmStore
@@ -70,7 +72,7 @@ func newState(dir string, lg *zap.Logger, now func() time.Duration, users AuthOp
 	if err != nil {
 		return nil, err
 	}
-	s.be = be
+	s.setBackend(be)
 	s.lessor = newLessor(now)
 	s.lessor.Recover(be, nil)
 	s.kv = &gatedKV{WatchableKV: mvcc.New(lg, be, s.lessor, mvcc.StoreConfig{})}
@@ -164,7 +166,7 @@ func (s *state) replace(path string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	old := s.be
-	s.be = be
+	s.setBackend(be)
 	s.lessor.Recover(be, s.lessor.rd) // before mvcc attaches keys to leases
 	if err := s.kv.Restore(be); err != nil {
 		return fmt.Errorf("restore keys: %w", err)
@@ -211,11 +213,17 @@ func (s *state) clusterID() uint64 {
 	return s.cluster
 }
 
-// size returns the bytes that the backend file takes and those of them in use.
+// setBackend puts a backend in force; mu is held, or nobody else has s yet.
+func (s *state) setBackend(be backend.Backend) {
+	s.be = be
+	s.sized.Store(&be)
+}
+
+// size returns the bytes that the backend file takes and those of them in use. Each request that grows the data asks, so it does not wait for
+// the entry that is applied: these are counters of the backend, which one that is closed has too.
 func (s *state) size() (file, inUse int64) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.be.Size(), s.be.SizeInUse()
+	be := *s.sized.Load()
+	return be.Size(), be.SizeInUse()
 }
 
 // settleSize makes size tell the truth. bbolt counts a page as free only in a later transaction than the one that let it
