@@ -32,8 +32,8 @@ type committed struct {
 	index, term uint64
 }
 
-// applied is called with the last entry of each batch that this node applied. It does not block.
-func (a *announcer) applied(c committed) {
+// committed is called with the last entry of each batch that this node is about to apply. It does not block.
+func (a *announcer) committed(c committed) {
 	leading := a.term()
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -16,8 +16,8 @@ import (
 // fsm is the state as hashicorp/raft drives it.
 type fsm struct {
 	state *state
-	// applied is told, after each batch, of the last entry's index and term.
-	applied func(index, term uint64)
+	// committed is told, before each batch is applied, of the last entry's index and term.
+	committed func(index, term uint64)
 	// fail ends the store. It must not panic: that would end the process.
 	fail func(error)
 	// restoring is why a snapshot could not be restored.
@@ -30,13 +30,13 @@ var _ raft.BatchingFSM = (*fsm)(nil)
 // the state machine has not seen.
 func (f *fsm) ApplyBatch(logs []*raft.Log) []any {
 	defer f.endOnPanic()
+	last := logs[len(logs)-1]
+	f.committed(last.Index, last.Term) // the followers apply while this node does
 	out := make([]any, len(logs))
 	for i, l := range logs {
 		out[i] = f.applyOne(l)
 	}
-	last := logs[len(logs)-1]
 	f.state.progress.advance(last.Index)
-	f.applied(last.Index, last.Term)
 	return out
 }
 

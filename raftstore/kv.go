@@ -12,9 +12,13 @@ import (
 // Header is the header of this node's answers, at its present revision. Its term is this node's own: a client that has
 // seen a newer one leaves a node that was left behind.
 func (s *Store) Header() *pb.ResponseHeader {
-	h := &pb.ResponseHeader{}
+	return s.HeaderAt(s.state.revision())
+}
+
+// HeaderAt is Header for an answer whose revision is known: asking for the present one waits for the writers.
+func (s *Store) HeaderAt(rev int64) *pb.ResponseHeader {
+	h := &pb.ResponseHeader{Revision: rev}
 	s.fill(h)
-	h.Revision = s.state.revision()
 	return h
 }
 

@@ -96,8 +96,8 @@ func (s *Store) startRaft(founders *FounderSet) error {
 			return errors.Join(err, n.trans.Close())
 		}
 	}
-	f := &fsm{state: s.state, fail: s.fail, applied: func(index, term uint64) {
-		n.ann.applied(committed{index: index, term: term})
+	f := &fsm{state: s.state, fail: s.fail, committed: func(index, term uint64) {
+		n.ann.committed(committed{index: index, term: term})
 	}}
 	if n.raft, err = s.newRaft(cfg, f, snaps, n.trans); err != nil {
 		return errors.Join(fmt.Errorf("start raft: %w", err), n.trans.Close())

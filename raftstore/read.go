@@ -10,8 +10,8 @@ import (
 )
 
 // readIndex returns a log index: whoever has applied it sees everything that was acknowledged before the call (Raft
-// thesis, 6.4). On the leader it is what the leader has applied: every acknowledged write was applied by a leader first,
-// those of earlier leaders before this one's start of term.
+// thesis, 6.4). It is what the leader knows to be committed, not what it has applied: a follower may be ahead of it there, and who has read or
+// watched something on that one must find it on every other.
 func (s *Store) readIndex(ctx context.Context, n *node) (uint64, error) {
 	if n.isLeader() {
 		return s.leaderIndex(ctx, n)
@@ -91,7 +91,7 @@ func (s *Store) leaderIndex(ctx context.Context, n *node) (uint64, error) {
 	if _, err := s.waitReady(ctx, n); err != nil {
 		return 0, err
 	}
-	index := s.state.progress.current()
+	index := n.raft.CommitIndex()
 	return index, s.quorum.confirm(ctx)
 }
 

@@ -121,3 +121,29 @@ func TestFrameWriter(t *testing.T) {
 		}
 	}
 }
+
+// A follower applies what is committed while the leader still does. Whoever has seen it there sees it everywhere: the index of a linearizable read
+// covers it, and the leader does not answer from before it.
+func TestReadsCoverWhatAFollowerHasApplied(t *testing.T) {
+	c := started(t, 3, nil)
+	lead := c.leader()
+	follower := c.others(lead)[0]
+	c.put(lead, "k", "old")
+	leader := c.store(lead)
+	leader.state.mu.RLock() // its apply waits
+	var done sync.WaitGroup
+	defer done.Wait()
+	defer leader.state.mu.RUnlock()
+	done.Go(func() { _, _ = leader.Put(t.Context(), &pb.PutRequest{Key: []byte("k"), Value: []byte("new")}) })
+	before := leader.state.progress.current()
+	waitFor(t, "the follower to be ahead of the leader", func() bool { return c.store(follower).state.progress.current() > before })
+	index, err := leader.leaderIndex(t.Context(), leader.node.Load())
+	if ahead := c.store(follower).state.progress.current(); err != nil || index < ahead {
+		t.Errorf("a read waits for entry %d, %v; the follower shows entry %d already", index, err, ahead)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := leader.linearize(ctx); err == nil {
+		t.Error("the leader answers from before what the follower shows")
+	}
+}

@@ -44,6 +44,8 @@ type Store interface {
 	Watchable() mvcc.WatchableKV
 	// Header carries cluster id, own member id, this node's current term and the current revision.
 	Header() *pb.ResponseHeader
+	// HeaderAt is Header with a revision that is known already.
+	HeaderAt(rev int64) *pb.ResponseHeader
 	// Leader is the leader's member id, 0 when none is known.
 	Leader() uint64
 	// LeaderChanged is closed at the next change of Leader; call it again for the one after.

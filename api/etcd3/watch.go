@@ -109,7 +109,5 @@ func (s *watchServer) progressInterval() time.Duration {
 
 // header is the header of a response that speaks of the store at rev.
 func (s *watchServer) header(rev int64) *pb.ResponseHeader {
-	h := s.store.Header()
-	h.Revision = rev
-	return h
+	return s.store.HeaderAt(rev)
 }

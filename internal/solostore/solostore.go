@@ -151,7 +151,11 @@ func (s *Store) Watchable() mvcc.WatchableKV { return s.kv }
 
 // Header implements the store interface.
 func (s *Store) Header() *pb.ResponseHeader {
-	rev := s.kv.Rev()
+	return s.HeaderAt(s.kv.Rev())
+}
+
+// HeaderAt implements the store interface.
+func (s *Store) HeaderAt(rev int64) *pb.ResponseHeader {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return &pb.ResponseHeader{ClusterId: ClusterID, MemberId: MemberID, RaftTerm: s.term, Revision: rev}
