@@ -8,8 +8,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// kvServer is etcdserverpb.KV. RangeStream, which only clients of etcd 3.7 know, stays Unimplemented: they then fall back
-// to Range.
+// kvServer is etcdserverpb.KV.
 type kvServer struct {
 	pb.UnimplementedKVServer
 	store           Store
