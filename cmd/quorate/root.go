@@ -46,6 +46,8 @@ type app struct {
 	dcsURL     string
 	insecure   bool
 
+	toldNowhere bool // that there is no configuration
+
 	parsed bool // the command line was understood; later errors are no usage errors
 }
 

@@ -51,6 +51,6 @@ func TestScripts(t *testing.T) {
 
 // labConfig names one member and the store.
 func labConfig(l *lab) string {
-	return fmt.Sprintf("scope: demo\nrestapi: {connect_address: %q}\netcd3: {url: %q}\nctl: {authentication: {username: admin, password: hush}}\n",
+	return fmt.Sprintf("scope: demo\nrestapi: {listen: %[1]q, connect_address: %[1]q}\netcd3: {url: %[2]q}\nctl: {authentication: {username: admin, password: hush}}\n",
 		l.nodes[1].url[len("http://"):], l.url)
 }

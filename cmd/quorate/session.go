@@ -90,6 +90,7 @@ func (a *app) clientConfig() (*config.Client, error) {
 		}
 		env = withDCS(env, over)
 	}
+	a.noteNowhere(path)
 	cfg, warnings, err := config.LoadClient(config.LoadOptions{Path: path, Env: env, EtcdFirst: a.dcsNamed()})
 	for _, w := range warnings {
 		if !w.Note && strings.Contains(a.env["PATRONI_LOG_LEVEL"]+a.env["LOGLEVEL"], "DEBUG") {
@@ -97,6 +98,20 @@ func (a *app) clientConfig() (*config.Client, error) {
 		}
 	}
 	return cfg, err
+}
+
+// noteNowhere says that nothing says where the cluster is: then this host is asked, and whatever answers there belongs to somebody.
+func (a *app) noteNowhere(path string) {
+	if _, err := os.Stat(path); err == nil || a.dcsNamed() || a.toldNowhere {
+		return
+	}
+	for name := range a.env {
+		if strings.HasPrefix(name, "PATRONI_") || strings.HasPrefix(name, "QUORATE_") {
+			return
+		}
+	}
+	a.toldNowhere = true
+	fmt.Fprintf(a.err, "Note: there is no configuration (%s), no -c and no -d: this host is asked, at 127.0.0.1 with the usual ports\n", path)
 }
 
 // reason is what the system says of a file, without the call that it says it of.

@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/spf13/cobra"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -61,21 +60,6 @@ func newSnapshotSaveCmd(a *app) *cobra.Command {
 	}
 	a.globalFlags(c)
 	return c
-}
-
-// answersAtAll asks the store's hosts for their status until one answers: without that the copy of a store that is not there would wait for it for ever.
-func answersAtAll(ctx context.Context, db *clientv3.Client) error {
-	var errs []error
-	for _, host := range db.Endpoints() {
-		bounded, cancel := context.WithTimeout(ctx, 3*time.Second)
-		_, err := db.Status(bounded, host)
-		cancel()
-		if err == nil {
-			return nil
-		}
-		errs = append(errs, fmt.Errorf("%s: %w", host, err))
-	}
-	return fmt.Errorf("store: no host of it answers: %w", errors.Join(errs...))
 }
 
 // saveSnapshot writes beside the file and renames it: a file of that name is a whole one.

@@ -14,6 +14,7 @@ import (
 
 	"quorate/api/client"
 	"quorate/internal/config"
+	"quorate/internal/dcsclient"
 	"quorate/internal/etcdsrv"
 )
 
@@ -96,6 +97,41 @@ func storeTLS(e *config.Etcd, endpoints []string) (*tls.Config, error) {
 	return client.TLSFiles{CACert: e.CACert, CertFile: e.Cert, KeyFile: e.Key, KeyPassword: e.KeyPassword}.Config()
 }
 
+// answerTimeout is how long any host of the store may take for its first answer.
+const answerTimeout = 3 * time.Second
+
+// answersAtAll asks all of the store's hosts for their status until one answers: a request to a store that is not there would wait for it. The error
+// names each with its own.
+func answersAtAll(ctx context.Context, db *clientv3.Client) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	type answer struct {
+		host string
+		err  error
+	}
+	hosts := db.Endpoints()
+	answers := make(chan answer, len(hosts))
+	for _, host := range hosts {
+		go func() {
+			_, err := db.Status(ctx, host)
+			answers <- answer{host, err}
+		}()
+	}
+	said := map[string]string{}
+	for range hosts {
+		a := <-answers
+		if a.err == nil {
+			return nil
+		}
+		said[a.host] = dcsclient.Words(a.err)
+	}
+	text := ""
+	for _, host := range hosts {
+		text += "\n" + host + ": " + said[host]
+	}
+	return errors.New("store: no host of it answers" + text + "\n(say where the store is by -c FILE or -d URL)")
+}
+
 // withStore runs something with a connection to the store, for at most storeTimeout.
 func (s *session) withStore(ctx context.Context, do func(ctx context.Context, db *clientv3.Client) error) error {
 	db, err := s.store()
@@ -103,6 +139,9 @@ func (s *session) withStore(ctx context.Context, do func(ctx context.Context, db
 		return err
 	}
 	defer db.Close()
+	if err := answersAtAll(ctx, db); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	if err := do(ctx, db); err != nil {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"quorate/internal/config/dynamic"
 )
 
 // Format is a form of output.
@@ -32,14 +34,7 @@ func ParseFormat(s string) (Format, error) {
 // Bytes is a size. People are shown it with a unit, programs as a number of bytes.
 type Bytes int64
 
-func (n Bytes) String() string {
-	units := []string{"B", "kB", "MB", "GB", "TB"}
-	x, i := float64(n), 0
-	for ; x >= 1024 && i < len(units)-1; i++ {
-		x /= 1024
-	}
-	return fmt.Sprintf("%.4g %s", x, units[i])
-}
+func (n Bytes) String() string { return dynamic.SizeText(int64(n)) }
 
 // Sheet is what a command shows: rows under columns. Cells are text, whole numbers, [Bytes], and tags as mappings.
 type Sheet struct {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"quorate/internal/config/dynamic"
 )
 
 // stalled is the time without a commit from which the view says so.
@@ -57,7 +59,7 @@ func (r row) render(width int) string {
 		tl = fmt.Sprint(r.timeline)
 	}
 	if r.lag.Known {
-		lag = bytesText(r.lag.Bytes)
+		lag = dynamic.SizeText(r.lag.Bytes)
 	}
 	if r.condition == killed || r.condition == ended {
 		role, state, tl, lag = "", "", "", ""
@@ -126,16 +128,6 @@ func fit(s string, width int) string {
 func clock(d time.Duration) string {
 	s := int(d.Seconds())
 	return fmt.Sprintf("%d:%02d", s/60, s%60)
-}
-
-func bytesText(n int64) string {
-	switch {
-	case n >= 1<<20:
-		return fmt.Sprintf("%.1f MB", float64(n)/(1<<20))
-	case n >= 1<<10:
-		return fmt.Sprintf("%.1f kB", float64(n)/(1<<10))
-	}
-	return fmt.Sprintf("%d B", n)
 }
 
 func bold(s string) string  { return "\x1b[1m" + s + "\x1b[0m" }

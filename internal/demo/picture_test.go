@@ -46,7 +46,7 @@ func TestPictureShowsWhatIsKnown(t *testing.T) {
 	text := colours.ReplaceAllString(strings.Join(sample().render(80, 24), "\n"), "")
 	for _, want := range []string{
 		"1:05", "n1    127.83.1.1   up        primary         running              3",
-		"n2    127.83.1.2   up        sync standby    streaming            3    2.0 kB",
+		"n2    127.83.1.2   up        sync standby    streaming            3      2 kB",
 		"97/s through the router of n2, 1234 acknowledged", "3210 ms at most since: kill -9 of everything on n3", "q quit",
 	} {
 		if !strings.Contains(text, want) {

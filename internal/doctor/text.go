@@ -5,20 +5,12 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"quorate/internal/config/dynamic"
 )
 
 // size is a number of bytes for people.
-func size(n uint64) string {
-	units := []string{"bytes", "kB", "MB", "GB", "TB"}
-	x, i := float64(n), 0
-	for ; x >= 1024 && i < len(units)-1; i++ {
-		x /= 1024
-	}
-	if i == 0 {
-		return fmt.Sprintf("%d bytes", n)
-	}
-	return fmt.Sprintf("%.3g %s", x, units[i])
-}
+func size(n uint64) string { return dynamic.SizeText(int64(n)) }
 
 // ms is a duration in milliseconds.
 func ms(d time.Duration) string { return fmt.Sprintf("%.2f ms", float64(d)/float64(time.Millisecond)) }

@@ -18,6 +18,16 @@ var (
 	errRange = errors.New("expected a smaller number")
 )
 
+// SizeText is a number of bytes for people.
+func SizeText(n int64) string {
+	units := []string{"B", "kB", "MB", "GB", "TB"}
+	x, i := float64(n), 0
+	for ; x >= 1024 && i < len(units)-1; i++ {
+		x /= 1024
+	}
+	return fmt.Sprintf("%.4g %s", x, units[i])
+}
+
 // Bool reads a truth value as Patroni does: a boolean, or one of on, true, yes, 1, off, false, no, 0 in any case.
 func Bool(v any) (bool, error) {
 	switch strings.ToLower(Text(v)) {
