@@ -42,6 +42,8 @@ func (s *Server) v1Table() []v1Route {
 		{"GET", "/v1/process", s.v1Process},
 		{"POST", "/v1/upgrade", s.write(s.v1Upgrade)},
 
+		{"DELETE", "/v1/members/{name}", s.write(s.v1ForgetMember)},
+
 		{"GET", "/v1/store/members", s.v1Members},
 		{"POST", "/v1/store/members", s.write(s.v1AddMember)},
 		{"POST", "/v1/store/members/{id}/promote", s.write(s.v1PromoteMember)},

@@ -274,6 +274,37 @@ func TestV1Guarded(t *testing.T) {
 	}
 }
 
+// A data host that is gone for good is forgotten; one that reports, or that may take writes in a pause, is not.
+func TestForgetMember(t *testing.T) {
+	m := cluster(`{}`)
+	s := newTestServer(t, m, nil)
+	m.put(m.keys.Roster(), `{"gone":"http://gone","n1":"http://n1","paused":"http://paused"}`)
+	m.put(m.keys.Unfenced(), `{"node":"paused"}`)
+	for _, c := range []struct {
+		name string
+		code int
+		text string
+	}{
+		{"n1", 412, "n1 reports"},
+		{"paused", 412, "may take writes without a lease"},
+		{"nobody", 404, "knows no data host nobody"},
+		{"gone", 200, "gone is forgotten"},
+		{"gone", 404, "knows no data host gone"},
+	} {
+		if code, text, _ := ask(s, "DELETE", "/v1/members/"+c.name, ""); code != c.code || !strings.Contains(text, c.text) {
+			t.Errorf("%s: %d %s", c.name, code, text)
+		}
+	}
+	if got := m.value(m.keys.Roster()); got != `{"n1":"http://n1","paused":"http://paused"}` {
+		t.Errorf("the roster is %s", got)
+	}
+	m.put(m.keys.Roster(), `{"gone":"http://gone"}`)
+	lost := newTestServer(t, m, func(o *Options) { o.Backend = racing{m, m.keys.Roster(), `{"gone":"http://gone","new":"http://new"}`} })
+	if code, _, _ := ask(lost, "DELETE", "/v1/members/gone", ""); code != 409 || !strings.Contains(m.value(m.keys.Roster()), "new") {
+		t.Errorf("another host came first: %d, %s", code, m.value(m.keys.Roster()))
+	}
+}
+
 func TestV1RouterAndStore(t *testing.T) {
 	rt, members := &router{}, &storeMembers{}
 	s := newTestServer(t, newMemory(), func(o *Options) { o.Router, o.Members = rt, members })

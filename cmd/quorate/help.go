@@ -23,7 +23,7 @@ var groups = []struct {
 }{
 	{"Look at a cluster", []string{"list", "topology", "why", "doctor", "history", "proxy", "show-config", "dsn", "query", "version"}},
 	{"Change who leads", []string{"switchover", "failover", "demote-cluster", "promote-cluster"}},
-	{"Look after its members", []string{"restart", "reload", "reinit", "flush", "pause", "resume", "edit-config", "diverged", "game-day", "remove"}},
+	{"Look after its members", []string{"restart", "reload", "reinit", "flush", "pause", "resume", "edit-config", "diverged", "game-day", "forget", "remove"}},
 	{hostGroup, []string{"run", "demo", "upgrade", "validate-config", "generate-config", "completion"}},
 	{"The store", []string{"member", "snapshot", "etcd"}},
 }

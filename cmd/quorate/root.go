@@ -70,6 +70,7 @@ var constructors = []func(*app) *cobra.Command{
 	newPromoteClusterCmd,
 	newDSNCmd,
 	newQueryCmd,
+	newForgetCmd,
 	newRemoveCmd,
 	newMemberCmd,
 	newSnapshotCmd,
