@@ -308,13 +308,21 @@ func (h *host) awaitReady(ctx context.Context) bool {
 	return true
 }
 
-// announce says once that requests are served.
+// settleAfter keeps settle out of the way of the clients that a restart has made wait.
+const settleAfter = 2 * time.Second
+
+// announce says once that requests are served, and then gives back what only starting needed.
 func (h *host) announce(ctx context.Context, ready func()) {
 	if !h.awaitReady(ctx) {
 		return
 	}
 	h.log.Info("ready to serve client requests", "member", raftstore.FormatID(h.store.ID()), "cluster", raftstore.FormatID(h.store.ClusterID()))
 	ready()
+	select {
+	case <-ctx.Done():
+		return
+	case <-time.After(settleAfter):
+	}
 	if err := settle(); err != nil {
 		h.log.Debug("memory that starting took is not given back", "error", err)
 	}
