@@ -133,7 +133,7 @@ func (h *havoc) pause(ctx context.Context) {
 
 // draw picks a fault and looks where it strikes; nil when there is nobody to strike.
 func (h *havoc) draw(t *testing.T, ctx context.Context) *stroke {
-	all := append(rig.Faults(), rig.FenceFaults()...)
+	all := append(append(rig.Faults(), rig.FenceFaults()...), rig.PartialFaults()...)
 	all = append(all, rig.Fault{Name: "all killed", Strike: func(ctx context.Context, s rig.Scene) error {
 		return rig.AllKilled(h.r.Perm(len(s.Hosts))).Strike(ctx, s)
 	}})
