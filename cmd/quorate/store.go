@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"strings"
 	"time"
 
@@ -113,7 +114,10 @@ func answersAtAll(ctx context.Context, db *clientv3.Client) error {
 	answers := make(chan answer, len(hosts))
 	for _, host := range hosts {
 		go func() {
-			_, err := db.Status(ctx, host)
+			err := listens(ctx, host) // gRPC goes on trying, and says in the end only that time is over
+			if err == nil {
+				_, err = db.Status(ctx, host)
+			}
 			answers <- answer{host, err}
 		}()
 	}
@@ -130,6 +134,19 @@ func answersAtAll(ctx context.Context, db *clientv3.Client) error {
 		text += "\n" + host + ": " + said[host]
 	}
 	return errors.New("store: no host of it answers" + text + "\n(say where the store is by -c FILE or -d URL)")
+}
+
+// listens says why nobody takes connections at an endpoint; nil: somebody does.
+func listens(ctx context.Context, endpoint string) error {
+	u, err := url.Parse(endpoint)
+	if err != nil || u.Port() == "" {
+		return nil // the client knows better
+	}
+	c, err := new(net.Dialer).DialContext(ctx, "tcp", u.Host)
+	if err == nil {
+		_ = c.Close()
+	}
+	return err
 }
 
 // withStore runs something with a connection to the store, for at most storeTimeout.
