@@ -12,6 +12,7 @@ import (
 
 // Two isolated promotions take the same number. pg_rewind would find nothing to do; comparing the contents shows the fork.
 func TestTwoTimelinesOfOneNumber(t *testing.T) {
+	requireRoom(t)
 	ctx := bounded(t)
 	a := newNode(t, "node-a").bootstrap()
 	a.sql("CREATE TABLE t(i int)")

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"golang.org/x/sys/unix"
 
 	"quorate/internal/freeport"
 	"quorate/internal/soon"
@@ -34,6 +35,18 @@ func bounded(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 	t.Cleanup(cancel)
 	return ctx
+}
+
+// requireRoom skips a test that keeps a folder aside on a machine whose disk is so full that this would be refused.
+func requireRoom(t *testing.T) {
+	t.Helper()
+	var st unix.Statfs_t
+	if err := unix.Statfs(os.TempDir(), &st); err != nil {
+		t.Fatal(err)
+	}
+	if st.Bavail*100 < st.Blocks*instance.KeepFree {
+		t.Skipf("less than %d%% of the file system of %s are free", instance.KeepFree, os.TempDir())
+	}
 }
 
 // requirePostgres skips a test on a machine without PostgreSQL.

@@ -151,6 +151,7 @@ func TestCrashRecoveryInPlace(t *testing.T) {
 
 // A failed dry run leaves the folder as it was; a rewind that was broken off leaves one that nothing starts.
 func TestRewindBrokenOff(t *testing.T) {
+	requireRoom(t)
 	ctx := bounded(t)
 	a := newNode(t, "node-a").bootstrap()
 	a.sql("CREATE TABLE t(i int)")
