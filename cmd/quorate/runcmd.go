@@ -40,6 +40,9 @@ SIGTERM hands over, stops PostgreSQL and ends; SIGHUP reads the configuration ag
 "quorate upgrade" does: PostgreSQL and clients' sessions stay. systemd's socket units may open the router's ports (LISTEN_FDS).`,
 		Args: atMost(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			if os.Getpid() == 1 {
+				return asFirstProcess(again())
+			}
 			path := config.DefaultPath
 			if len(args) == 1 {
 				path = args[0]

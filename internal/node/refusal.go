@@ -13,7 +13,7 @@ const (
 	refusalAgain = 10 * time.Second // after which the same refusal is logged once more
 )
 
-// refusals remembers what the fence refused last.
+// refusals remembers what the fence refused.
 type refusals struct {
 	mu   sync.Mutex
 	last echo
