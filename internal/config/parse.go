@@ -22,12 +22,17 @@ type parser struct {
 	findings
 	in Input
 	c  *Config
+
+	unreadable bool // a text is no YAML
 }
 
 // Parse reads and checks a configuration. The Config is nil exactly if there is an error, which then is an *[Error].
 func Parse(in Input) (*Config, []Warning, error) {
 	p := &parser{in: in, c: &Config{}}
 	top := p.top()
+	if err := p.err(); p.unreadable { // what else seems to be missing may stand there
+		return nil, p.warnings, err
+	}
 	p.refuse(top)
 	p.patroniRaft(top)
 	c := p.c
@@ -69,6 +74,7 @@ func (p *parser) top() *section {
 		}
 		t.merge(parsed)
 	}
+	p.unreadable = p.err() != nil
 	p.environment(t, p.in.Env)
 	s := p.section("", t, t.at)
 	s.at.Line = 0 // The whole file is where a setting is missing.

@@ -255,3 +255,15 @@ func TestTagsShown(t *testing.T) {
 		}
 	}
 }
+
+// A file of a folder that is no YAML is what is wrong, and not what seems to be missing without it.
+func TestOneUnreadableFile(t *testing.T) {
+	_, _, err := config.Parse(config.Input{
+		Texts: []config.Text{{Source: "10-a.yml", Content: []byte("scope: demo\nname: n1\n")}, {Source: "20-b.yml", Content: []byte("postgresql: [\n")}},
+		Env:   map[string]string{"PATRONI_POSTGRESQL_PROXY_ADDRESS": "127.0.0.1:5000"},
+	})
+	var wrong *config.Error
+	if !errors.As(err, &wrong) || len(wrong.Problems) != 1 || wrong.Problems[0].Place.Source != "20-b.yml" {
+		t.Errorf("%v", err)
+	}
+}
