@@ -126,8 +126,8 @@ func (e *echo) repeats(text string, now boottime.Instant, within time.Duration) 
 	return false
 }
 
-// echoes is how many texts are remembered: more than take turns while the store is away.
-const echoes = 16
+// echoes bounds what is remembered: errors may name ports, and be new each time.
+const echoes = 100
 
 // onlyAsks says whether all that is notable of the actions changes nothing here.
 func onlyAsks(actions []ha.Action) bool {

@@ -49,27 +49,20 @@ const changeAgain = time.Minute
 // member and status keys fail with every loop.
 type failedChanges struct {
 	mu   sync.Mutex
-	told map[string]boottime.Instant
+	told echo
 }
 
 // news says whether the failure of a change is worth a line in the log.
 func (f *failedChanges) news(what string, now boottime.Instant) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if at, told := f.told[what]; told && now.Sub(at) < changeAgain {
-		return false
-	}
-	if f.told == nil || len(f.told) >= 100 { // errors may name ports, and be new each time
-		f.told = map[string]boottime.Instant{}
-	}
-	f.told[what] = now
-	return true
+	return !f.told.repeats(what, now, changeAgain)
 }
 
 func (f *failedChanges) over() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	clear(f.told)
+	f.told = echo{}
 }
 
 // corrections are those of the configuration that holds, as they were told.

@@ -32,7 +32,7 @@ var binary = sync.OnceValues(func() (string, error) {
 
 var builtIn string
 
-// long is the run that takes an hour, before a release; the other one is for every commit.
+// long is the run before a release; the other one is for every commit.
 var long = os.Getenv("QUORATE_LONG") != ""
 
 // longRun keeps a test for the long run.

@@ -277,10 +277,8 @@ func AllKilled(order []int) Fault {
 			if err := errors.Join(h.PowerOn(), s.Cluster.StartHost(h)); err != nil {
 				return err
 			}
-			select {
-			case <-time.After(300 * time.Millisecond): // so that the order is one; nothing waits for it to be long enough
-			case <-ctx.Done():
-				return ctx.Err()
+			if err := wait(ctx, 300*time.Millisecond); err != nil { // so that the order is one; nothing waits for it to be long enough
+				return err
 			}
 		}
 		return nil
