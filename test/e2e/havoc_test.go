@@ -49,18 +49,20 @@ func TestHavoc(t *testing.T) {
 	c.Stack = stack
 	c.start(t, append([]*lab.Host{c.client}, c.hosts...)...)
 	h := havoc{c: c, quorum: mode == "quorum", r: rand.New(rand.NewPCG(seed, 1))}
-	for i := range n {
+	for i := 0; h.struck < n; i++ {
 		h.round(t, i)
 		if t.Failed() {
 			t.Fatalf("round %d of %s", i, os.Getenv("QUORATE_HAVOC"))
 		}
 	}
+	t.Logf("%d faults", h.struck)
 }
 
 type havoc struct {
 	c      *cluster
 	quorum bool
 	r      *rand.Rand
+	struck int // faults that were carried out
 }
 
 // stroke is a fault with the scene that it was carried out on: the mend is for what was struck, whoever leads by then.
@@ -91,6 +93,8 @@ func (h *havoc) round(t *testing.T, i int) {
 		names = append(names, s.Name+" ("+s.scene.Primary.Name+")")
 		if err := s.Strike(ctx, s.scene); err != nil {
 			t.Logf("round %d: %s: %v", i, s.Name, err) // what the first fault has stopped cannot be struck by the second
+		} else {
+			h.struck++
 		}
 		done = append(done, *s)
 		h.pause(ctx)
