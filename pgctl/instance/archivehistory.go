@@ -70,18 +70,7 @@ func (i *Instance) archiveLeaves(ctx context.Context, restore string) (why strin
 	if err != nil || newest.Timeline == 0 {
 		return "", err
 	}
-	local, end, err := i.localEndFrom(ctx, newest)
-	if errors.Is(err, postgres.ErrNoCommonTimeline) {
-		return fmt.Sprintf("timeline %d there has nothing in common with this log", newest.Timeline), nil
-	}
-	if err != nil {
-		return "", err
-	}
-	d, err := postgres.Diverge(local, end, newest)
-	if err != nil || !d.Diverged {
-		return "", err
-	}
-	return fmt.Sprintf("timeline %d there left timeline %d at %s, and this log goes on to %s", newest.Timeline, d.Fork.Timeline, d.Fork.LSN, end), nil
+	return i.leaves(ctx, newest)
 }
 
 // newestArchived is the history of the newest timeline behind t that the archive holds, as a start of PostgreSQL would find it: it looks for

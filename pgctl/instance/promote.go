@@ -40,7 +40,7 @@ func (i *Instance) Promote(ctx context.Context, names postgres.SyncNames) (p Pro
 	if !standby {
 		return p, ErrNotStandby
 	}
-	if err := i.openArchive(ctx); err != nil {
+	if err := errors.Join(i.openArchive(ctx), i.unshelveHistories()); err != nil {
 		return p, err
 	}
 	if err := i.applyNames(ctx, s, names); err != nil {

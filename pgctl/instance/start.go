@@ -37,6 +37,9 @@ func (i *Instance) startStandby(ctx context.Context, up postgres.Upstream) error
 	}
 	i.setUpstream(up)
 	i.setNames(postgres.SyncNames{})
+	if err := i.shelveHistories(ctx); err != nil {
+		return err
+	}
 	reopen, err := i.closeArchive(ctx)
 	if err != nil {
 		return err
