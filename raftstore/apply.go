@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"quorate/raftstore/v2keys"
+	"quorate/raftstore/v2users"
 )
 
 // entry is a committed command.
@@ -28,6 +29,8 @@ type outcome struct {
 	msg proto.Message
 	err error
 	v2  *v2keys.Result // of a v2 command
+
+	v2users *v2users.Result // of a change of the v2 API's users
 }
 
 // apply executes one command. The error beside the outcome means that this replica cannot go on.
@@ -89,6 +92,8 @@ func (s *state) dispatch(k kind, e entry, body []byte) (outcome, error) {
 		return outcome{}, nil
 	case kindV2:
 		return s.applyV2(body)
+	case kindV2Users:
+		return s.applyV2Users(body)
 	case kindMemberGone:
 		r := reader{buf: body}
 		id := r.u64()

@@ -27,7 +27,7 @@ var (
 	grantBucket backend.Bucket = bucket{id: 201, name: "quorate_grants"}
 	// memberBucket maps a member's id to its record.
 	memberBucket backend.Bucket = bucket{id: 202, name: "quorate_members"}
-	// v2Bucket holds the v2 key space as it was when the copy was taken.
+	// v2Bucket holds the v2 key space and the users of the v2 API as they were when the copy was taken.
 	v2Bucket backend.Bucket = bucket{id: 203, name: "quorate_v2"}
 )
 
@@ -35,6 +35,7 @@ var (
 	appliedKey = []byte("applied")
 	clusterKey = []byte("cluster_id")
 	v2Key      = []byte("keys")
+	v2UsersKey = []byte("users")
 )
 
 // ignoredInHash says what is left out when whole backends are compared: what etcd leaves out, and what is written only when

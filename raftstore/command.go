@@ -24,6 +24,8 @@ const (
 	kindMember kind = 5
 	// kindV2 changes the v2 key space: see v2keys.
 	kindV2 kind = 7
+	// kindV2Users changes the users and roles of the v2 API: a v2users.Change as JSON.
+	kindV2Users kind = 8
 	// kindMemberGone deletes a member's record.
 	kindMemberGone kind = 6
 )

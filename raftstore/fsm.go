@@ -80,7 +80,7 @@ func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
 func (s *state) snapshot() (snap backend.Snapshot, dense bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.saveV2(); err != nil {
+	if err := errors.Join(s.saveV2(), s.saveV2Users()); err != nil {
 		return nil, false, err
 	}
 	s.putState(appliedKey, s.applied)

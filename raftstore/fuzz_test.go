@@ -75,6 +75,7 @@ func FuzzApply(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(empty)
+	f.Add(append([]byte{byte(kindV2Users)}, `{"op":"put user","user":{"user":"root","password":"x","grant":["a"]}}`...))
 	f.Add([]byte{99})
 	f.Add([]byte{})
 	s, err := newState(f.TempDir(), newZap(testLogger(f), func(string) {}), func() time.Duration { return 0 }, AuthOptions{}, hooks{})

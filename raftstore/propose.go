@@ -2,6 +2,7 @@ package raftstore
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -219,6 +220,8 @@ func encodeApplied(a applied) ([]byte, error) {
 	switch {
 	case a.v2 != nil:
 		body, err = v2keys.EncodeResult(*a.v2)
+	case a.v2users != nil:
+		body, err = json.Marshal(a.v2users)
 	case a.msg != nil:
 		body, err = proto.Marshal(a.msg)
 	}

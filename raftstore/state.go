@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap"
 
 	"quorate/raftstore/v2keys"
+	"quorate/raftstore/v2users"
 )
 
 // backendMmap is the address space set aside for the backend file. bbolt remaps when the file outgrows it, and a remap
@@ -48,6 +49,7 @@ type state struct {
 	alarms  *v3alarm.AlarmStore
 	auth    auth.AuthStore
 	v2      *v2keys.Keys
+	v2users atomic.Pointer[v2users.Users]
 	members map[uint64]Member
 	cluster uint64
 	applied uint64 // log index
@@ -122,7 +124,7 @@ func (s *state) load() error {
 		users.CreateAuthBuckets() // a snapshot of another program may lack them
 		s.auth.Recover(users)
 	}
-	if err := s.loadV2(); err != nil {
+	if err := errors.Join(s.loadV2(), s.loadV2Users()); err != nil {
 		return err
 	}
 	tx := s.be.BatchTx()

@@ -123,24 +123,33 @@ func (s *state) saveV2() error {
 	if err != nil {
 		return err
 	}
+	s.putV2(v2Key, saved)
+	return nil
+}
+
+func (s *state) putV2(key, value []byte) {
 	tx := s.be.BatchTx()
 	tx.LockInsideApply()
 	defer tx.Unlock()
-	tx.UnsafePut(v2Bucket, v2Key, saved)
-	return nil
+	tx.UnsafePut(v2Bucket, key, value)
+}
+
+// getV2 is what putV2 has put; nil: nothing.
+func (s *state) getV2(key []byte) []byte {
+	tx := s.be.BatchTx()
+	tx.LockOutsideApply()
+	defer tx.Unlock()
+	tx.UnsafeCreateBucket(v2Bucket)
+	_, vals := tx.UnsafeRange(v2Bucket, key, nil, 0)
+	if len(vals) != 1 {
+		return nil
+	}
+	return append([]byte{}, vals[0]...)
 }
 
 // loadV2 takes the v2 key space from the backend.
 func (s *state) loadV2() error {
-	tx := s.be.BatchTx()
-	tx.LockOutsideApply()
-	tx.UnsafeCreateBucket(v2Bucket)
-	_, vals := tx.UnsafeRange(v2Bucket, v2Key, nil, 0)
-	var saved []byte
-	if len(vals) == 1 {
-		saved = append(saved, vals[0]...)
-	}
-	tx.Unlock()
+	saved := s.getV2(v2Key)
 	if saved == nil {
 		if s.v2.Index() == 0 {
 			return nil

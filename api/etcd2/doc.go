@@ -9,8 +9,9 @@
 // One thing is missing: the TTL of a directory that is there cannot be changed (error 102). etcd's own tree of keys, which the
 // store runs, has lost that since 3.4.
 //
-// v2 users and roles are not there: /v2/auth/enable says that authentication is off, the rest of /v2/auth is refused.
+// Users and roles are those of package v2users; a client names his by basic authentication. What they may is checked on the member that is
+// asked, by what it has applied, as in etcd.
 //
-// parse.go reads a request, keys.go and watch.go answer it, present.go makes answers out of events, members.go, stats.go and
-// auth.go are the smaller pages.
+// parse.go reads a request, keys.go and watch.go answer it, present.go makes answers out of events, access.go says who may,
+// members.go, stats.go and auth.go are the smaller pages.
 package etcd2

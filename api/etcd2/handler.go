@@ -21,6 +21,8 @@ type Options struct {
 	RequestTimeout time.Duration
 	// Logger receives failures with the attribute component=etcd2; nil discards them.
 	Logger *slog.Logger
+	// CertUsers says that a client who names no user is the one whose name his verified certificate has, as under etcd's --client-cert-auth.
+	CertUsers bool
 	// Wall is the clock for the dates in answers, which only people read (time.Now).
 	Wall func() time.Time
 }
@@ -36,6 +38,9 @@ type Handler struct {
 	wall    func() time.Time
 	started time.Time
 	mux     *http.ServeMux
+
+	certUsers bool
+	passwords *passwords
 
 	once     sync.Once
 	stopping chan struct{} // closed by Stop
@@ -57,7 +62,7 @@ func New(opts Options) (*Handler, error) {
 	}
 	h := &Handler{
 		store: opts.Store, timeout: opts.RequestTimeout, log: opts.Logger.With("component", "etcd2"), wall: opts.Wall,
-		started: opts.Wall(), mux: http.NewServeMux(), stopping: make(chan struct{}),
+		started: opts.Wall(), mux: http.NewServeMux(), certUsers: opts.CertUsers, passwords: newPasswords(), stopping: make(chan struct{}),
 	}
 	h.routes()
 	return h, nil
@@ -75,7 +80,12 @@ func (h *Handler) routes() {
 	handle("/v2/stats/self", h.serveSelfStats, http.MethodGet)
 	handle("/v2/stats/store", h.serveStoreStats, http.MethodGet)
 	handle("/v2/stats/leader", h.serveLeaderStats, http.MethodGet)
-	handle("/v2/auth/", h.serveAuth, http.MethodGet, http.MethodPut, http.MethodDelete)
+	changes := []string{http.MethodGet, http.MethodPut, http.MethodDelete}
+	handle(authPrefix+"/enable", h.serveEnabled, changes...)
+	handle(authPrefix+"/users", h.serveUsers, http.MethodGet)
+	handle(authPrefix+"/users/", h.serveUsers, changes...)
+	handle(authPrefix+"/roles", h.serveRoles, http.MethodGet)
+	handle(authPrefix+"/roles/", h.serveRoles, changes...)
 }
 
 // ServeHTTP implements http.Handler.
@@ -88,13 +98,20 @@ func (h *Handler) Stop() { h.once.Do(func() { close(h.stopping) }) }
 func (h *Handler) allow(next http.HandlerFunc, methods ...string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !slices.Contains(methods, r.Method) {
-			w.Header().Set("Allow", strings.Join(methods, ","))
-			http.Error(w, "Method Not Allowed", http.StatusMethodNotAllowed)
+			notAllowed(w, methods...)
 			return
 		}
-		w.Header().Set("X-Etcd-Cluster-Id", hexID(h.store.Header().GetClusterId()))
+		w.Header().Set(clusterHeader, hexID(h.store.Header().GetClusterId()))
 		next(w, r)
 	})
+}
+
+// clusterHeader is on the answers to who may ask.
+const clusterHeader = "X-Etcd-Cluster-Id"
+
+func notAllowed(w http.ResponseWriter, methods ...string) {
+	w.Header().Set("Allow", strings.Join(methods, ","))
+	http.Error(w, "Method Not Allowed", http.StatusMethodNotAllowed)
 }
 
 func hexID(id uint64) string { return strconv.FormatUint(id, 16) }

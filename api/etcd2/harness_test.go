@@ -14,10 +14,12 @@ import (
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v2store"
 	etcderrors "go.etcd.io/etcd/server/v3/etcdserver/errors"
 	"go.uber.org/goleak"
+	"golang.org/x/crypto/bcrypt"
 
 	"quorate/api/etcd2"
 	"quorate/internal/solostore"
 	"quorate/raftstore/v2keys"
+	"quorate/raftstore/v2users"
 )
 
 func TestMain(m *testing.M) {
@@ -33,6 +35,9 @@ type store struct {
 	*solostore.Store
 	keys *v2keys.Keys
 	mono time.Duration
+
+	users    *v2users.Users
+	usersErr error
 }
 
 func (s *store) V2Change(_ context.Context, r etcd2.Request) (*v2store.Event, error) {
@@ -65,6 +70,29 @@ func (s *store) V2Get(_ context.Context, path string, recursive, sorted, quorum 
 
 func (s *store) V2Watch(path string, recursive, stream bool, since uint64) (v2store.Watcher, error) {
 	return s.keys.Watch(path, recursive, stream, since)
+}
+
+func (s *store) V2Users(context.Context) (*v2users.Users, error) {
+	if s.usersErr != nil {
+		return nil, s.usersErr
+	}
+	return s.users, nil
+}
+
+func (s *store) V2ChangeUsers(_ context.Context, c v2users.Change) (v2users.Result, error) {
+	if c.User != nil && c.User.Password != "" {
+		hash, err := bcrypt.GenerateFromPassword([]byte(c.User.Password), bcrypt.MinCost)
+		if err != nil {
+			return v2users.Result{}, err
+		}
+		c.User.Password = string(hash)
+	}
+	next, res := s.users.Apply(c)
+	if res.Err != nil {
+		return res, res.Err
+	}
+	s.users = next
+	return res, nil
 }
 
 func (s *store) V2Now() time.Time  { return s.keys.Now(s.mono) }

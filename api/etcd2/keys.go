@@ -15,6 +15,10 @@ func (h *Handler) serveKeys(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, err)
 		return
 	}
+	a, ok := h.access(w, r)
+	if !ok || !a.requireKey(w, r, q.Recursive) {
+		return
+	}
 	if q.wait {
 		h.serveWatch(w, r, q)
 		return

@@ -62,6 +62,11 @@ func (h *Handler) members(ctx context.Context) ([]*pb.Member, error) {
 }
 
 func (h *Handler) serveMembers(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet {
+		if a, ok := h.access(w, r); !ok || !a.requireRoot(w) {
+			return
+		}
+	}
 	ctx, cancel := context.WithTimeout(r.Context(), h.timeout)
 	defer cancel()
 	name := strings.Trim(strings.TrimPrefix(r.URL.Path, membersPrefix), "/")

@@ -6,6 +6,8 @@ import (
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v2store"
+
+	"quorate/raftstore/v2users"
 )
 
 // Request is one change of the v2 key space. The store's own type for it has the same fields, so that one converts to the
@@ -38,6 +40,10 @@ type Store interface {
 	V2Get(ctx context.Context, path string, recursive, sorted, quorum bool) (*v2store.Event, error)
 	// V2Watch watches from an index on, 0 is from now. The watcher's channel is closed when no more events will come.
 	V2Watch(path string, recursive, stream bool, since uint64) (v2store.Watcher, error)
+	// V2Users are the users and roles of this API as this member has them; an error when it may not have them yet.
+	V2Users(ctx context.Context) (*v2users.Users, error)
+	// V2ChangeUsers commits a change of them. The error is a *v2users.Error where their rules refuse.
+	V2ChangeUsers(ctx context.Context, c v2users.Change) (v2users.Result, error)
 	// V2Now is cluster time; only its distance to an event's expiration means something.
 	V2Now() time.Time
 	// V2Stats is the key space's counters as JSON.

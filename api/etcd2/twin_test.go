@@ -176,7 +176,7 @@ func rebaseText(s string, offset uint64) string {
 
 // FuzzPaths: any path and query is answered, with JSON or an HTTP error, and nothing panics.
 func FuzzPaths(f *testing.F) {
-	for _, s := range []string{"GET /v2/keys/a?recursive=true", "PUT /v2/keys/../x?value=1", "DELETE /v2/keys/?recursive=true", "POST /v2/keys//a//?dir=1", "PUT /v2/keys/%00?value=%ff&ttl=0"} {
+	for _, s := range []string{"GET /v2/keys/a?recursive=true", "PUT /v2/keys/../x?value=1", "DELETE /v2/keys/?recursive=true", "POST /v2/keys//a//?dir=1", "PUT /v2/keys/%00?value=%ff&ttl=0", "PUT /v2/auth/users/%ff", "DELETE /v2/auth/roles/../x"} {
 		f.Add(s)
 	}
 	fe := start(f)

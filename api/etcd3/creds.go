@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"net/http"
 
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/peer"
@@ -76,3 +77,29 @@ func (connCreds) ClientHandshake(context.Context, string, net.Conn) (net.Conn, c
 func (connCreds) Info() credentials.ProtocolInfo            { return credentials.ProtocolInfo{} }
 func (c connCreds) Clone() credentials.TransportCredentials { return c }
 func (connCreds) OverrideServerName(string) error           { return errServerSide }
+
+// tlsKey is the key of a *tls.ConnectionState in a context.
+type tlsKey struct{}
+
+// rememberTLS is for http.Server.ConnContext: net/http does not see the TLS of a connection whose first bytes were looked at, as those of clients
+// without ALPN are.
+func rememberTLS(ctx context.Context, conn net.Conn) context.Context {
+	if p, ok := conn.(*peekedConn); ok {
+		conn = p.Conn
+	}
+	if c, ok := conn.(*tls.Conn); ok {
+		state := c.ConnectionState()
+		return context.WithValue(ctx, tlsKey{}, &state)
+	}
+	return ctx
+}
+
+// withTLS gives requests the TLS that rememberTLS has found.
+func withTLS(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.TLS == nil {
+			r.TLS, _ = r.Context().Value(tlsKey{}).(*tls.ConnectionState)
+		}
+		next.ServeHTTP(w, r)
+	})
+}

@@ -110,7 +110,8 @@ func (s *Server) connect() error {
 		return errors.Join(err, s.closeConns())
 	}
 	s.http = &http.Server{
-		Handler:           s.opts.Access.guard(s.handler, s.rejectedHost),
+		Handler:           withTLS(s.opts.Access.guard(s.handler, s.rejectedHost)),
+		ConnContext:       rememberTLS,
 		ReadHeaderTimeout: readHeaderTimeout,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}

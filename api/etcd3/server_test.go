@@ -90,7 +90,7 @@ func TestTLS(t *testing.T) {
 
 // Clients that know no ALPN are told apart by what they say first.
 func TestTLSWithoutALPN(t *testing.T) {
-	f := start(t)
+	f := start(t, func(o *etcd3.Options) { o.Access = &etcd3.Access{Hosts: []string{"store.example"}} }) // any host's name with TLS
 	cert, pool := selfSigned(t)
 	l := listen(t)
 	go f.server.Serve(l, &tls.Config{Certificates: []tls.Certificate{cert}})

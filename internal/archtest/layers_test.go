@@ -45,6 +45,7 @@ var layers = []layer{
 
 	{"raftstore", tools},
 	{"raftstore/dcs", nil},
+	{"raftstore/v2users", nil},
 	{"pgctl/ha", []string{"raftstore/dcs", "pgctl/postgres", "internal/config/dynamic", "internal/boottime"}},
 	{"pgctl/ha/syncset", []string{"pgctl/postgres"}},
 	{"pgctl/postgres", nil},
@@ -54,7 +55,7 @@ var layers = []layer{
 	{"api/client", tools},
 	{"api/clusterbody", []string{"raftstore/dcs", "internal/config/dynamic"}},
 	{"api/etcd3", tools},
-	{"api/etcd2", tools},
+	{"api/etcd2", append([]string{"raftstore/v2users"}, tools...)},
 
 	{"test", []string{"internal/boottime", "test"}},
 }

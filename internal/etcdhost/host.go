@@ -194,7 +194,7 @@ func (h *host) forceNew(o raftstore.Options, known raftstore.Folder) error {
 // mind earlier either, and an error would make clients give up that otherwise wait.
 func (h *host) serve(ctx context.Context) (err error) {
 	handlers := map[string]http.Handler{"/debug/vars": expvar.Handler()}
-	if h.v2, err = etcd2.New(etcd2.Options{Store: v2Store{h.store}, Logger: h.log}); err != nil {
+	if h.v2, err = etcd2.New(etcd2.Options{Store: v2Store{h.store}, Logger: h.log, CertUsers: h.c.Auth.CertUser != nil}); err != nil {
 		return err
 	}
 	if h.c.V2 {

@@ -8,6 +8,8 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
+	"io"
 	"math/big"
 	"net"
 	"net/http"
@@ -18,7 +20,11 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
 
+	"quorate/internal/etcdtest"
 	"quorate/internal/freeport"
 )
 
@@ -101,11 +107,9 @@ func (a *authority) revoke(serials ...int64) {
 	a.write("crl.pem", "X509 CRL", der)
 }
 
-// health asks over TLS, with a client certificate unless name is empty.
-func (a *authority) health(addr, name string) error {
-	pool := x509.NewCertPool()
-	pool.AddCert(a.cert)
-	conf := &tls.Config{RootCAs: pool}
+// config is a client's, with a certificate unless name is empty.
+func (a *authority) config(name string) *tls.Config {
+	conf := &tls.Config{RootCAs: a.pool()}
 	if name != "" {
 		cert, err := tls.LoadX509KeyPair(a.file(name+".pem"), a.file(name+".key"))
 		if err != nil {
@@ -113,12 +117,116 @@ func (a *authority) health(addr, name string) error {
 		}
 		conf.Certificates = []tls.Certificate{cert}
 	}
-	c := &http.Client{Transport: &http.Transport{TLSClientConfig: conf, DisableKeepAlives: true}, Timeout: patience}
-	r, err := c.Get("https://" + addr + "/health")
+	return conf
+}
+
+// health asks over TLS, with a client certificate unless name is empty.
+func (a *authority) health(addr, name string) error {
+	_, _, err := a.ask(addr, name, http.MethodGet, "/health", "")
+	return err
+}
+
+// ask sends a request over TLS.
+func (a *authority) ask(addr, name, method, path, body string) (code int, answer string, err error) {
+	c := &http.Client{Transport: &http.Transport{TLSClientConfig: a.config(name), DisableKeepAlives: true}, Timeout: patience}
+	req, err := http.NewRequestWithContext(a.t.Context(), method, "https://"+addr+path, strings.NewReader(body))
 	if err != nil {
-		return err
+		a.t.Fatal(err)
 	}
-	return r.Body.Close()
+	r, err := c.Do(req)
+	if err != nil {
+		return 0, "", err
+	}
+	defer r.Body.Close()
+	b, err := io.ReadAll(r.Body)
+	return r.StatusCode, string(b), err
+}
+
+// Under --client-cert-auth a certificate's name is the user of gRPC calls and of the v2 API, and of the JSON gateway not: so here and in etcd.
+func TestCertificateUsers(t *testing.T) {
+	a := newAuthority(t)
+	for i, name := range []string{"server", "root", "eve"} {
+		a.issue(name, int64(i)+2)
+	}
+	flags := func(addr string) []string {
+		return []string{
+			"--listen-client-urls", "https://" + addr, "--advertise-client-urls", "https://" + addr, "--cert-file", a.file("server.pem"),
+			"--key-file", a.file("server.key"), "--trusted-ca-file", a.file("ca.pem"), "--client-cert-auth", "--enable-v2",
+		}
+	}
+	t.Run("here", func(t *testing.T) {
+		s := newSite(t, "n")
+		run(t, s.line("http", s)+" "+strings.Join(flags(s.client), " "), true)
+		certificateUsers(t, a, s.client)
+	})
+	t.Run("etcd", func(t *testing.T) {
+		addr := freeport.Addr(t)
+		etcdtest.Start(t, flags(addr)...)
+		certificateUsers(t, a, addr)
+	})
+}
+
+func certificateUsers(t *testing.T, a *authority, addr string) {
+	t.Helper()
+	clients := map[string]*clientv3.Client{}
+	for _, name := range []string{"root", "eve"} {
+		c, err := clientv3.New(clientv3.Config{Endpoints: []string{addr}, TLS: a.config(name), DialTimeout: patience, Logger: zap.NewNop()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		clients[name] = c
+	}
+	root, ctx := clients["root"], t.Context()
+	must := func(_ any, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(root.RoleAdd(ctx, "root"))
+	for name := range clients {
+		must(root.UserAdd(ctx, name, "secret"))
+	}
+	must(root.UserGrantRole(ctx, "root", "root"))
+	must(root.AuthEnable(ctx))
+	must(root.Put(ctx, "k", "v"))
+	if _, err := clients["eve"].Put(ctx, "k", "v"); !errors.Is(err, rpctypes.ErrPermissionDenied) {
+		t.Errorf("gRPC with eve's certificate: %v", err)
+	}
+	for _, c := range []struct {
+		name, method, path, body string
+		code                     int
+		want                     string
+	}{
+		{"root", "POST", "/v3/kv/put", `{"key":"aw==","value":"dg=="}`, 400, "user name is empty"},
+		{"root", "PUT", "/v2/auth/users/root", `{"user":"root","password":"x"}`, 201, `"user":"root"`},
+		{"root", "PUT", "/v2/auth/users/eve", `{"user":"eve","password":"x","roles":["r"]}`, 200, `"user":"eve"`},
+		{"root", "PUT", "/v2/auth/roles/r", `{"role":"r","permissions":{"kv":{"write":["/e"]}}}`, 201, `"role":"r"`},
+		{"root", "PUT", "/v2/auth/roles/guest", `{"role":"guest"}`, 201, ""},
+		{"root", "PUT", "/v2/auth/enable", "", 200, ""},
+		{"root", "PUT", "/v2/keys/k?value=v", "", 201, `"action":"set"`},
+		{"eve", "PUT", "/v2/keys/k?value=v", "", 401, `"errorCode":110`},
+		{"eve", "PUT", "/v2/keys/e?value=v", "", 201, `"action":"set"`},
+		{"server", "PUT", "/v2/keys/e?value=v", "", 401, `"errorCode":110`},
+		{"eve", "DELETE", "/v2/auth/enable", "", 401, "Insufficient credentials"},
+	} {
+		code, body, err := a.ask(addr, c.name, c.method, c.path, c.body)
+		if err != nil || code != c.code || !strings.Contains(body, c.want) {
+			t.Errorf("%s with %s's certificate: %d %s, %v; want %d and %q", c.path, c.name, code, body, err, c.code, c.want)
+		}
+	}
+	if _, _, err := a.ask(addr, "", "POST", "/v3/kv/range", "{}"); err == nil {
+		t.Error("the gateway answers who shows no certificate")
+	}
+	conn, err := tls.Dial("tcp", addr, a.config("eve")) // without ALPN
+	must(conn, err)
+	defer conn.Close()
+	_, err = io.WriteString(conn, "PUT /v2/keys/e?value=w HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+	must(nil, err)
+	if answer, err := io.ReadAll(conn); err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 200 ") {
+		t.Errorf("without ALPN: %s, %v", answer, err)
+	}
 }
 
 // Clients are served by TLS; who shows no certificate, or a revoked one, is refused. The list is read again each time.

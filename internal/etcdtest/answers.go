@@ -59,10 +59,10 @@ func AnswersOfEtcd(t *testing.T, start func(t *testing.T) string, flags ...strin
 //
 //	call [as=USER]                 gRPC calls, one a line: Service.Method and the request as prototext
 //	stream NAME [Service.Method] [recv=N]  sends the lines on a stream, which the first use opens, and reads N answers
-//	http [recv=N]                  a request: method and path, then headers until a blank line, then the body; N bounds the lines of the answer
+//	http [recv=N] [anyindex]       a request: method and path, then headers until a blank line, then the body; N bounds the lines of the answer
 //
 // only=here and only=etcd mark an answer that is another on purpose: both are asked, one is compared. What differs from run to
-// run is replaced: ids, terms, times, tokens. {+N} in a path is the v2 index N after the script's start.
+// run is replaced: ids, terms, times, tokens; with anyindex the v2 indexes, too, which etcd's own records raise. {+N} in a path is the v2 index N after the script's start.
 func recorded(t *testing.T, path, addr string, isEtcd bool) {
 	t.Helper()
 	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
@@ -104,6 +104,7 @@ type asker struct {
 	http    *http.Client
 	url     string
 	base    uint64 // the v2 index at the start: an etcd's own records come before
+	anyV2   bool   // the v2 indexes of this answer are not shown
 	tokens  map[string]string
 	streams map[string]*openStream
 }
@@ -137,6 +138,7 @@ func (a *asker) run(t *testing.T, d *datadriven.TestData) string {
 	if d.HasArg("recv") {
 		d.ScanArgs(t, "recv", &recv)
 	}
+	a.anyV2 = d.HasArg("anyindex")
 	switch d.Cmd {
 	case "call":
 		var out strings.Builder

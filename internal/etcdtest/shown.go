@@ -107,6 +107,9 @@ func (a *asker) relative(index string) string {
 	if err != nil || n == 0 || n < a.base { // 0: of no state at all
 		return index
 	}
+	if a.anyV2 {
+		return "N"
+	}
 	return "+" + strconv.FormatUint(n-a.base, 10)
 }
 
