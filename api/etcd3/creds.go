@@ -41,12 +41,7 @@ func CertUser(ctx context.Context) string {
 	if !ok {
 		return ""
 	}
-	for _, chain := range info.State.VerifiedChains {
-		if len(chain) > 0 {
-			return chain[0].Subject.CommonName
-		}
-	}
-	return ""
+	return commonName(&info.State)
 }
 
 func (connCreds) ServerHandshake(conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
@@ -102,4 +97,28 @@ func withTLS(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// refuseNames refuses, in etcd's words, requests to the gateway whose certificate has a name that somebody may take for a user.
+func (s *Server) refuseNames(next http.Handler) http.Handler {
+	if !s.opts.CertUsers {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.TLS != nil && commonName(r.TLS) != "" && s.permit.user(context.Background()) != nil { // nobody is refused while users are not checked
+			http.Error(w, "CommonName of client sending a request against gateway will be ignored and not used as expected", http.StatusBadRequest)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// commonName is that of the certificate that the client has shown and that was verified.
+func commonName(state *tls.ConnectionState) string {
+	for _, chain := range state.VerifiedChains {
+		if len(chain) > 0 {
+			return chain[0].Subject.CommonName
+		}
+	}
+	return ""
 }

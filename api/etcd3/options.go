@@ -47,6 +47,10 @@ type Options struct {
 	// Access restricts who may use the HTTP side of Serve; nil: any host's name, and no web page of another origin.
 	Access *Access
 
+	// CertUsers says that certificates are users, as under etcd's --client-cert-auth. The JSON gateway then refuses who shows one with a name
+	// while users are checked: it would not count.
+	CertUsers bool
+
 	// Version and ClusterVersion are what /version and Status present: three numbers, no suffix.
 	Version, ClusterVersion string
 	// MaxRequestBytes bounds one request (DefaultMaxRequestBytes).

@@ -15,7 +15,7 @@ func (s *Server) newHandler(gateway *grpc.ClientConn) (http.Handler, error) {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/v3/", s.limitBody(v3))
+	mux.Handle("/v3/", s.refuseNames(s.limitBody(v3)))
 	mux.Handle("/version", getOnly(s.serveVersion))
 	mux.Handle("/health", getOnly(s.serveHealth))
 	for _, p := range s.probes() {

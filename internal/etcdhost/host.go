@@ -206,7 +206,7 @@ func (h *host) serve(ctx context.Context) (err error) {
 	h.front, err = etcd3.New(etcd3.Options{
 		Store: h.store, Logger: h.log, Registerer: h.reg, Gatherer: series.Join(h.reg, h.process),
 		Handlers: handlers, MaxTxnOps: h.c.MaxTxnOps, MaxRequestBytes: h.c.MaxRequestBytes, ProgressInterval: h.c.ProgressInterval,
-		Access: &h.c.Access, MaxConcurrentStreams: h.c.MaxStreams, ExtensiveMetrics: h.c.ExtensiveMetrics,
+		Access: &h.c.Access, CertUsers: h.c.Auth.CertUser != nil, MaxConcurrentStreams: h.c.MaxStreams, ExtensiveMetrics: h.c.ExtensiveMetrics,
 	})
 	if err != nil {
 		return err

@@ -199,7 +199,7 @@ func certificateUsers(t *testing.T, a *authority, addr string) {
 		code                     int
 		want                     string
 	}{
-		{"root", "POST", "/v3/kv/put", `{"key":"aw==","value":"dg=="}`, 400, "user name is empty"},
+		{"root", "POST", "/v3/kv/put", `{"key":"aw==","value":"dg=="}`, 400, "CommonName of client sending a request against gateway will be ignored"},
 		{"root", "PUT", "/v2/auth/users/root", `{"user":"root","password":"x"}`, 201, `"user":"root"`},
 		{"root", "PUT", "/v2/auth/users/eve", `{"user":"eve","password":"x","roles":["r"]}`, 200, `"user":"eve"`},
 		{"root", "PUT", "/v2/auth/roles/r", `{"role":"r","permissions":{"kv":{"write":["/e"]}}}`, 201, `"role":"r"`},
