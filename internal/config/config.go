@@ -44,6 +44,7 @@ type Store struct {
 	Quota           int64         // bytes of keys and values before writes are refused
 	PeerTLS         TLS           // in place of what gossip.secret gives
 	ClientTLS       TLS
+	Origins         []string // whose web pages may read answers on the clients' port; "*": all
 }
 
 // TLS are the files of one side of an encrypted connection; empty: not encrypted.

@@ -87,6 +87,7 @@ func addOurs(m map[string]variable, add func(prefix, section, keys string, f for
 	add("QUORATE_", "", "name namespace scope", asText)
 	add("QUORATE_STORE_", "store", "data_dir listen client_port peer_port expect election_timeout quota", asText)
 	add("QUORATE_STORE_", "store", "tls client_tls", asDict)
+	add("QUORATE_STORE_", "store", "cors", asList)
 	add("QUORATE_GOSSIP_", "gossip", "listen advertise secret insecure", asText)
 	add("QUORATE_GOSSIP_", "gossip", "join", asList)
 	add("QUORATE_PROXY_", "proxy", `zone max_sessions start_timeout connect_timeout linger_timeout stale_reads

@@ -1,7 +1,9 @@
 package config
 
 import (
+	"net/url"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"quorate/internal/config/dynamic"
@@ -70,6 +72,7 @@ func (p *parser) store(s *section) {
 	if st.Quota < 16<<20 {
 		s.bad("quota", "16MB or more")
 	}
+	st.Origins = s.origins("cors")
 	tls, clientTLS := s.sub("tls"), s.sub("client_tls")
 	st.PeerTLS, st.ClientTLS = tlsFiles(tls), tlsFiles(clientTLS)
 	switch {
@@ -82,6 +85,22 @@ func (p *parser) store(s *section) {
 		clientTLS.missing("certfile", "this member's certificate: without one its port is not encrypted")
 	}
 	s.unknown()
+}
+
+// origins reads a list of web origins, as browsers write them, or "*".
+func (s *section) origins(key string) (out []string) {
+	for _, text := range s.list(key) {
+		u, err := url.Parse(strings.TrimSuffix(text, "/"))
+		switch {
+		case text == "*":
+			out = append(out, text)
+		case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || *u != (url.URL{Scheme: u.Scheme, Host: u.Host}):
+			s.wrong(s.place(key), s.name(key), dynamic.Quote(text), "an origin, as https://ui.example or http://10.0.0.9:8080, or *")
+		default:
+			out = append(out, strings.ToLower(u.String()))
+		}
+	}
+	return out
 }
 
 // storeOrOthers reads the store's section. A host without a member of its own takes from it how the others' are spoken to: whom to trust, and

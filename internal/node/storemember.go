@@ -94,6 +94,7 @@ func (m *storeMember) serve(store *raftstore.Store, l net.Listener, conf *tls.Co
 	}
 	front, err := etcd3.New(etcd3.Options{
 		Store: store, Logger: n.log, Registerer: n.reg, Gatherer: n.series(), Handlers: map[string]http.Handler{"/v2/": v2},
+		Access: origins(n.cfg.Store.Origins),
 	})
 	if err != nil {
 		v2.Stop()
@@ -108,6 +109,14 @@ func (m *storeMember) serve(store *raftstore.Store, l net.Listener, conf *tls.Co
 		}
 	}()
 	return nil
+}
+
+// origins is whose web pages may read answers: nobody's of another origin, unless they are named.
+func origins(list []string) *etcd3.Access {
+	if len(list) == 0 {
+		return nil
+	}
+	return &etcd3.Access{Origins: list}
 }
 
 // end ends the API, and then the member, which hands its leadership over.

@@ -2,6 +2,7 @@ package node
 
 import (
 	"errors"
+	"net/http"
 	"os"
 	"os/exec"
 	"strings"
@@ -107,5 +108,41 @@ func TestMemberIsReopened(t *testing.T) {
 	n.end()
 	if took := time.Since(began); took > patience/2 {
 		t.Errorf("stopping took %v", took)
+	}
+}
+
+// store.cors names the web pages that may read answers. Without it there are none.
+func TestStoreOrigins(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		cors  []string
+		allow string
+	}{
+		{nil, ""}, {[]string{"https://ui.example"}, "https://ui.example"},
+	} {
+		s := newSite(t)
+		s.config("")
+		conf := s.load("store")
+		conf.Store.Origins = c.cors
+		n := s.run(conf)
+		var got http.Header
+		eventually(t, "an answer", func() bool {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.addr(portClient)+"/version", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set("Origin", "https://ui.example")
+			r, err := http.DefaultClient.Do(req)
+			if err != nil {
+				return false
+			}
+			r.Body.Close()
+			got = r.Header
+			return r.StatusCode == http.StatusOK
+		})
+		if allow := got.Get("Access-Control-Allow-Origin"); allow != c.allow {
+			t.Errorf("with %q: %q, want %q", c.cors, allow, c.allow)
+		}
+		n.end()
 	}
 }
