@@ -39,22 +39,30 @@ func silentBackend(t *testing.T) Backend {
 	return Backend{}
 }
 
-// A client whose connect to a lost primary is on its way goes to the successor as soon as there is one, not after the connect's own time.
+// A client whose connect to a lost primary is on its way goes to the successor as soon as there is one, not after the connect's own time: at first
+// the connect is a loop's, and a goroutine's after a moment.
 func TestConnectFollowsTheTable(t *testing.T) {
-	r := newRouter(t, func(o *Options) { o.ConnectTimeout = 10 * patienceOfTests })
-	r.Publish(tableOf(1, silentBackend(t)))
-	c := dialRouter(t, r, "primary")
-	write(t, c, startup("ann", "shop"))
-	eventually(t, "the connect is on its way", func() bool {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		return len(r.dials) == 1
-	})
-	r.Publish(tableOf(2, raw(t, func(c *net.TCPConn) { _, _ = c.Write(message('Z', []byte{'I'})) })))
-	expectMessage(t, c, 'Z')
-	eventually(t, "no connect is left", func() bool {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		return len(r.dials) == 0
-	})
+	for name, onItsWay := range map[string]func(*Router) bool{
+		"of a loop":      func(r *Router) bool { return len(r.sessions) == 1 },
+		"of a goroutine": func(r *Router) bool { return len(r.dials) == 1 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRouter(t, func(o *Options) { o.ConnectTimeout = 10 * patienceOfTests })
+			r.Publish(tableOf(1, silentBackend(t)))
+			c := dialRouter(t, r, "primary")
+			write(t, c, startup("ann", "shop"))
+			eventually(t, "the connect is on its way", func() bool {
+				r.mu.Lock()
+				defer r.mu.Unlock()
+				return onItsWay(r)
+			})
+			r.Publish(tableOf(2, raw(t, func(c *net.TCPConn) { _, _ = c.Write(message('Z', []byte{'I'})) })))
+			expectMessage(t, c, 'Z')
+			eventually(t, "no connect is left", func() bool {
+				r.mu.Lock()
+				defer r.mu.Unlock()
+				return len(r.dials) == 0
+			})
+		})
+	}
 }

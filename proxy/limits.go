@@ -60,16 +60,15 @@ func outOf(err error) bool {
 // hurried is the patience with first packets once many are outstanding.
 const hurried = time.Second
 
-// enter counts a client that has not said anything yet, and returns how long it may take to. Clients that only connect (scanners,
+// enter counts a client that has not said anything yet (mute), and returns how long it may take to. Clients that only connect (scanners,
 // a slow loris) are worth few descriptors: with a quarter of them taken so, patience becomes short, and with half of them there is none.
-func (r *Router) enter() (patience time.Duration, leave func()) {
-	leave = func() { r.mute.Add(-1) }
+func (r *Router) enter() (patience time.Duration) {
 	capacity := r.capacity.Load()
 	switch n := r.mute.Add(1); {
 	case n > max(capacity, 2):
-		return 0, leave
+		return 0
 	case n > max(capacity/2, 1):
-		return min(hurried, r.opts().StartTimeout), leave
+		return min(hurried, r.opts().StartTimeout)
 	}
-	return r.opts().StartTimeout, leave
+	return r.opts().StartTimeout
 }

@@ -107,10 +107,8 @@ func (l *listener) acceptLoop(ln net.Listener) {
 		pause = 5 * time.Millisecond
 		l.came()
 		l.r.openings.Add(1)
-		l.r.clients.Go(func() {
-			defer l.r.openings.Done()
-			l.serve(conn)
-		})
+		l.r.clients.Add(1)
+		l.receive(conn)
 	}
 }
 
@@ -122,25 +120,38 @@ func (l *listener) came() {
 	l.doorstep.rate.tick(time.Since(rateFrom))
 }
 
-// serve carries one client from its first byte to its session, which goes on without it, or to its last.
-func (l *listener) serve(conn net.Conn) {
+// receive begins to serve a client: most of them are by the relay's loop alone, see quick.go.
+func (l *listener) receive(conn net.Conn) {
 	client, ok := conn.(*relay.Conn)
 	if !ok {
 		var err error
 		if client, err = l.r.adopt(nil, conn); err != nil {
 			l.r.complain("cannot serve a client", "listener", l.opts().Name, "err", err)
+			l.r.openings.Done()
+			l.r.clients.Done()
 			return
 		}
 	}
 	o := &opening{r: l.r, l: l, socket: client, client: client, in: startReader{conn: client}}
-	s := o.run()
+	if !o.quick() {
+		go o.serve(o.run)
+	}
+}
+
+// serve carries one client, by way, to its session, which goes on without it, or to its last byte.
+func (o *opening) serve(way func() *session) {
+	defer o.r.clients.Done()
+	defer o.r.openings.Done()
+	// A router that stops does not wait for clients that have not said what they want.
+	defer context.AfterFunc(o.r.ctx, func() { _ = o.socket.SetReadDeadline(time.Unix(1, 0)) })()
+	s := way()
 	if s == nil {
 		return
 	}
 	if err := s.relay(); err != nil {
-		l.r.complain("a session is lost", "listener", l.opts().Name, "client", o.host, "err", err)
+		o.r.complain("a session is lost", "listener", o.l.opts().Name, "client", o.host, "err", err)
 		close(s.silent)
-		l.r.forget(s, reasonClientLost)
+		o.r.forget(s, reasonClientLost)
 	}
 }
 

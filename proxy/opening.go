@@ -34,6 +34,12 @@ type opening struct {
 	host   string         // the same as limits count it
 	in     startReader    // the client's bytes, until they are passed on unread
 
+	since    time.Time     // when the wait for the first packet began
+	patience time.Duration // with it; none: there are too many such clients
+	mute     bool          // counted as one that has not said anything
+	s        *session      // that the relay opens; see quick.go
+	turn     bool          // the client's, to send the next packet to the server of s
+
 	refused  []start // encryption requests that a server has answered with 'N', in order
 	packet   start   // the packet that waits for an answer
 	deadline time.Time
@@ -45,8 +51,6 @@ type opening struct {
 
 // run returns the session, ready to be relayed, or nil when the client has been dealt with otherwise.
 func (o *opening) run() *session {
-	// A router that stops does not wait for clients that have not said what they want.
-	defer context.AfterFunc(o.r.ctx, func() { _ = o.socket.SetReadDeadline(time.Unix(1, 0)) })()
 	packet, err := o.first()
 	if err == nil {
 		packet, err = o.secure(packet)
@@ -61,10 +65,15 @@ func (o *opening) run() *session {
 		return nil
 	}
 	o.packet = packet
-	o.deadline = time.Now().Add(o.l.opts().Hold.Timeout)
 	if packet.kind == startCancel {
 		return o.cancel()
 	}
+	return o.search()
+}
+
+// search looks for a server that answers the client's packet.
+func (o *opening) search() *session {
+	o.deadline = time.Now().Add(o.l.opts().Hold.Timeout)
 	for {
 		s, err := o.attach()
 		if err != nil {
@@ -100,12 +109,27 @@ func (o *opening) first() (start, error) {
 		}
 	}
 	o.host = hostOf(o.source)
-	patience, leave := o.r.enter()
-	defer leave()
-	if patience <= 0 {
+	o.enter()
+	defer o.leave()
+	if o.patience <= 0 {
 		return start{}, errFlood
 	}
-	return o.in.next(patience)
+	return o.in.next(o.patience - time.Since(o.since))
+}
+
+// enter counts the client as one that has not said anything, unless it is.
+func (o *opening) enter() {
+	if !o.mute {
+		o.mute, o.since, o.patience = true, time.Now(), o.r.enter()
+	}
+}
+
+// leave is called when it has.
+func (o *opening) leave() {
+	if o.mute {
+		o.mute = false
+		o.r.mute.Add(-1)
+	}
 }
 
 // drop gives up a session that the client has not had a word from.
@@ -221,17 +245,9 @@ func (o *opening) greeting() []byte {
 	return proxyHeader(o.source, addrPortOf(o.client.LocalAddr()))
 }
 
-// peer is the client's address for people.
-func (o *opening) peer() string {
-	if o.source.IsValid() {
-		return o.source.String()
-	}
-	return o.host
-}
-
 func (o *opening) newSession(c Choice, server *relay.Conn, connected time.Duration) *session {
 	return &session{
-		r: o.r, l: o.l, host: o.host, peer: o.peer(), client: o.client, server: server,
+		r: o.r, l: o.l, host: o.host, source: o.source, client: o.client, server: server,
 		backend: c.Backend, term: c.Term, since: time.Now(), waited: o.waited, connected: connected, silent: make(chan struct{}),
 	}
 }

@@ -114,10 +114,15 @@ func (r *Router) register(s *session) bool {
 	if s.verdict(r.table, boottime.Now()) != "" {
 		return false
 	}
+	r.add(s)
+	return true
+}
+
+// add makes s known; called with mu held.
+func (r *Router) add(s *session) {
 	r.lastID++
 	s.id = r.lastID
 	r.sessions[s.id] = s
-	return true
 }
 
 // unregister forgets s and gives its place away. Why is empty for one that never was open.

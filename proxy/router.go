@@ -227,6 +227,9 @@ func (r *Router) stop(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	r.cancel(ErrStopped)
+	if r.engine != nil {
+		r.engine.Divert()
+	}
 	r.mu.Lock()
 	left := r.allSessions()
 	r.mu.Unlock()

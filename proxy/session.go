@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -45,10 +46,10 @@ type session struct {
 	r       *Router
 	l       *listener
 	id      uint64
-	host    string      // the client's address without port
-	peer    string      // the same with port
-	client  duplex      // until the session is relayed
-	server  *relay.Conn // likewise
+	host    string         // the client's address without port
+	source  netip.AddrPort // the same with port; invalid for a UNIX socket
+	client  duplex         // until the session is relayed
+	server  *relay.Conn    // likewise
 	backend Backend
 	term    Term // zero unless the backend is the primary; guarded by the router's mu
 	since   time.Time
@@ -74,6 +75,14 @@ type session struct {
 
 // identity is what a startup message says of its sender.
 type identity struct{ user, database, app string }
+
+// peer is the client's address for people.
+func (s *session) peer() string {
+	if s.source.IsValid() {
+		return s.source.String()
+	}
+	return s.host
+}
 
 func (s *session) note(p start) { s.who.Store(&identity{p.user, p.database, p.app}) }
 

@@ -82,7 +82,7 @@ func (r *Router) Sessions() []SessionInfo {
 func (s *session) info() SessionInfo {
 	up, down := s.flow.Counts()
 	i := SessionInfo{
-		ID: s.id, Listener: s.l.opts().Name, Client: s.peer, Backend: s.backend.Name, Address: s.backend.Addr,
+		ID: s.id, Listener: s.l.opts().Name, Client: s.peer(), Backend: s.backend.Name, Address: s.backend.Addr,
 		Since: s.since, Seconds: time.Since(s.since).Seconds(), BytesIn: up, BytesOut: down,
 		Encrypted: s.encrypted.Load(),
 	}

@@ -25,7 +25,7 @@ type Conn struct {
 	fd                 int        // -1: closed, or given to a flow
 	watched            bool       // in the loop's epoll set
 	readBy, writeBy    time.Time
-	readable, writable edge
+	readable, writable edge // nil until it is watched
 }
 
 // edge is a wake-up that waits for its taker. One that says nothing new costs a look.
@@ -47,7 +47,7 @@ func (e *Engine) Conn(near *Conn, fd int, remote net.Addr) *Conn {
 	} else {
 		l = e.loops[e.next.Add(1)%uint32(len(e.loops))]
 	}
-	return &Conn{loop: l, remote: remote, fd: fd, readable: make(edge, 1), writable: make(edge, 1)}
+	return &Conn{loop: l, remote: remote, fd: fd}
 }
 
 // try calls f with the descriptor. When f finds nothing to do, the socket is watched from then on.
@@ -62,6 +62,7 @@ func (c *Conn) try(by *time.Time, f func(fd int) error) error {
 	}
 	err := f(c.fd)
 	if again(err) && !c.watched {
+		c.readable, c.writable = make(edge, 1), make(edge, 1)
 		if err := c.loop.watch(c); err != nil {
 			return err
 		}
@@ -70,10 +71,27 @@ func (c *Conn) try(by *time.Time, f func(fd int) error) error {
 	return err
 }
 
+// lost is called when a flow that the descriptor was lent to keeps it.
+func (c *Conn) lost() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.fd = -1
+}
+
+// back is called when such a flow gives it back. It is in the epoll set.
+func (c *Conn) back() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.readable, c.writable, c.watched = make(edge, 1), make(edge, 1), true
+	c.loop.mu.Lock()
+	defer c.loop.mu.Unlock()
+	c.loop.conns[c.fd] = c
+}
+
 func again(err error) bool { return errors.Is(err, unix.EAGAIN) }
 
 // repeat calls f until it has something else to say than "again".
-func (c *Conn) repeat(e edge, by *time.Time, f func(fd int) error) error {
+func (c *Conn) repeat(e *edge, by *time.Time, f func(fd int) error) error {
 	for {
 		err := c.try(by, f)
 		if !again(err) {
@@ -84,18 +102,18 @@ func (c *Conn) repeat(e edge, by *time.Time, f func(fd int) error) error {
 }
 
 // wait returns when there may be news.
-func (c *Conn) wait(e edge, by *time.Time) {
+func (c *Conn) wait(e *edge, by *time.Time) {
 	c.mu.Lock()
-	until := *by
+	until, news := *by, *e
 	c.mu.Unlock()
 	if until.IsZero() {
-		<-e
+		<-news
 		return
 	}
 	t := time.NewTimer(time.Until(until))
 	defer t.Stop()
 	select {
-	case <-e:
+	case <-news:
 	case <-t.C:
 	}
 }
@@ -116,7 +134,7 @@ func (c *Conn) Read(p []byte) (n int, err error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	err = c.repeat(c.readable, &c.readBy, func(fd int) error { n, err = receive(fd, p); return err })
+	err = c.repeat(&c.readable, &c.readBy, func(fd int) error { n, err = receive(fd, p); return err })
 	if err != nil {
 		return 0, c.failed("read", err)
 	}
@@ -130,7 +148,7 @@ func (c *Conn) Read(p []byte) (n int, err error) {
 func (c *Conn) Write(p []byte) (n int, err error) {
 	for err == nil && n < len(p) {
 		var k int
-		err = c.repeat(c.writable, &c.writeBy, func(fd int) error { k, err = send(fd, p[n:]); return err })
+		err = c.repeat(&c.writable, &c.writeBy, func(fd int) error { k, err = send(fd, p[n:]); return err })
 		n += max(k, 0)
 	}
 	return n, c.failed("write", err)
@@ -202,12 +220,12 @@ func (c *Conn) SetDeadline(t time.Time) error {
 }
 
 // SetReadDeadline implements net.Conn.
-func (c *Conn) SetReadDeadline(t time.Time) error { return c.setDeadline(&c.readBy, c.readable, t) }
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.setDeadline(&c.readBy, &c.readable, t) }
 
 // SetWriteDeadline implements net.Conn.
-func (c *Conn) SetWriteDeadline(t time.Time) error { return c.setDeadline(&c.writeBy, c.writable, t) }
+func (c *Conn) SetWriteDeadline(t time.Time) error { return c.setDeadline(&c.writeBy, &c.writable, t) }
 
-func (c *Conn) setDeadline(by *time.Time, e edge, t time.Time) error {
+func (c *Conn) setDeadline(by *time.Time, e *edge, t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.fd < 0 {
@@ -232,7 +250,7 @@ func (c *Conn) Control(f func(fd int)) error {
 // Peek waits until there is something to read, or the end, or the read deadline, and leaves it there. The end is no error: 0 bytes.
 func (c *Conn) Peek() (n int, err error) {
 	var one [1]byte
-	err = c.repeat(c.readable, &c.readBy, func(fd int) error {
+	err = c.repeat(&c.readable, &c.readBy, func(fd int) error {
 		n, _, err = unix.Recvfrom(fd, one[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
 		return err
 	})

@@ -38,25 +38,13 @@ func (e *Engine) dial(ctx context.Context, near *Conn, to netip.AddrPort, remote
 // connect asks for the connection and then, by the same call, what has become of it. A server on this host or near by has often answered
 // when it is asked for the first time, and then the socket need not be watched yet.
 func (c *Conn) connect(ctx context.Context, to *address, by time.Time) error {
-	ask := func(fd int) error {
-		err := connect(fd, to)
-		if errors.Is(err, unix.EINPROGRESS) {
-			err = connect(fd, to)
-		}
-		switch {
-		case errors.Is(err, unix.EISCONN):
-			return nil
-		case errors.Is(err, unix.EALREADY), errors.Is(err, unix.EINPROGRESS), errors.Is(err, unix.EINTR):
-			return unix.EAGAIN
-		}
-		return err
-	}
+	ask := func(fd int) error { return connectOnce(fd, to) }
 	err := c.try(&c.writeBy, ask)
 	if again(err) {
 		stop := context.AfterFunc(ctx, func() { _ = c.SetWriteDeadline(time.Unix(1, 0)) })
 		_ = c.SetWriteDeadline(by)
-		c.wait(c.writable, &c.writeBy)
-		err = c.repeat(c.writable, &c.writeBy, ask)
+		c.wait(&c.writable, &c.writeBy)
+		err = c.repeat(&c.writable, &c.writeBy, ask)
 		stop()
 		_ = c.SetWriteDeadline(time.Time{})
 	}
@@ -65,6 +53,21 @@ func (c *Conn) connect(ctx context.Context, to *address, by time.Time) error {
 	}
 	if errno := unix.Errno(0); errors.As(err, &errno) {
 		return os.NewSyscallError("connect", err)
+	}
+	return err
+}
+
+// connectOnce asks for a connection, or what has become of it; "again" means that it is on its way.
+func connectOnce(fd int, to *address) error {
+	err := connect(fd, to)
+	if errors.Is(err, unix.EINPROGRESS) {
+		err = connect(fd, to)
+	}
+	switch {
+	case errors.Is(err, unix.EISCONN):
+		return nil
+	case errors.Is(err, unix.EALREADY), errors.Is(err, unix.EINPROGRESS), errors.Is(err, unix.EINTR):
+		return unix.EAGAIN
 	}
 	return err
 }

@@ -13,8 +13,9 @@ type Flow struct {
 	loop   *loop
 	owner  Owner
 	phase  phase
-	queued bool // in the loop's backlog
-	doomed bool // ended before it started
+	queued bool     // in the loop's backlog
+	doomed bool     // ended before it started
+	start  *opening // while it is being opened by Engine.Open
 
 	client, server end
 	up, down       half // from the client, to the client
@@ -25,9 +26,12 @@ type Flow struct {
 type phase uint8
 
 const (
-	passing phase = iota
-	parting       // silent; the client is reading its last message
-	closed
+	passing  phase = iota
+	parting        // silent; the client is reading its last message
+	closed         //
+	greeting       // being opened: the client is to speak
+	reaching       // being opened: connecting to the server
+	awaiting       // being opened: the server is to answer
 )
 
 // end is one socket of a flow. readable and writable are what epoll has reported and no call has disproved.
@@ -99,6 +103,12 @@ func (f *Flow) run() {
 		f.pass()
 	case parting:
 		f.discard()
+	case greeting:
+		f.greet()
+	case reaching:
+		f.reach()
+	case awaiting:
+		f.await()
 	}
 }
 
@@ -156,6 +166,9 @@ func (f *Flow) timeUp() {
 
 // finish makes the flow silent, and closes it as the cause calls for.
 func (f *Flow) finish(why Cause) {
+	if f.start != nil {
+		f.divert(nil)
+	}
 	if f.phase != passing {
 		return
 	}

@@ -33,6 +33,7 @@ const (
 	orderEnd
 	orderTimer // the flow's timer has run out
 	orderSweep
+	orderLook
 	orderStop
 )
 
@@ -57,10 +58,13 @@ type loop struct {
 	armed      bool // a sweep is due or running
 	swept      int  // ends looked at in this round; -1 when none runs
 
-	asleep atomic.Bool // the bell must be rung for an order
-	mu     sync.Mutex  // guards what follows
-	orders []order
-	conns  map[int]*Conn // watched, by descriptor
+	asleep     atomic.Bool // the bell must be rung for an order
+	mu         sync.Mutex  // guards what follows
+	orders     []order
+	conns      map[int]*Conn // watched, by descriptor
+	coming     map[int]*Flow // openings whose clients have not been heard of, by descriptor
+	young, old []*opening    // openings to look at: attended since the last look, and before it
+	looking    bool          // a look is due
 }
 
 func newLoop(e *Engine) (*loop, error) {
@@ -72,7 +76,7 @@ func newLoop(e *Engine) (*loop, error) {
 	if err := unix.SetNonblock(epoll, true); err != nil {
 		return nil, errors.Join(fmt.Errorf("make an epoll set pollable: %w", err), unix.Close(epoll))
 	}
-	l := &loop{e: e, epoll: epoll, bell: -1, swept: -1, conns: make(map[int]*Conn), file: os.NewFile(uintptr(epoll), "epoll")}
+	l := &loop{e: e, epoll: epoll, bell: -1, swept: -1, conns: make(map[int]*Conn), coming: make(map[int]*Flow), file: os.NewFile(uintptr(epoll), "epoll")}
 	if l.raw, err = l.file.SyscallConn(); err != nil {
 		return nil, errors.Join(fmt.Errorf("watch an epoll set: %w", err), l.close())
 	}
@@ -137,6 +141,8 @@ func (l *loop) turn(events []unix.EpollEvent) {
 			l.ends[fd].happened(ev.Events)
 		} else if c := l.watchedConn(fd); c != nil {
 			c.happened(ev.Events)
+		} else if e := l.admit(fd); e != nil {
+			e.happened(ev.Events)
 		}
 	}
 	for _, f := range l.takeBacklog() {
@@ -186,11 +192,14 @@ func (l *loop) carryOut(o order) {
 	case orderStart:
 		l.add(o.flow)
 	case orderEnd:
+		l.admit(o.flow.client.fd)
 		o.flow.finish(Ended)
 	case orderTimer:
 		o.flow.timeUp()
 	case orderSweep:
 		l.swept = 0
+	case orderLook:
+		l.look()
 	case orderStop:
 		l.stop = true
 	}
@@ -201,9 +210,7 @@ func (l *loop) add(f *Flow) {
 	l.flows++
 	l.armSweep()
 	for _, e := range []*end{&f.client, &f.server} {
-		l.ends = slices.Grow(l.ends, max(0, e.fd+1-len(l.ends)))
-		l.ends = l.ends[:max(len(l.ends), e.fd+1)]
-		l.ends[e.fd] = e
+		l.place(e)
 	}
 	for _, e := range []*end{&f.client, &f.server} {
 		if e.watched {
@@ -219,6 +226,13 @@ func (l *loop) add(f *Flow) {
 	if !f.doomed {
 		f.run()
 	}
+}
+
+// place makes e the one that hears of what happens on its socket.
+func (l *loop) place(e *end) {
+	l.ends = slices.Grow(l.ends, max(0, e.fd+1-len(l.ends)))
+	l.ends = l.ends[:max(len(l.ends), e.fd+1)]
+	l.ends[e.fd] = e
 }
 
 func (l *loop) register(fd int) error { return epollAdd(l.epoll, fd, interest) }
