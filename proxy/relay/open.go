@@ -21,7 +21,7 @@ type Opener interface {
 	// First is called with what the client has sent. It returns what the server is to get for it, and that server's address, which counts only for
 	// the first call. Without ok the flow is diverted.
 	First(p []byte) (to netip.AddrPort, packet []byte, ok bool)
-	// Reached is called when the server is connected, before it gets the packet: Await, Pass or Refuse.
+	// Reached is called when the server is connected and has been sent the packet: Await, Pass or Refuse.
 	Reached() Step
 	// Answer is called with all that the server has answered to the packet so far: any step. What is passed on is the Owner's to see after that.
 	Answer(p []byte) Step
@@ -186,10 +186,14 @@ func (f *Flow) greet() {
 		return
 	}
 	f.phase = awaiting
-	f.ask()
+	if err := f.ask(); err != nil {
+		f.divert(os.NewSyscallError("write", err))
+		return
+	}
+	f.await() // it may have ended meanwhile
 }
 
-// connect begins to connect to the server, and sees whether it has answered already: one on this host or near by often has.
+// connect begins to connect to the server.
 func (f *Flow) connect(to netip.AddrPort) {
 	a, family := addressOf(to)
 	fd, err := socket(family)
@@ -200,37 +204,36 @@ func (f *Flow) connect(to netip.AddrPort) {
 	noDelay(fd)
 	f.phase, f.server.fd = reaching, fd
 	f.loop.place(&f.server)
-	err = connectOnce(fd, &a)
-	if err != nil && !again(err) {
+	if err := connect(fd, &a); err != nil && !errors.Is(err, unix.EINPROGRESS) && !errors.Is(err, unix.EINTR) {
 		f.divert(os.NewSyscallError("connect", err))
 		return
 	}
-	f.server.writable = err == nil
 	f.reach()
 }
 
-// reach goes on when the server is connected.
+// reach sends the packet, and learns by that whether the server is connected: one on this host or near by often is at once.
 func (f *Flow) reach() {
-	if !f.server.writable {
+	err := f.ask()
+	switch {
+	case again(err):
 		f.watchServer()
 		return
+	case err != nil:
+		f.divert(os.NewSyscallError("connect", err))
+		return
 	}
-	if f.server.watched { // else the connect has said so itself
-		if errno, err := unix.GetsockoptInt(f.server.fd, unix.SOL_SOCKET, unix.SO_ERROR); err != nil || errno != 0 {
-			f.divert(os.NewSyscallError("connect", errors.Join(err, unix.Errno(errno))))
-			return
-		}
-	}
+	f.phase, f.server.writable = awaiting, true
 	step := f.start.opener.Reached()
 	if step == Refuse {
 		f.divert(nil)
 		return
 	}
-	f.phase = awaiting
-	if !f.ask() || !f.watchServer() || step == Await {
+	if !f.watchServer() {
 		return
 	}
-	f.begin(nil)
+	if step == Pass {
+		f.begin(nil)
+	}
 	f.run()
 }
 
@@ -248,19 +251,17 @@ func (f *Flow) watchServer() bool {
 }
 
 // ask sends the packet, which a new connection has room for.
-func (f *Flow) ask() bool {
+func (f *Flow) ask() error {
 	p := f.start.packet
-	f.start.packet = nil
 	n, err := send(f.server.fd, p)
 	if err == nil && n < len(p) {
 		err = io.ErrShortWrite
 	}
-	if err != nil {
-		f.divert(os.NewSyscallError("write", err))
-		return false
+	if err == nil {
+		f.start.packet = nil
+		f.up.bytes.Add(int64(n))
 	}
-	f.up.bytes.Add(int64(n))
-	return true
+	return err
 }
 
 // await reads the server's answer. What the client sends meanwhile stays where it is.
