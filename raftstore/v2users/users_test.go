@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"reflect"
+	"strings"
 	"testing"
 )
 
@@ -84,4 +85,55 @@ func TestAllow(t *testing.T) {
 	if (*Users)(nil).AllowGuest("/", false) || (*Users)(nil).On() {
 		t.Error("nobody has said that there are guests")
 	}
+}
+
+// FuzzChanges: whatever stands in the log, one change a line, gives users that can be saved and asked.
+func FuzzChanges(f *testing.F) {
+	f.Add(`{"op":"put user","user":{"user":"root","password":"h"}}
+{"op":"enable"}
+{"op":"update user","user":{"user":"root","grant":["a","b"],"revoke":["root"]}}
+{"op":"create role","role":{"role":"a","permissions":{"kv":{"read":["","*","/a*"]}}}}
+{"op":"update role","role":{"role":"a","grant":{"kv":{"write":["/b"]}},"revoke":{"kv":{"read":["*"]}}}}
+{"op":"delete role","role":{"role":"guest"}}
+{"op":"disable"}
+{"op":"delete user","user":{"user":"root"}}`)
+	f.Fuzz(func(t *testing.T, lines string) {
+		var u *Users
+		for line := range strings.Lines(lines) {
+			var c Change
+			if json.Unmarshal([]byte(line), &c) != nil {
+				continue
+			}
+			next, r := u.Apply(c)
+			if r.Err != nil && next != u {
+				t.Fatalf("%s: refused and done: %v", line, r.Err)
+			}
+			u = next
+		}
+		saved, err := json.Marshal(u)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var again *Users
+		if err := json.Unmarshal(saved, &again); err != nil {
+			t.Fatal(err)
+		}
+		if twice, err := json.Marshal(again); err != nil || string(twice) != string(saved) {
+			t.Errorf("%s came back as %s, %v", saved, twice, err)
+		}
+		for _, name := range u.UserNames() {
+			who, ok := u.User(name)
+			if there := u.Allow(who, lines, true, true); there && !u.Allow(who, lines, true, false) {
+				t.Errorf("%s may write what is below %q and not it", name, lines)
+			}
+			if !ok || name == Root && !who.Has(Root) {
+				t.Errorf("%s is %+v", name, who)
+			}
+		}
+		for _, name := range u.RoleNames() {
+			if _, ok := u.Role(name); !ok {
+				t.Errorf("role %q is named and not there", name)
+			}
+		}
+	})
 }
