@@ -151,7 +151,7 @@ func TestCertificateUsers(t *testing.T) {
 	flags := func(addr string) []string {
 		return []string{
 			"--listen-client-urls", "https://" + addr, "--advertise-client-urls", "https://" + addr, "--cert-file", a.file("server.pem"),
-			"--key-file", a.file("server.key"), "--trusted-ca-file", a.file("ca.pem"), "--client-cert-auth", "--enable-v2",
+			"--key-file", a.file("server.key"), "--trusted-ca-file", a.file("ca.pem"), "--client-cert-auth", "--enable-v2", "--bcrypt-cost", "4",
 		}
 	}
 	t.Run("here", func(t *testing.T) {

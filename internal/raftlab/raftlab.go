@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v2store"
+	"golang.org/x/crypto/bcrypt"
 
 	"quorate/api/etcd2"
 	"quorate/api/etcd3"
@@ -55,7 +56,7 @@ func Start(t testing.TB, n int) []*Member {
 		members = append(members, open(t, clients[i], raftstore.Options{
 			Dir: t.TempDir(), Name: fmt.Sprintf("n%d", i), Listener: peers[i], MachineID: fmt.Sprintf("machine-%d", i),
 			ClientURLs: []string{"http://" + clients[i].Addr().String()}, Expect: n,
-			Peers: func() []raftstore.Peer { return found }, ElectionTimeout: time.Second,
+			Peers: func() []raftstore.Peer { return found }, ElectionTimeout: time.Second, Auth: raftstore.AuthOptions{BcryptCost: bcrypt.MinCost},
 		}))
 	}
 	for _, m := range members {
