@@ -65,7 +65,7 @@ func etcdctlUsers(t *testing.T, bin string, member func(step int) string) {
 		{line: "--username root:secret auth disable", want: "Authentication Disabled"},
 		{line: "get /secret", want: "1"},
 	} {
-		args := append([]string{"--no-sync", "--endpoints", member(i)}, strings.Fields(c.line)...)
+		args := append([]string{"--no-sync", "--timeout", "1m", "--total-timeout", "2m", "--endpoints", member(i)}, strings.Fields(c.line)...)
 		cmd := exec.CommandContext(t.Context(), bin, args...)
 		cmd.Env = []string{"ETCDCTL_API=2"}
 		out, err := cmd.CombinedOutput()
