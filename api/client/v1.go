@@ -14,10 +14,19 @@ type Decision struct {
 	Actions []string  `json:"actions"` // what was done, in order
 }
 
+// FailedOperation is an operation on PostgreSQL that came to nothing, and is tried again.
+type FailedOperation struct {
+	Kind  string    `json:"kind"` // for example "clone from pg3"
+	Error string    `json:"error"`
+	Count int       `json:"count"` // failures in a row
+	At    time.Time `json:"at"`
+}
+
 // Why is the body of /v1/why.
 type Why struct {
-	Now       string     `json:"now"` // why the last decision was made
-	Decisions []Decision `json:"decisions"`
+	Now       string           `json:"now"`              // why the last decision was made
+	Failed    *FailedOperation `json:"failed_operation"` // nil: the last operation did not fail
+	Decisions []Decision       `json:"decisions"`
 }
 
 // Why reads a member's last decisions, the newest last.

@@ -30,6 +30,8 @@ type NodeStatus struct {
 	LogLost          int               // log records that were dropped because the queue was full
 
 	FailedHooks []HookFailure // commands of the user's whose last run failed
+	// FailedOperation is the last operation on PostgreSQL; nil unless it failed.
+	FailedOperation *FailedOperation
 
 	Operation *Operation // the long operation in flight; nil: none
 	Reason    string     // why the last decision was made
@@ -126,6 +128,14 @@ type HookFailure struct {
 	Hook  string    `json:"hook"`
 	Error string    `json:"error"`
 	At    time.Time `json:"at"`
+}
+
+// FailedOperation is an operation on PostgreSQL that came to nothing. It is tried again as long as it is what the decision calls for.
+type FailedOperation struct {
+	Kind  string    `json:"kind"` // for example "clone from pg3"
+	Error string    `json:"error"`
+	Count int       `json:"count"` // failures in a row
+	At    time.Time `json:"at"`    // when the last one ended
 }
 
 // Operation is a long operation in flight.

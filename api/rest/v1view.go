@@ -40,6 +40,7 @@ type nodeView struct {
 	PendingRestart map[string]Change `json:"pending_restart,omitempty"`
 	Scheduled      *scheduledRestart `json:"scheduled_restart,omitempty"`
 	FailedHooks    []HookFailure     `json:"failed_hooks,omitempty"`
+	Failed         *FailedOperation  `json:"failed_operation,omitempty"`
 	Operation      *Operation        `json:"operation,omitempty"`
 	Reason         string            `json:"reason"`
 }
@@ -69,7 +70,7 @@ func (s *Server) nodeView(n *NodeStatus) nodeView {
 		ServerVersion: p.ServerVersion, SystemID: p.SystemID, Timeline: p.Timeline, Location: p.Location, Received: p.Received,
 		Replayed: p.Replayed, Replication: p.Replication, Paused: n.PauseHolds, Failsafe: n.Failsafe.Active,
 		WatchdogFailed: n.WatchdogFailed, Tags: n.Tags, PendingRestart: n.PendingRestart, Scheduled: n.ScheduledRestart.shown(),
-		Operation: n.Operation, Reason: n.Reason, FailedHooks: n.FailedHooks,
+		Operation: n.Operation, Reason: n.Reason, FailedHooks: n.FailedHooks, Failed: n.FailedOperation,
 		Lease: leaseView{Term: n.Lease.Term},
 		View:  viewAge{Leader: n.View.Leader, Fresh: n.View.Fresh(now)},
 	}
@@ -181,10 +182,12 @@ func (s *Server) v1Why(w http.ResponseWriter, _ *http.Request) {
 	if list == nil {
 		list = []DecisionRecord{}
 	}
+	st := s.opt.Backend.Status()
 	s.json(w, http.StatusOK, struct {
 		Now       string           `json:"now"` // why the last decision was made
+		Failed    *FailedOperation `json:"failed_operation,omitempty"`
 		Decisions []DecisionRecord `json:"decisions"`
-	}{nowText(s.opt.Backend.Status(), time.Now()), list})
+	}{nowText(st, time.Now()), st.FailedOperation, list})
 }
 
 // InProgress is how a decision says that all it does is to wait for an operation (ha.Reason.InProgress).

@@ -46,6 +46,7 @@ func newReinitCmd(a *app) *cobra.Command {
 type reinitialized struct {
 	client.Member
 	before string
+	told   string // why it has not succeeded so far
 }
 
 // startTime is when a member's PostgreSQL was started; "" when it does not answer.
@@ -96,6 +97,7 @@ func (s *session) waitReinit(ctx context.Context, members []reinitialized) error
 		for _, m := range members {
 			status, err := s.client.Status(ctx, m.APIURL)
 			if err != nil || status.State != "running" || status.PostmasterStartTime == m.before {
+				s.tellFailure(ctx, &m)
 				busy = append(busy, m)
 				continue
 			}
@@ -104,4 +106,14 @@ func (s *session) waitReinit(ctx context.Context, members []reinitialized) error
 		members = busy
 	}
 	return nil
+}
+
+// tellFailure says why a member has come to nothing so far, once for each reason. It tries again by itself, and so does not end the wait.
+func (s *session) tellFailure(ctx context.Context, m *reinitialized) {
+	why, err := s.client.Why(ctx, m.APIURL)
+	if err != nil || why.Failed == nil || why.Failed.Error == m.told {
+		return
+	}
+	m.told = why.Failed.Error
+	fmt.Fprintf(s.app.err, "Warning: %s: %s failed, and is tried again: %s\n", m.Name, why.Failed.Kind, m.told)
 }

@@ -96,6 +96,18 @@ func (s *session) decisions(ctx context.Context, members []client.Member, missin
 		if answers[i].Now != "" {
 			now += fmt.Sprintf(" %s now: %s\n", m.Name, answers[i].Now)
 		}
+		if f := answers[i].Failed; f != nil {
+			now += fmt.Sprintf(" %s failed: %s\n", m.Name, failure(f, time.Now()))
+		}
 	}
 	return all, now, answered
+}
+
+// failure tells of an operation that came to nothing, as of now.
+func failure(f *client.FailedOperation, now time.Time) string {
+	text := fmt.Sprintf("%s, %s ago", f.Kind, max(0, now.Sub(f.At)).Round(time.Second))
+	if f.Count > 1 {
+		text += fmt.Sprintf(" and %d times before", f.Count-1)
+	}
+	return text + ": " + f.Error
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"quorate/api/rest"
 	"quorate/internal/boottime"
 	"quorate/internal/config"
 	"quorate/internal/config/dynamic"
@@ -35,6 +36,7 @@ type known struct {
 	configRev int64
 	opText    string // what the PostgreSQL operation in flight is, for people
 	opSince   time.Time
+	failed    *rest.FailedOperation // the last one, for people; nil: it has succeeded, or there was none
 }
 
 // lane is an action in flight, or one that has ended and whose effect is not in view yet.
@@ -206,6 +208,7 @@ type opEvent struct {
 
 func (e opEvent) fold(k *known) {
 	k.free(ha.LanePG)
+	k.failed = failedOperation(k.failed, k.opText, e.err)
 	k.opText = ""
 	k.pg.Copying = false
 	if e.change != nil {
@@ -223,6 +226,20 @@ func (e opEvent) fold(k *known) {
 	}
 	f.Text, f.At = e.err.Error(), e.at
 	f.Count++
+}
+
+var inOneLine = strings.NewReplacer("\n\t", " ", "\n", "; ")
+
+// failedOperation is what is told of the end of an operation, was what was told before it. Those of one name are counted while they fail in a row.
+func failedOperation(was *rest.FailedOperation, name string, err error) *rest.FailedOperation {
+	if err == nil {
+		return nil
+	}
+	f := &rest.FailedOperation{Kind: name, Error: inOneLine.Replace(err.Error()), Count: 1, At: time.Now()}
+	if was != nil && was.Kind == name {
+		f.Count += was.Count
+	}
+	return f
 }
 
 // raceEvent is what the peers answered.

@@ -50,6 +50,7 @@ func (p *publisher) show(s ha.Snapshot, d ha.Decision) {
 	v := &view{
 		cluster: s.Store.Cluster, seenAt: s.Store.SeenAt, snap: s, reason: d.Reason, hold: d.Hold, own: true, scope: p.a.cfg.Scope,
 		ttl: s.Set.TTL, op: p.a.loop.known.opText, opSince: p.a.loop.known.opSince,
+		failed: p.a.loop.known.failed,
 	}
 	v.served = p.a.loop.known.served
 	p.a.observe(&s)
@@ -165,7 +166,7 @@ func (p *publisher) nodeStatus(v *view, d ha.Decision) *rest.NodeStatus {
 		st.Sync = syncRole(c, s.Self.Name, string(s.Set.SynchronousMode))
 		st.Failsafe = rest.Failsafe{Enabled: s.Set.FailsafeMode && c.FailsafeRev != 0, Active: s.FailsafeActive(), Members: c.Failsafe}
 	}
-	st.FailedHooks = p.a.hooks.failures()
+	st.FailedHooks, st.FailedOperation = p.a.hooks.failures(), v.failed
 	if v.op != "" {
 		st.Operation = &rest.Operation{Kind: v.op, Since: v.opSince}
 		if pr := p.a.progress.Load(); pr != nil {

@@ -2,6 +2,7 @@ package node
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"reflect"
 	"strings"
@@ -109,6 +110,34 @@ func TestFailuresAreCountedByKind(t *testing.T) {
 		opEvent{kind: c.kind, err: c.err}.fold(k)
 		if k.pg.Failed != c.want {
 			t.Errorf("%d: %+v", i, k.pg.Failed)
+		}
+	}
+}
+
+// What people are told of a failure is the last operation's: one that succeeded after it, of whatever kind, has taken its place.
+func TestFailedOperationIsTold(t *testing.T) {
+	k := emptyKnown()
+	end := func(op string, err error) string {
+		k.opText = op
+		opEvent{kind: "other", err: err}.fold(k)
+		f := k.failed
+		if f == nil {
+			return ""
+		}
+		return fmt.Sprint(f.Kind, " x", f.Count, " ", f.Error)
+	}
+	for i, c := range []struct {
+		op   string
+		err  error
+		want string
+	}{
+		{"clone from n2", errors.New("no way\nno password"), "clone from n2 x1 no way; no password"},
+		{"clone from n2", errors.New("no route"), "clone from n2 x2 no route"},
+		{"clone from n3", errors.New("no route"), "clone from n3 x1 no route"},
+		{"start standby of n3", nil, ""},
+	} {
+		if got := end(c.op, c.err); got != c.want {
+			t.Errorf("%d: %q, want %q", i, got, c.want)
 		}
 	}
 }

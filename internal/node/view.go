@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"quorate/api/rest"
 	"quorate/internal/boottime"
 	"quorate/pgctl/ha"
 	"quorate/proxy"
@@ -21,6 +22,7 @@ type view struct {
 	hold    bool
 	op      string
 	opSince time.Time
+	failed  *rest.FailedOperation
 	own     bool // this host has a PostgreSQL: snap is about it
 	scope   string
 	ttl     time.Duration
