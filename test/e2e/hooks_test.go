@@ -53,7 +53,7 @@ func TestHooksAndSlots(t *testing.T) {
 		awaitSQL(t, ctx, s, h, fmt.Sprintf(count, strings.Replace(others, ","+h.Name, "", 1)+",cdc"), "4")
 	}
 	must(t, runSQL(ctx, s, primary, "CREATE TABLE filler AS SELECT repeat('x', 1000) FROM generate_series(1, 30000)"))
-	awaitSQL(t, ctx, s, leads, fmt.Sprintf("SELECT restart_lsn > pg_last_wal_replay_lsn() - 8000000::numeric FROM pg_replication_slots WHERE slot_name = '%s'", refuses.Name), "t")
+	awaitSQL(t, ctx, s, leads, fmt.Sprintf("SELECT pg_wal_lsn_diff(pg_last_wal_replay_lsn(), restart_lsn) < 8000000 FROM pg_replication_slots WHERE slot_name = '%s'", refuses.Name), "t")
 
 	const where = "SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = 'cdc'"
 	must(t, runSQL(ctx, s, primary, "CREATE TABLE changes AS SELECT 'taken' AS what"), runSQL(ctx, s, primary, "SELECT count(*) FROM pg_logical_slot_get_changes('cdc', NULL, NULL)"),
