@@ -39,6 +39,7 @@ type opening struct {
 	mute     bool          // counted as one that has not said anything
 	s        *session      // that the relay opens; see quick.go
 	turn     bool          // the client's, to send the next packet to the server of s
+	refusal  string        // by which the server of s turned the client away
 
 	refused  []start // encryption requests that a server has answered with 'N', in order
 	packet   start   // the packet that waits for an answer

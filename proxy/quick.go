@@ -78,6 +78,7 @@ func (r *Router) assign(o *opening) (to netip.AddrPort, ok bool) {
 	}
 	l.take(choice.Backend.Name, o.host)
 	s.backend, s.term, s.since = choice.Backend, choice.Term, time.Now()
+	s.adopt(r.table)
 	r.add(s)
 	return to, true
 }
@@ -107,7 +108,7 @@ func (o *opening) Answer(p []byte) relay.Step {
 			return relay.Await
 		}
 		if state, message := sqlState(p); state == stateCannotConnectNow {
-			o.last = message
+			o.refusal = message
 			return relay.Refuse
 		}
 	} else if len(p) == 1 && p[0] == 'N' {
@@ -153,9 +154,9 @@ func (o *opening) resume(err error) *session {
 		}
 	case err != nil:
 		o.failed(s, fmt.Errorf("%s gave no answer: %w", s.backend.Name, err))
-	default:
-		o.failed(s, fmt.Errorf("%s: %s", s.backend.Name, o.last))
-	}
+	case o.refusal != "":
+		o.failed(s, fmt.Errorf("%s: %s", s.backend.Name, o.refusal))
+	} // else it is the client: it went after a declined encryption request, or has not sent all of its next packet
 	if o.turn {
 		if o.packet, err = o.in.next(o.r.opts().StartTimeout); err != nil {
 			_ = o.client.Close()

@@ -123,6 +123,40 @@ func TestAwaitedAnswerIsSoughtElsewhere(t *testing.T) {
 	}
 }
 
+// A client that goes away when its encryption request is declined (sslmode=require), or whose next packet comes in pieces, says nothing against the server.
+func TestDeclinedClientHarmsNoServer(t *testing.T) {
+	hello := startup("ann", "shop")
+	for name, next := range map[string]func(t *testing.T, c *net.TCPConn){
+		"closes": func(t *testing.T, c *net.TCPConn) { _ = c.Close() },
+		"resets": func(t *testing.T, c *net.TCPConn) { _ = c.SetLinger(0); _ = c.Close() },
+		"in pieces": func(t *testing.T, c *net.TCPConn) {
+			write(t, c, hello[:10])
+			eventually(t, "a goroutine has the client", func() bool { return thorough() > 0 })
+			write(t, c, hello[10:])
+			expectMessage(t, c, 'R')
+			_ = c.Close()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := newServer(t, "one")
+			r := newRouter(t, nil)
+			r.Publish(tableOf(1, server.backend(RolePrimary)))
+			c := dialRouter(t, r, "primary")
+			write(t, c, packet(codeSSL, nil))
+			if no := readN(t, c, make([]byte, 1)); no[0] != 'N' {
+				t.Fatalf("answered %q", no)
+			}
+			next(t, c)
+			eventually(t, "the session has gone", func() bool { return len(r.Sessions()) == 0 && server.open() == 0 && thorough() == 0 })
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			if n := r.listeners[0].place("one").failed; n > 0 {
+				t.Errorf("the server is told to have failed %d times", n)
+			}
+		})
+	}
+}
+
 // The same for a server that is lost before it has answered.
 func TestLostServerIsNotTheClientsTrouble(t *testing.T) {
 	for name, linger := range map[string]int{"closes": -1, "resets": 0} {

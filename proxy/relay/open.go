@@ -223,15 +223,14 @@ func (f *Flow) reach() {
 		return
 	}
 	f.phase, f.server.writable = awaiting, true
-	step := f.start.opener.Reached()
-	if step == Refuse {
-		f.divert(nil)
-		return
-	}
 	if !f.watchServer() {
 		return
 	}
-	if step == Pass {
+	switch f.start.opener.Reached() {
+	case Refuse:
+		f.divert(nil)
+		return
+	case Pass:
 		f.begin(nil)
 	}
 	f.run()
