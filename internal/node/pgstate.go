@@ -107,6 +107,7 @@ func foldSample(p *ha.PG, s instance.Sample, phase ha.Phase) {
 			p.Streaming, p.ReplState = true, "streaming"
 		}
 	}
+	p.SlotSync = st.SlotSync
 	p.Checkpointing = st.InRecovery && st.CheckpointTimeline != 0 && st.Timeline != 0 && st.CheckpointTimeline != st.Timeline
 	foldNames(p, st, now)
 	p.Standbys, p.Slots = standbysOf(st), slotsOf(st)

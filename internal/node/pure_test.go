@@ -204,9 +204,9 @@ func TestFoldSample(t *testing.T) {
 	if p.SampleAt != 5 || p.FlushLSN != 700 {
 		t.Errorf("a look without an answer was taken for one: %+v", p)
 	}
-	standby := instance.Sample{Asked: 7, StatusAt: 7, Status: postgres.Status{InRecovery: true, Received: 650, Replayed: 600, Receiver: &postgres.Receiver{Status: "streaming"}}}
+	standby := instance.Sample{Asked: 7, StatusAt: 7, Status: postgres.Status{InRecovery: true, SlotSync: true, Received: 650, Replayed: 600, Receiver: &postgres.Receiver{Status: "streaming"}}}
 	foldSample(&p, standby, ha.Running)
-	if !p.InRecovery || p.FlushLSN != 650 || p.ReplayLSN != 600 || !p.Streaming || p.ReplState != "streaming" {
+	if !p.InRecovery || p.FlushLSN != 650 || p.ReplayLSN != 600 || !p.Streaming || p.ReplState != "streaming" || !p.SlotSync {
 		t.Errorf("standby: %+v", p)
 	}
 	foldSample(&p, standby, ha.Stopped)
