@@ -115,7 +115,15 @@ func (o *opening) first() (start, error) {
 	if o.patience <= 0 {
 		return start{}, errFlood
 	}
-	return o.in.next(o.patience - time.Since(o.since))
+	return o.next(o.patience - time.Since(o.since))
+}
+
+// next reads the client's next packet. Once the router has stopped the deadline that ends such reads (serve) may have been set, and would be put off.
+func (o *opening) next(patience time.Duration) (start, error) {
+	if o.r.ctx.Err() != nil {
+		return start{}, ErrStopped
+	}
+	return o.in.next(patience)
 }
 
 // enter counts the client as one that has not said anything, unless it is.

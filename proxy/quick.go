@@ -158,7 +158,7 @@ func (o *opening) resume(err error) *session {
 		o.failed(s, fmt.Errorf("%s: %s", s.backend.Name, o.refusal))
 	} // else it is the client: it went after a declined encryption request, or has not sent all of its next packet
 	if o.turn {
-		if o.packet, err = o.in.next(o.r.opts().StartTimeout); err != nil {
+		if o.packet, err = o.next(o.r.opts().StartTimeout); err != nil {
 			_ = o.client.Close()
 			return nil
 		}

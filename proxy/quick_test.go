@@ -54,6 +54,7 @@ func TestUsualClientsNeedNoGoroutine(t *testing.T) {
 			}
 			r := newRouter(t, nil)
 			r.Publish(tableOf(1, muteServer(t, got, answers...)))
+			eventually(t, "the table is in use", func() bool { return len(r.Status().Backends) > 0 }) // who comes before waits for it, on a goroutine
 			c := dialRouter(t, r, "primary")
 			for i, p := range first {
 				write(t, c, p)
