@@ -30,18 +30,26 @@ func (i *Instance) shelveHistories(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for t := pos.History.Timeline + 1; exists(i.historyPath(t)); t++ {
-		why, err := i.historyLeaves(ctx, t)
-		switch {
+	newest := pos.History.Timeline
+	for exists(i.historyPath(newest + 1)) {
+		newest++
+	}
+	// The newest alone counts, whatever lies between: a timeline that was left behind may stand beside the one that this log has gone on with.
+	for t := newest; t > pos.History.Timeline; t-- {
+		switch why, err := i.historyLeaves(ctx, t); {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		case err != nil:
-			why = err.Error() // a standby that it does concern is sent it again
+			i.log.Warn("whether this log can go the way of a history in pg_wal is not known: left to PostgreSQL", "file", t.HistoryFile(), "err", err)
+			return nil
 		case why == "":
-			continue
+			return nil
+		default:
+			i.log.Warn("a history in pg_wal is kept aside until a promotion or the next start: this log does not go its way", "file", t.HistoryFile()+shelved, "reason", why)
 		}
-		i.log.Warn("a history in pg_wal is kept aside until a promotion or the next start: this log does not go its way", "file", t.HistoryFile()+shelved, "reason", why)
-		return i.shelve(t)
+		if err := i.shelve(t); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -59,7 +67,7 @@ func (i *Instance) historyPath(t postgres.Timeline) string {
 	return i.dataPath("pg_wal", t.HistoryFile())
 }
 
-// shelve hides the history of t. What is behind it PostgreSQL does not find either, as it looks for one after the other.
+// shelve hides the history of t.
 func (i *Instance) shelve(t postgres.Timeline) error {
 	if err := os.Rename(i.historyPath(t), i.historyPath(t)+shelved); err != nil {
 		return err

@@ -13,7 +13,8 @@ import (
 func TestStartBesideAHistoryThatHasLeft(t *testing.T) {
 	p := newNode(t, "node-p").bootstrap()
 	b := newNode(t, "node-b").standbyOf(p)
-	a := newNode(t, "node-a").standbyOf(p)
+	a, c := newNode(t, "node-a").standbyOf(p), newNode(t, "node-c").standbyOf(p)
+	c.ok(c.Stop(bounded(t), instance.StopOptions{}))
 	p.sql("CREATE TABLE t(i int)")
 	flushed := p.sql("SELECT pg_current_wal_flush_lsn()")
 	for _, n := range []*node{a, b} {
@@ -47,4 +48,16 @@ func TestStartBesideAHistoryThatHasLeft(t *testing.T) {
 	if !a.hasFile("pg_wal/00000002.history") {
 		t.Error("the history that it was told is gone")
 	}
+
+	// One that has gone on from timeline 1 to 3 goes on there, though 2, which left 1 before, lies beside it.
+	c.ok(c.StartStandby(bounded(t), c.upstream(a)))
+	a.sql("INSERT INTO t VALUES (3)")
+	c.await("SELECT count(*) FROM t", "3")
+	if !c.hasFile("pg_wal/00000002.history") {
+		t.Fatal("it was not sent the history that it is to see through")
+	}
+	a.crash()
+	c.crash()
+	c.ok(c.StartStandby(bounded(t), postgres.Upstream{}))
+	c.await("SELECT string_agg(i::text, ' ') FROM t", "1 2 3")
 }
