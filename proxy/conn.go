@@ -32,12 +32,14 @@ func tune(c duplex, o TCPOptions) {
 	_ = c.Control(o.keepAlive)
 }
 
-// keepAlive sets a socket up; one that refuses (a UNIX socket) works without.
+// keepAlive sets a socket up; one that refuses (a UNIX socket) works without. It is switched on last: then the first probe is due the idle time from now. A
+// changed idle time would count from when the peer was last heard (tcp_sock_set_keepidle_locked in net/ipv4/tcp.c), and sessions that came together
+// be probed together, however far apart they are set up.
 func (o TCPOptions) keepAlive(fd int) {
-	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, seconds(o.KeepAliveIdle))
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, seconds(o.KeepAliveInterval))
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPCNT, o.KeepAliveCount)
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
 }
 
 // seconds rounds up: the kernel's unit is one, and it refuses zero.

@@ -51,7 +51,7 @@ func routerProcess(ctx context.Context, listen, backend, inspect string) error {
 
 // backendProcess greets as PostgreSQL does and then does what the session's user name says: echo, or send without end.
 func backendProcess(ctx context.Context, listen string) error {
-	ln, err := net.Listen("tcp", listen)
+	ln, err := quiet.Listen(ctx, "tcp", listen)
 	if err != nil {
 		return err
 	}

@@ -55,9 +55,16 @@ const (
 	userSend = "send"
 )
 
+// quiet is how clients connect and the backend listens: without the keep-alive that Go sets up by itself, and libpq and PostgreSQL do not (theirs begins after
+// two hours). The probes that are measured with are the way's own.
+var quiet = struct {
+	net.Dialer
+	net.ListenConfig
+}{net.Dialer{KeepAlive: -1}, net.ListenConfig{KeepAlive: -1}}
+
 // open starts a session with the bare backend.
 func open(addr, user string) (net.Conn, error) {
-	c, err := net.Dial("tcp", addr)
+	c, err := quiet.Dial("tcp", addr)
 	if err != nil {
 		return nil, err
 	}

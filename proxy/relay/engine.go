@@ -18,7 +18,7 @@ type Options struct {
 	Part   time.Duration // for a client to take its last message; 0: 1s
 	Dead   time.Duration // of silence from a peer that owes an acknowledgement, after which it is lost; 0: 30s
 	Sweep  time.Duration // between two looks for such peers; 0: 5s
-	Settle func(fd int)  // called once for each socket that is met by a sweep, for what short sessions need not pay; nil: nothing
+	Settle func(fd int)  // called once for each socket that lives to see one or two sweeps, for what short sessions need not pay; nil: nothing
 }
 
 // Cause is how a flow came to its end.

@@ -43,7 +43,7 @@ type end struct {
 	watched  bool // in the epoll set before the flow started
 	ending   bool // the peer has sent its end or the connection failed, for all that is known: only a read tells
 
-	settled bool  // has met a sweep
+	settled bool  // Options.Settle has had it
 	owing   bool  // had not acknowledged everything at the last sweep
 	mute    bool  // had not answered to it
 	counted int64 // bytes that it had been sent by then

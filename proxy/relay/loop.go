@@ -55,8 +55,9 @@ type loop struct {
 	stop    bool
 
 	sweepTimer *time.Timer
-	armed      bool // a sweep is due or running
-	swept      int  // ends looked at in this round; -1 when none runs
+	armed      bool // a share of a sweep is due
+	swept      int  // ends looked at in this round
+	round      int
 
 	asleep     atomic.Bool // the bell must be rung for an order
 	mu         sync.Mutex  // guards what follows
@@ -76,7 +77,7 @@ func newLoop(e *Engine) (*loop, error) {
 	if err := unix.SetNonblock(epoll, true); err != nil {
 		return nil, errors.Join(fmt.Errorf("make an epoll set pollable: %w", err), unix.Close(epoll))
 	}
-	l := &loop{e: e, epoll: epoll, bell: -1, swept: -1, conns: make(map[int]*Conn), coming: make(map[int]*Flow), file: os.NewFile(uintptr(epoll), "epoll")}
+	l := &loop{e: e, epoll: epoll, bell: -1, conns: make(map[int]*Conn), coming: make(map[int]*Flow), file: os.NewFile(uintptr(epoll), "epoll")}
 	if l.raw, err = l.file.SyscallConn(); err != nil {
 		return nil, errors.Join(fmt.Errorf("watch an epoll set: %w", err), l.close())
 	}
@@ -122,7 +123,7 @@ func (l *loop) run() {
 			switch {
 			case l.stop:
 				return true
-			case n == batch || len(l.backlog) > 0 || l.swept >= 0, n > 0 && l.pipes.any():
+			case n == batch || len(l.backlog) > 0, n > 0 && l.pipes.any():
 				// There may be more. A pause of bulk is one only when nothing is there.
 			case l.mayWait():
 				return false
@@ -150,9 +151,6 @@ func (l *loop) turn(events []unix.EpollEvent) {
 	}
 	for _, o := range l.takeOrders() {
 		l.carryOut(o)
-	}
-	if l.swept >= 0 && !l.sweep() {
-		l.swept = -1
 	}
 }
 
@@ -197,7 +195,7 @@ func (l *loop) carryOut(o order) {
 	case orderTimer:
 		o.flow.timeUp()
 	case orderSweep:
-		l.swept = 0
+		l.sweep()
 	case orderLook:
 		l.look()
 	case orderStop:

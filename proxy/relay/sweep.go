@@ -11,43 +11,54 @@ import (
 // and it says so to every probe; tcp_probe_timer in net/ipv4/tcp_timer.c): a paused COPY, a statement that waits for a lock.
 // So the loops look themselves, every few seconds, at the ends that were written to: what counts is how long nothing at all has been heard.
 
-// sweepShare is how many ends are looked at before the loop turns to its events again.
-const sweepShare = 256
+// What the first look at a socket sets up (Options.Settle) is spread: a round takes Options.Sweep, in shares of so many ends, and each round settles every second
+// socket. Keep-alive needs it. The kernel rounds a timer of some seconds to a quarter of one or more (kernel/time/timer.c), and sends the
+// probes of all that run out together in one go, before any is answered. What is more than 1000 packets then (net.core.netdev_max_backlog), a loopback or
+// veth device drops without a word: ten thousand sessions of one moment would lose probes together, until some have none left.
+const (
+	sweepShare   = 256
+	settleRounds = 2
+)
 
-// armSweep makes the loop sweep soon; once there are no flows it stops by itself.
+// armSweep makes the loop look at a share soon; once there are no flows it stops by itself.
 func (l *loop) armSweep() {
 	if !l.armed {
 		l.armed = true
-		l.sweepTimer = time.AfterFunc(l.e.opts.Sweep, func() { l.post(order{nil, orderSweep}) })
+		shares := 1 + len(l.ends)/sweepShare
+		l.sweepTimer = time.AfterFunc(l.e.opts.Sweep/time.Duration(shares), func() { l.post(order{nil, orderSweep}) })
 	}
 }
 
-// sweep looks at the next ends, and says whether there are more of this round.
-func (l *loop) sweep() (more bool) {
-	for range sweepShare {
-		if l.swept >= len(l.ends) {
-			l.armed = false
-			if l.flows > 0 {
-				l.armSweep()
-			}
-			return false
-		}
-		if e := l.ends[l.swept]; e != nil {
+// sweep looks at the next share.
+func (l *loop) sweep() {
+	l.armed = false
+	if l.flows == 0 {
+		return
+	}
+	if l.swept >= len(l.ends) {
+		l.swept = 0
+		l.round++
+	}
+	share := l.ends[l.swept:min(l.swept+sweepShare, len(l.ends))]
+	l.swept += len(share)
+	for _, e := range share {
+		if e != nil {
 			e.check()
 		}
-		l.swept++
 	}
-	return true
+	l.armSweep()
 }
 
 // check ends the flow if e's peer owes an answer and nothing has been heard from it for too long. It takes two sweeps in a row,
 // since the silence before the bytes were sent means nothing.
 func (e *end) check() {
 	f := e.flow
-	if settle := f.loop.e.opts.Settle; settle != nil && !e.settled {
-		settle(e.fd)
+	if !e.settled && (e.fd+f.loop.round)%settleRounds == 0 {
+		e.settled = true
+		if settle := f.loop.e.opts.Settle; settle != nil {
+			settle(e.fd)
+		}
 	}
-	e.settled = true
 	sent, lost := &f.down, ClientLost
 	if e == &f.server {
 		sent, lost = &f.up, ServerLost

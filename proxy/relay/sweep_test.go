@@ -118,3 +118,31 @@ func TestSettle(t *testing.T) {
 	w.expect(t, Ended)
 	second.expect(t, Ended)
 }
+
+// However many sockets there are at once, they are not settled at once: no half of them within a fifth of a round.
+func TestSettlingIsSpread(t *testing.T) {
+	const flows, sweep = 300, 200 * time.Millisecond
+	settled := make(chan time.Time, 4*flows)
+	e := newEngine(t, Options{Loops: 1, Sweep: sweep, Settle: func(int) { settled <- time.Now() }})
+	var started [flows]Flow
+	var watchers [flows]*watcher
+	for i := range started {
+		_, client := unixPair(t)
+		_, server := unixPair(t)
+		watchers[i] = newWatcher()
+		start(t, e, &started[i], watchers[i], client, server)
+	}
+	var at [2 * flows]time.Time
+	for i := range at {
+		at[i] = <-settled
+	}
+	for i := flows; i < len(at); i++ {
+		if d := at[i].Sub(at[i-flows]); d < sweep/5 {
+			t.Fatalf("%d sockets were settled in %s", flows, d)
+		}
+	}
+	for i := range started {
+		started[i].End()
+		watchers[i].expect(t, Ended)
+	}
+}
