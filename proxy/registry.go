@@ -77,10 +77,15 @@ func (l *listener) take(backend, host string) {
 	l.clients[host]++
 }
 
-// release takes back what take counted, and lets the next waiting client look.
+// release is leave for a session that was not registered.
 func (r *Router) release(l *listener, backend, host string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	l.leave(backend, host)
+}
+
+// leave takes back what take counted, and lets the next waiting client look; called with the router's mu held.
+func (l *listener) leave(backend, host string) {
 	l.total.now--
 	l.place(backend).now--
 	if l.clients[host]--; l.clients[host] == 0 {
@@ -128,6 +133,7 @@ func (r *Router) add(s *session) {
 // unregister forgets s and gives its place away. Why is empty for one that never was open.
 func (r *Router) unregister(s *session, why reason) {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	delete(r.sessions, s.id)
 	p := s.l.place(s.backend.Name)
 	if why != "" {
@@ -139,8 +145,7 @@ func (r *Router) unregister(s *session, why reason) {
 	if s.key != "" && r.keys[s.key] == s {
 		delete(r.keys, s.key)
 	}
-	r.mu.Unlock()
-	r.release(s.l, s.backend.Name, s.host)
+	s.l.leave(s.backend.Name, s.host)
 }
 
 // remember notes the cancel key of s.

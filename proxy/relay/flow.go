@@ -42,6 +42,7 @@ type end struct {
 	writable bool
 	watched  bool // in the epoll set before the flow started
 	ending   bool // the peer has sent its end or the connection failed, for all that is known: only a read tells
+	ended    bool // the peer has sent its end: what can be read lies before it, and a read that gets less than it could has got the last
 
 	settled bool  // Options.Settle has had it
 	owing   bool  // had not acknowledged everything at the last sweep
@@ -90,6 +91,7 @@ func (e *end) happened(events uint32) {
 	if events&(unix.EPOLLRDHUP|broken) != 0 {
 		e.ending = true
 	}
+	e.ended = events&(unix.EPOLLRDHUP|unix.EPOLLERR) == unix.EPOLLRDHUP
 	if events&(unix.EPOLLOUT|broken) != 0 {
 		e.writable = true
 	}

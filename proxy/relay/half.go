@@ -105,7 +105,8 @@ func (h *half) fill(f *Flow) verdict {
 	h.full++
 	if n < len(buf) {
 		h.full = 0
-		h.src.readable = h.src.ending // a short read has emptied the socket, unless the end is in it
+		h.over = h.src.ended
+		h.src.readable = h.src.ending && !h.over // a short read has emptied the socket, unless the end is in it
 	}
 	if h == &f.down {
 		f.owner.Seen(buf[:n])
