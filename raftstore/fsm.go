@@ -15,7 +15,8 @@ import (
 
 // fsm is the state as hashicorp/raft drives it.
 type fsm struct {
-	state *state
+	state    *state
+	forwards *forwards // who waits for entries
 	// committed is told, before each batch is applied, of the last entry's index and term.
 	committed func(index, term uint64)
 	// fail ends the store. It must not panic: that would end the process.
@@ -37,6 +38,7 @@ func (f *fsm) ApplyBatch(logs []*raft.Log) []any {
 		out[i] = f.applyOne(l)
 	}
 	f.state.progress.advance(last.Index)
+	f.forwards.applied(logs, out)
 	return out
 }
 
@@ -125,7 +127,11 @@ func (f *fsm) restore(r io.Reader) error {
 		f.state.gen--
 		return errors.Join(err, os.Remove(path))
 	}
-	return f.state.replace(path)
+	if err := f.state.replace(path); err != nil {
+		return err
+	}
+	f.forwards.skipped()
+	return nil
 }
 
 func copyToFile(path string, r io.Reader) error {

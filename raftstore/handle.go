@@ -2,7 +2,6 @@ package raftstore
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	etcderrors "go.etcd.io/etcd/server/v3/etcdserver/errors"
@@ -21,16 +20,13 @@ func (s *Store) handle(ctx context.Context, m method, from greeting, body []byte
 	case methodJoin:
 		return s.handleJoin(ctx, body)
 	}
-	return nil, fmt.Errorf("unknown method %d", m)
+	return nil, errUnknownMethod(m)
 }
 
 func (s *Store) handleMember(ctx context.Context, m method, from greeting, body []byte) ([]byte, error) {
-	if id := s.ClusterID(); id == 0 || from.Cluster != id {
-		return nil, errNotMember
-	}
-	n := s.node.Load()
-	if n == nil {
-		return nil, errNotLeaderRetry
+	n, err := s.memberNode(from)
+	if err != nil {
+		return nil, err
 	}
 	switch m {
 	case methodPropose:
@@ -58,7 +54,19 @@ func (s *Store) handleMember(ctx context.Context, m method, from greeting, body 
 	case methodStanding:
 		return s.standing(n).encode(), nil
 	}
-	return nil, fmt.Errorf("unknown method %d", m)
+	return nil, errUnknownMethod(m)
+}
+
+// memberNode is Raft for a caller that belongs to the cluster.
+func (s *Store) memberNode(from greeting) (*node, error) {
+	if id := s.ClusterID(); id == 0 || from.Cluster != id {
+		return nil, errNotMember
+	}
+	n := s.node.Load()
+	if n == nil {
+		return nil, errNotLeaderRetry
+	}
+	return n, nil
 }
 
 func indexReply(index uint64, err error) ([]byte, error) {

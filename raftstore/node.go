@@ -41,6 +41,7 @@ type node struct {
 	// started says that raft is set: Raft's goroutines run, and call back, before NewRaft returns.
 	started atomic.Bool
 
+	proposed chan proposed
 	notify   chan bool
 	observer *raft.Observer
 	observed chan raft.Observation
@@ -83,7 +84,7 @@ func (s *Store) startRaft(founders *FounderSet) error {
 		return err
 	}
 	n := &node{
-		snaps: snaps, self: cfg.LocalID, notify: make(chan bool, 16), observed: make(chan raft.Observation, 64),
+		snaps: snaps, self: cfg.LocalID, proposed: make(chan proposed, maxProposals), notify: make(chan bool, 16), observed: make(chan raft.Observation, 64),
 		stopped: make(chan struct{}),
 	}
 	cfg.NotifyCh = n.notify
@@ -96,7 +97,7 @@ func (s *Store) startRaft(founders *FounderSet) error {
 			return errors.Join(err, n.trans.Close())
 		}
 	}
-	f := &fsm{state: s.state, fail: s.fail, committed: func(index, term uint64) {
+	f := &fsm{state: s.state, forwards: s.forwards, fail: s.fail, committed: func(index, term uint64) {
 		n.ann.committed(committed{index: index, term: term})
 	}}
 	if n.raft, err = s.newRaft(cfg, f, snaps, n.trans); err != nil {
@@ -159,6 +160,7 @@ func (s *Store) runNode(n *node) {
 	})
 	n.raft.RegisterObserver(n.observer)
 	s.node.Store(n)
+	go s.watchProposed(n)
 	n.wg.Go(func() { s.watchLeader(n) })
 	n.wg.Go(func() { s.watchOwnLeadership(n) })
 	s.wg.Go(func() { s.catchUp(n) })

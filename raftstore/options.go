@@ -123,6 +123,8 @@ type hooks struct {
 	commitTimeout time.Duration
 	// refusedLimit replaces how long the disk may refuse writes.
 	refusedLimit time.Duration
+	// noForward makes the member answer forwarded proposals as versions before methodForward do.
+	noForward bool
 	// statfs replaces the look at the file system's room.
 	statfs func(string, *unix.Statfs_t) error
 }

@@ -50,26 +50,30 @@ func (p *peerConns) call(ctx context.Context, id uint64, addr string, m method, 
 	return conn.call(ctx, m, body)
 }
 
-// callWhile is call for as long as over is open; then it is errLeaderMoved.
-func (p *peerConns) callWhile(ctx context.Context, over <-chan struct{}, id uint64, addr string, m method, body []byte) ([]byte, error) {
-	key := peerKey{id: id, addr: addr}
-	if conn := p.ready(key); conn != nil { // as nearly always, and then there is nothing to do beside the call
-		return conn.callWhile(ctx, over, m, body)
+// callWhile is rpcConn's, on a connection that is opened when there is none.
+func (p *peerConns) callWhile(ctx context.Context, over <-chan struct{}, key peerKey, reply chan rpcReply, m method, body []byte) (rpcReply, error) {
+	conn := p.ready(key)
+	if conn == nil {
+		var err error
+		if conn, err = p.connWhile(ctx, over, key); err != nil {
+			return rpcReply{}, err
+		}
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+	return conn.callWhile(ctx, over, reply, m, body)
+}
+
+// connWhile is conn for as long as over is open; then it is errNotSent, as when the peer cannot be reached.
+func (p *peerConns) connWhile(ctx context.Context, over <-chan struct{}, key peerKey) (*rpcConn, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	go func() {
 		select {
 		case <-over:
-			cancel(errLeaderMoved)
+			cancel()
 		case <-ctx.Done():
 		}
 	}()
-	b, err := p.call(ctx, id, addr, m, body)
-	if err != nil && context.Cause(ctx) == errLeaderMoved {
-		return nil, errLeaderMoved
-	}
-	return b, err
+	return p.conn(ctx, key)
 }
 
 // ready is a peer's connection if it stands.

@@ -101,18 +101,7 @@ func (s *Store) submit(ctx context.Context, cmd []byte) (_ applied, err error) {
 		if n.isLeader() {
 			return s.applyLocal(ctx, n, cmd)
 		}
-		b, err := s.askLeader(ctx, methodPropose, cmd)
-		if err != nil {
-			return applied{}, err
-		}
-		res, err := decodeApplied(b)
-		if err != nil {
-			return applied{}, err
-		}
-		if err := s.state.progress.wait(ctx, res.index); err != nil {
-			return applied{}, err // committed, and yet the client must hear that it does not know
-		}
-		return res, nil
+		return s.forward(ctx, cmd)
 	})
 }
 
@@ -181,11 +170,17 @@ func (s *Store) clientError(ctx context.Context, err error) error {
 
 // askLeader sends a request to the node that this one takes for the leader, for as long as it does.
 func (s *Store) askLeader(ctx context.Context, m method, body []byte) ([]byte, error) {
+	r, err := s.askLeaderFor(ctx, make(chan rpcReply, 1), m, body)
+	return r.body, err
+}
+
+// askLeaderFor is askLeader for one who may learn the reply from elsewhere, by the same channel.
+func (s *Store) askLeaderFor(ctx context.Context, reply chan rpcReply, m method, body []byte) (rpcReply, error) {
 	id, addr, changed := s.leader.get()
 	if id == 0 || id == s.identity().ID {
-		return nil, errNotLeaderRetry
+		return rpcReply{}, errNotLeaderRetry
 	}
-	return s.conns.callWhile(ctx, changed, id, addr, m, body)
+	return s.conns.callWhile(ctx, changed, peerKey{id: id, addr: addr}, reply, m, body)
 }
 
 // errLeaderMoved says that the leader changed while its answer was awaited: nothing is known of whether it acted.

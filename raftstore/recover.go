@@ -103,7 +103,7 @@ func recoverCluster(o Options, log *slog.Logger, id identity, logs *logStore, st
 			Suffrage: raft.Voter, ID: serverID(m.ID), Address: raftAddr(m.ID, m.PeerAddr),
 		})
 	}
-	f := &fsm{state: st, committed: func(_, _ uint64) {}, fail: func(err error) { log.Error("recovery failed", "error", err) }}
+	f := &fsm{state: st, forwards: newForwards(), committed: func(_, _ uint64) {}, fail: func(err error) { log.Error("recovery failed", "error", err) }}
 	_, trans := raft.NewInmemTransport(raftAddr(id.ID, id.PeerAddr))
 	return raft.RecoverCluster(cfg, f, logs, logs, snaps, trans, conf)
 }

@@ -39,6 +39,7 @@ const (
 	methodHash      method = 23 // compare the members' data
 	methodStanding  method = 24 // a member that was just started asks whether it should stand for election
 	methodListed    method = 25 // a member without a leader asks whether it was removed
+	methodForward   method = 26 // methodPropose with a tag; only failures are answered
 )
 
 // memberOnly says whether a method is for members of the same cluster alone.
@@ -148,7 +149,9 @@ type handler func(ctx context.Context, m method, from greeting, body []byte) ([]
 
 // rpcServer serves calls on accepted connections.
 type rpcServer struct {
-	handle  handler
+	handle handler
+	// forward takes the calls of methodForward, one by one and in order for each connection. They have no answer but failed's.
+	forward func(from greeting, body []byte, failed func(error))
 	timeout time.Duration // for a write
 }
 
@@ -165,10 +168,23 @@ func (s *rpcServer) serve(conn net.Conn, g greeting) {
 	out := newFrameWriter(conn, s.timeout)
 	slots := make(chan struct{}, maxConcurrentCalls)
 	in := bufio.NewReaderSize(conn, 32<<10)
+	var inOrder callQueue
 	for {
 		id, tag, body, err := readFrame(in)
 		if err != nil {
 			return
+		}
+		if method(tag) == methodForward {
+			failed := func(err error) { sendReply(out, id, nil, err) }
+			taken := inOrder.add(&wg, func() {
+				if ctx.Err() == nil {
+					s.forward(g, body, failed)
+				}
+			})
+			if !taken {
+				failed(etcderrors.ErrTooManyRequests)
+			}
+			continue
 		}
 		slots <- struct{}{}
 		wg.Go(func() {
@@ -179,16 +195,60 @@ func (s *rpcServer) serve(conn net.Conn, g greeting) {
 }
 
 func (s *rpcServer) answer(ctx context.Context, out *frameWriter, g greeting, id uint64, m method, body []byte) {
-	reply, err := s.handle(ctx, m, g, body)
+	b, err := s.handle(ctx, m, g, body)
+	sendReply(out, id, b, err)
+}
+
+// sendReply sends a call's result.
+func sendReply(out *frameWriter, id uint64, body []byte, err error) {
 	tag := byte(0)
-	if err == nil && len(reply) > maxFrame-9 {
+	if err == nil && len(body) > maxFrame-9 {
 		err = etcderrors.ErrRequestTooLarge
 	}
 	if err != nil {
-		tag, reply = 1, []byte(wireText(err))
+		tag, body = 1, []byte(wireText(err))
 	}
-	if out.send(id, tag, reply) != nil {
+	if out.send(id, tag, body) != nil {
 		out.conn.Close() // the reader notices
+	}
+}
+
+// callQueue runs calls one by one, in a goroutine that there is only while there are any.
+type callQueue struct {
+	mu      sync.Mutex // guards what follows
+	waiting []func()
+	running bool
+}
+
+// add is false when too many wait.
+func (q *callQueue) add(wg *sync.WaitGroup, call func()) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.waiting) >= maxConcurrentCalls {
+		return false
+	}
+	q.waiting = append(q.waiting, call)
+	if !q.running {
+		q.running = true
+		wg.Go(q.run)
+	}
+	return true
+}
+
+func (q *callQueue) run() {
+	for {
+		q.mu.Lock()
+		batch := q.waiting
+		q.waiting = nil
+		if len(batch) == 0 {
+			q.running = false
+			q.mu.Unlock()
+			return
+		}
+		q.mu.Unlock()
+		for _, call := range batch {
+			call()
+		}
 	}
 }
 
@@ -207,6 +267,8 @@ type rpcConn struct {
 type rpcReply struct {
 	body []byte
 	err  error
+	// applied is the outcome of a proposal that this node was told by its own copy of the log entry; nil for what the peer replied.
+	applied *applied
 }
 
 func newRPCConn(conn net.Conn, timeout time.Duration) *rpcConn {
@@ -281,35 +343,46 @@ func (c *rpcConn) end() {
 // call sends a request and waits for its reply. After an error that is not a remoteError nothing is known of whether the
 // peer acted, but for errNotSent.
 func (c *rpcConn) call(ctx context.Context, m method, body []byte) ([]byte, error) {
-	return c.callWhile(ctx, nil, m, body)
+	r, err := c.callWhile(ctx, nil, make(chan rpcReply, 1), m, body)
+	return r.body, err
 }
 
-// callWhile is call for as long as over is open; then it is errLeaderMoved.
-func (c *rpcConn) callWhile(ctx context.Context, over <-chan struct{}, m method, body []byte) ([]byte, error) {
-	ch := make(chan rpcReply, 1)
+// callWhile is call for as long as over is open; then it is errLeaderMoved. The reply comes by a channel that has room for it, and by which another one
+// may have come first.
+func (c *rpcConn) callWhile(ctx context.Context, over <-chan struct{}, reply chan rpcReply, m method, body []byte) (rpcReply, error) {
 	sent := time.Now()
 	c.mu.Lock()
 	if c.ended {
 		c.mu.Unlock()
-		return nil, errNotSent
+		return rpcReply{}, errNotSent
 	}
 	c.next++
 	id := c.next
-	c.calls[id] = ch
+	c.calls[id] = reply
 	c.mu.Unlock()
 	if err := c.out.send(id, byte(m), body); err != nil {
 		c.take(id)
 		c.end()
-		return nil, fmt.Errorf("%w: %w", errConnLost, err)
+		return rpcReply{}, fmt.Errorf("%w: %w", errConnLost, err)
 	}
 	select {
-	case r := <-ch:
-		return r.body, r.err
+	case r := <-reply:
+		if r.applied != nil || r.err != nil { // it may be the other one's
+			c.forget(id)
+		}
+		return r, r.err
 	case <-over:
 		c.giveUp(id, sent)
-		return nil, errLeaderMoved
+		return rpcReply{}, errLeaderMoved
 	case <-ctx.Done():
 		c.giveUp(id, sent)
-		return nil, ctx.Err()
+		return rpcReply{}, ctx.Err()
 	}
+}
+
+// forget ends a call to which no reply is awaited any more.
+func (c *rpcConn) forget(id uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.calls, id)
 }

@@ -36,6 +36,7 @@ type Store struct {
 	state    *state
 	logs     *logStore
 	quorum   *confirmer
+	forwards *forwards
 	asked    indexBatches
 	disk     *diskGuard
 
@@ -104,6 +105,7 @@ func newStore(o Options, ln net.Listener) *Store {
 	}
 	s.conns = newPeerConns(s.dialer, s.greeting, dialTimeout(o.ElectionTimeout))
 	s.quorum = newConfirmer(s)
+	s.forwards = newForwards()
 	s.leader.changed = make(chan struct{})
 	s.lead.changed = make(chan struct{})
 	return s
@@ -137,7 +139,7 @@ func (s *Store) open() (err error) {
 		return err
 	}
 	s.state.onTermStart = s.lead.started(id.ID)
-	server := &rpcServer{handle: s.handle, timeout: dialTimeout(s.opts.ElectionTimeout)}
+	server := &rpcServer{handle: s.handle, forward: s.handleForward, timeout: dialTimeout(s.opts.ElectionTimeout)}
 	s.port.start(s.admitGreeting, server.serve)
 	if id.member() {
 		if err := s.startRaft(id.Founders); err != nil {
