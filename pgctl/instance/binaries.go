@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"syscall"
 
 	"quorate/pgctl/postgres"
 )
@@ -84,16 +85,39 @@ func (i *Instance) binCandidates(major int) []string {
 	return append(out, "/usr/local/pgsql/bin", "/usr/local/bin")
 }
 
+// versions remembers what each program said of itself: `postgres --version` takes a good part of a second on a busy host, and several parts of
+// a start ask.
+var versions sync.Map // of programFile, to postgres.Version
+
+// programFile identifies one version of a program: an upgrade gives it another inode, or a later change.
+type programFile struct {
+	path     string
+	dev, ino uint64
+	ctime    syscall.Timespec
+}
+
 func (i *Instance) versionOf(ctx context.Context, dir string) (postgres.Version, error) {
 	path := i.inDir(dir, "postgres")
-	if _, err := os.Stat(path); err != nil {
+	fi, err := os.Stat(path)
+	if err != nil {
 		return 0, err
+	}
+	file := programFile{path: path}
+	if st, ok := fi.Sys().(*syscall.Stat_t); ok {
+		file.dev, file.ino, file.ctime = uint64(st.Dev), st.Ino, st.Ctim
+	}
+	if v, ok := versions.Load(file); ok {
+		return v.(postgres.Version), nil
 	}
 	out, err := i.output(ctx, command{path: path, args: []string{"--version"}})
 	if err != nil {
 		return 0, err
 	}
-	return postgres.ParseVersion(out)
+	v, err := postgres.ParseVersion(out)
+	if err == nil {
+		versions.Store(file, v)
+	}
+	return v, err
 }
 
 // program is the path of one of PostgreSQL's programs, by its usual name.

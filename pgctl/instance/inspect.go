@@ -1,6 +1,7 @@
 package instance
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -127,8 +128,16 @@ func (i *Instance) inspectVersion(f *Folder) error {
 	return nil
 }
 
-// ControlData reads the control file by pg_controldata.
+// ControlData reads the control file by pg_controldata, whose answer is kept for as long as the file stays as it is: a start asks a dozen times.
 func (i *Instance) ControlData(ctx context.Context) (postgres.ControlData, error) {
+	file := i.dataPath("global/pg_control")
+	before, errBefore := os.ReadFile(file)
+	i.controlMu.Lock()
+	kept := i.control
+	i.controlMu.Unlock()
+	if errBefore == nil && kept.of != nil && bytes.Equal(before, kept.of) {
+		return kept.data, nil
+	}
 	program, err := i.program(ctx, "pg_controldata")
 	if err != nil {
 		return postgres.ControlData{}, err
@@ -137,7 +146,22 @@ func (i *Instance) ControlData(ctx context.Context) (postgres.ControlData, error
 	if err != nil {
 		return postgres.ControlData{}, err
 	}
-	return postgres.ParseControlData(out)
+	c, err := postgres.ParseControlData(out)
+	if err != nil {
+		return c, err
+	}
+	if after, errAfter := os.ReadFile(file); errBefore == nil && errAfter == nil && bytes.Equal(before, after) {
+		i.controlMu.Lock()
+		i.control = controlSeen{of: after, data: c}
+		i.controlMu.Unlock()
+	}
+	return c, nil
+}
+
+// controlSeen is what pg_controldata said of a control file.
+type controlSeen struct {
+	of   []byte // the file
+	data postgres.ControlData
 }
 
 // startable is Inspect for the operations that need a sound folder at rest.

@@ -51,6 +51,9 @@ type Instance struct {
 
 	bins binaries
 
+	controlMu sync.Mutex
+	control   controlSeen
+
 	stateMu       sync.Mutex
 	watched       int           // the postmaster that a goroutine waits for
 	gone          chan struct{} // closed at its end

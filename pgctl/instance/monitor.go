@@ -54,6 +54,7 @@ type Monitor struct {
 	newest Sample
 
 	// The rest belongs to Run.
+	awaited  int // the starting postmaster whose readiness is waited for
 	link     *link
 	pending  pendingCache
 	timeline timelineCache
@@ -115,6 +116,9 @@ func (m *Monitor) look(ctx context.Context) {
 	}
 	m.inst.metrics.sample(err)
 	s := m.Newest()
+	if isStarting(err) {
+		m.pokeWhenReady(pid)
+	}
 	if pid != s.PID { // another postmaster, or none: what the former one said is over
 		s.Status, s.StatusAt = postgres.Status{}, 0
 	}
@@ -135,6 +139,20 @@ func (m *Monitor) look(ctx context.Context) {
 	if m.opt.OnSample != nil {
 		m.opt.OnSample(s)
 	}
+}
+
+// pokeWhenReady asks for a look as soon as the postmaster, which is starting, accepts connections: a start that has taken longer than whoever
+// asked for it would wait is otherwise seen up to an interval late.
+func (m *Monitor) pokeWhenReady(pid int) {
+	if pid == 0 || pid == m.awaited {
+		return
+	}
+	m.awaited = pid
+	m.inst.wg.Go(func() {
+		if m.inst.awaitReady(m.inst.life, pid, fileSize(m.inst.LogFile())) == nil {
+			m.Poke()
+		}
+	})
 }
 
 // first is called with the first answer of a postmaster, whoever started it: its end is waited for, and whatever starts the folder after
