@@ -215,7 +215,7 @@ func (e opEvent) fold(k *known) {
 		e.change(&k.pg)
 	}
 	if e.err == nil {
-		if k.pg.Failed.Action == e.kind {
+		if k.pg.Failed.Action == e.kind || e.kind == "clone" { // whatever failed before a copy failed on another folder
 			k.pg.Failed = ha.OpFailure{}
 		}
 		return

@@ -381,6 +381,9 @@ func (a *agent) rewind(act ha.Rewind) (func(*ha.PG), error) {
 	return func(p *ha.PG) { p.Checked = ha.Check{} }, nil
 }
 
+// copiedAnew is known at the end of a copy, whether it succeeded or not. That one has failed stays known: each try waits longer than the last.
+func copiedAnew(p *ha.PG) { p.Checked = ha.Check{} }
+
 func (a *agent) clone(act ha.Clone) (func(*ha.PG), error) {
 	methods := a.cloneMethods(act.From)
 	host, port, err := a.addressOf(a.ctx, act.From)
@@ -393,9 +396,8 @@ func (a *agent) clone(act ha.Clone) (func(*ha.PG), error) {
 		return nil, err
 	}
 	opt := instance.CloneOptions{Host: host, Port: port, Name: a.cfg.Name, SystemID: a.systemID(), Methods: methods}
-	forget := func(p *ha.PG) { p.Checked, p.Failed = ha.Check{}, ha.OpFailure{} }
 	if !act.Aside {
-		return forget, a.inst.Clone(a.ctx, opt)
+		return copiedAnew, a.inst.Clone(a.ctx, opt)
 	}
 	first := instance.RecloneOptions{Clone: opt}
 	if opt.Methods[0].KeepData && a.requests.mayDiscard() {
@@ -406,7 +408,7 @@ func (a *agent) clone(act ha.Clone) (func(*ha.PG), error) {
 		r, err = a.inst.Reclone(a.ctx, instance.RecloneOptions{Clone: opt, Keep: instance.KeepNothing})
 	}
 	a.tellLoss(r)
-	return forget, err
+	return copiedAnew, err
 }
 
 // systemID is the cluster's, as the newest view has it.

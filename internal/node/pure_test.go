@@ -105,9 +105,15 @@ func TestFailuresAreCountedByKind(t *testing.T) {
 		{"start", errors.New("b"), ha.OpFailure{Action: "start", Text: "b", Count: 2}},
 		{"other", nil, ha.OpFailure{Action: "start", Text: "b", Count: 2}},
 		{"clone", errors.New("c"), ha.OpFailure{Action: "clone", Text: "c", Count: 1}},
+		{"clone", errors.New("d"), ha.OpFailure{Action: "clone", Text: "d", Count: 2}},
+		{"rewind", errors.New("e"), ha.OpFailure{Action: "rewind", Text: "e", Count: 1}},
 		{"clone", nil, ha.OpFailure{}},
 	} {
-		opEvent{kind: c.kind, err: c.err}.fold(k)
+		e := opEvent{kind: c.kind, err: c.err}
+		if c.kind == "clone" {
+			e.change = copiedAnew
+		}
+		e.fold(k)
 		if k.pg.Failed != c.want {
 			t.Errorf("%d: %+v", i, k.pg.Failed)
 		}
