@@ -74,7 +74,7 @@ func (s *Store) LeaseRenew(ctx context.Context, id int64) (ttl int64, err error)
 // renewal, then the deadline moves.
 func (s *Store) renewLocal(ctx context.Context, n *node, id int64) (int64, error) {
 	for {
-		if _, err := s.waitReady(ctx, n); err != nil {
+		if err := s.appliedAll(ctx, n); err != nil {
 			return 0, err
 		}
 		ttl, grant, known := s.state.lessor.ttlOf(id)
@@ -99,6 +99,15 @@ func (s *Store) renewLocal(ctx context.Context, n *node, id int64) (int64, error
 			return 0, err
 		}
 	}
+}
+
+// appliedAll waits until this leader has applied what is committed by now: a follower can have applied it before, and have told a client of it. What
+// the leader then says of its leases is not older (etcd's waitAppliedIndex is for the same).
+func (s *Store) appliedAll(ctx context.Context, n *node) error {
+	if _, err := s.waitReady(ctx, n); err != nil {
+		return err
+	}
+	return s.state.progress.wait(ctx, n.raft.CommitIndex())
 }
 
 // awaitClosing waits while a lease is closing; it may turn out revoked or not.
@@ -159,7 +168,11 @@ func (s *Store) LeaseTimeToLive(ctx context.Context, r *pb.LeaseTimeToLiveReques
 const goneLease = time.Duration(-1 << 62)
 
 func (s *Store) leftLocal(ctx context.Context, n *node, id int64) (time.Duration, error) {
-	if _, err := s.leaderIndex(ctx, n); err != nil {
+	index, err := s.leaderIndex(ctx, n)
+	if err != nil {
+		return 0, err
+	}
+	if err := s.state.progress.wait(ctx, index); err != nil {
 		return 0, err
 	}
 	left, ok := goneLease, false

@@ -51,12 +51,12 @@ func (p *progress) reached(index uint64) <-chan struct{} {
 
 // wait returns nil once index is applied, or the context's error.
 func (p *progress) wait(ctx context.Context, index uint64) error {
-	ch := make(chan struct{})
 	p.mu.Lock()
 	if index <= p.index {
 		p.mu.Unlock()
 		return nil
 	}
+	ch := make(chan struct{})
 	p.waiters[ch] = index
 	p.mu.Unlock()
 	select {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/server/v3/lease"
 )
 
 // Reads share a question that was sent after they came, and never one that was under way.
@@ -145,5 +146,51 @@ func TestReadsCoverWhatAFollowerHasApplied(t *testing.T) {
 	defer cancel()
 	if err := leader.linearize(ctx); err == nil {
 		t.Error("the leader answers from before what the follower shows")
+	}
+}
+
+// A client that was told of a lease by a follower finds it there, though the leader has yet to apply its grant, and finds it gone after a revocation.
+func TestLeasesCoverWhatAFollowerHasApplied(t *testing.T) {
+	c := started(t, 3, nil)
+	lead := c.leader()
+	leader, follower := c.store(lead), c.store(c.others(lead)[0])
+	const id = 7
+	look := func() (renewed int64, renewing error, ttl *pb.LeaseTimeToLiveResponse, asking error) {
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		renewed, renewing = follower.LeaseRenew(ctx, id)
+		ttl, asking = follower.LeaseTimeToLive(ctx, &pb.LeaseTimeToLiveRequest{ID: id})
+		return
+	}
+
+	leader.state.mu.RLock() // its apply waits
+	_, err := follower.LeaseGrant(t.Context(), &pb.LeaseGrantRequest{ID: id, TTL: 60})
+	_, renewing, ttl, asking := look()
+	leader.state.mu.RUnlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if errors.Is(renewing, lease.ErrLeaseNotFound) || renewing == nil {
+		t.Errorf("the renewal of a lease that the leader does not know yet: %v", renewing)
+	}
+	if asking == nil {
+		t.Errorf("the leader, which does not know the lease yet, says %v", ttl)
+	}
+	if _, err := follower.LeaseRenew(t.Context(), id); err != nil {
+		t.Errorf("the renewal once the grant is applied: %v", err)
+	}
+
+	leader.state.mu.RLock()
+	_, err = follower.LeaseRevoke(t.Context(), &pb.LeaseRevokeRequest{ID: id})
+	renewed, renewing, ttl, asking := look()
+	leader.state.mu.RUnlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if renewing == nil {
+		t.Errorf("a lease that was revoked is renewed for %d s", renewed)
+	}
+	if asking == nil && ttl.TTL >= 0 {
+		t.Errorf("a lease that was revoked has %d s left", ttl.TTL)
 	}
 }
