@@ -374,7 +374,7 @@ func (a *agent) rewind(act ha.Rewind) (func(*ha.PG), error) {
 		return nil, err
 	}
 	r, err := a.inst.Rewind(a.ctx, instance.RewindOptions{Host: host, Port: port, Name: a.cfg.Name})
-	a.tellLoss(r)
+	a.tellLoss(r, err)
 	if err != nil {
 		return nil, err
 	}
@@ -407,7 +407,7 @@ func (a *agent) clone(act ha.Clone) (func(*ha.PG), error) {
 	if errors.Is(err, instance.ErrKept) && a.requests.mayDiscard() {
 		r, err = a.inst.Reclone(a.ctx, instance.RecloneOptions{Clone: opt, Keep: instance.KeepNothing})
 	}
-	a.tellLoss(r)
+	a.tellLoss(r, err)
 	return copiedAnew, err
 }
 
@@ -419,9 +419,10 @@ func (a *agent) systemID() string {
 	return ""
 }
 
-// tellLoss reports what a rewind or a new copy gave up: to the log, and to the cluster's keys for everybody to see.
-func (a *agent) tellLoss(r instance.LossReport) {
-	if !r.Lost() {
+// tellLoss reports what a rewind or a new copy, which ended with err, gave up: to the log, and to the cluster's keys for everybody to see. One
+// that failed before it had anything kept aside has given nothing up.
+func (a *agent) tellLoss(r instance.LossReport, err error) {
+	if !r.Lost() || err != nil && r.Kept == "" {
 		return
 	}
 	a.log.Warn("committed transactions of this node are not in the cluster's history", "report", r.String())
@@ -435,13 +436,21 @@ func (a *agent) tellLoss(r instance.LossReport) {
 // keptLosses bounds the list in the store.
 const keptLosses = 100
 
+// withLoss adds a loss to those that were told, in the place of what an earlier try to give up the same log told of it.
+func withLoss(told []dcs.Loss, l dcs.Loss) []dcs.Loss {
+	all := slices.DeleteFunc(slices.Clone(told), func(o dcs.Loss) bool {
+		return o.Node == l.Node && o.Timeline == l.Timeline && o.ForkLSN == l.ForkLSN
+	})
+	all = append(all, l)
+	return all[max(0, len(all)-keptLosses):]
+}
+
 func (a *agent) writeLoss(l dcs.Loss) {
 	for range 20 {
 		ctx, cancel := context.WithTimeout(a.ctx, shortTimeout)
 		c, err := a.watch.load(ctx)
 		if err == nil {
-			all := append(slices.Clone(c.Losses), l)
-			all = all[max(0, len(all)-keptLosses):]
+			all := withLoss(c.Losses, l)
 			var r bool
 			r, err = a.commitNow(ctx, dcs.Txn{
 				If:   []dcs.Compare{dcs.Unchanged(a.keys.Losses(), c.LossRev)},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -117,6 +118,28 @@ func TestFailuresAreCountedByKind(t *testing.T) {
 		if k.pg.Failed != c.want {
 			t.Errorf("%d: %+v", i, k.pg.Failed)
 		}
+	}
+}
+
+// The tries to give up one log that fail, on a full disk for instance, are one loss; another log's is another.
+func TestALossIsToldOnce(t *testing.T) {
+	one := dcs.Loss{Node: "a", Timeline: 2, ForkLSN: 100, EndLSN: 150, Transactions: 2}
+	later, other, elsewhere := one, one, one
+	later.EndLSN, later.KeptAt = 160, "/kept"
+	other.Timeline = 3
+	elsewhere.Node = "b"
+	var told []dcs.Loss
+	for _, l := range []dcs.Loss{one, other, elsewhere, later} {
+		told = withLoss(told, l)
+	}
+	if want := []dcs.Loss{other, elsewhere, later}; !slices.Equal(told, want) {
+		t.Errorf("told: %+v", told)
+	}
+	for n := range 2 * keptLosses {
+		told = withLoss(told, dcs.Loss{Node: "a", Timeline: uint32(10 + n)})
+	}
+	if len(told) != keptLosses || told[keptLosses-1].Timeline != 9+2*keptLosses {
+		t.Errorf("%d losses are kept, the last of timeline %d", len(told), told[len(told)-1].Timeline)
 	}
 }
 

@@ -35,13 +35,17 @@ func (r LossReport) Lost() bool { return r.Bytes > 0 }
 // String is a sentence.
 func (r LossReport) String() string {
 	switch {
-	case r.Kept == "":
+	case r.Kept == "" && !r.Lost():
 		return "nothing was lost"
 	case !r.Lost():
 		return "what the former folder holds could not be compared; kept in " + r.Kept
 	}
-	return fmt.Sprintf("%d bytes of timeline %d behind %s with %d committed transactions are not in the history that is followed; kept in %s",
-		r.Bytes, r.Timeline, r.Fork.LSN, r.Transactions, r.Kept)
+	kept := "kept in " + r.Kept
+	if r.Kept == "" {
+		kept = "not kept"
+	}
+	return fmt.Sprintf("%d bytes of timeline %d behind %s with %d committed transactions are not in the history that is followed; %s",
+		r.Bytes, r.Timeline, r.Fork.LSN, r.Transactions, kept)
 }
 
 // divergedDir is where the divergent log of each rewind is kept, below the state folder.
