@@ -52,6 +52,9 @@ func (o *opening) First(p []byte) (to netip.AddrPort, packet []byte, ok bool) {
 	next.raw = bytes.Clone(p)
 	o.leave()
 	o.packet = next
+	if next.kind == startSession {
+		o.s.note(next)
+	}
 	if o.turn {
 		o.turn = false
 		return to, o.packet.raw, true
@@ -95,8 +98,6 @@ func (o *opening) Reached() relay.Step {
 		s.encrypted.Store(true)
 		o.r.openings.Done()
 		return relay.Pass
-	case o.packet.kind == startSession:
-		s.note(o.packet)
 	}
 	return relay.Await
 }

@@ -158,6 +158,31 @@ func TestDeclinedClientHarmsNoServer(t *testing.T) {
 	}
 }
 
+// Most clients ask for encryption first, as libpq does by itself: who they are is in the packet that follows where the server has none.
+func TestSessionsAfterADeclinedRequestHaveAName(t *testing.T) {
+	for name, requests := range map[string][]uint32{"none": nil, "SSL": {codeSSL}, "GSS and SSL": {codeGSS, codeSSL}} {
+		t.Run(name, func(t *testing.T) {
+			server := newServer(t, "one")
+			r := newRouter(t, nil)
+			r.Publish(tableOf(1, server.backend(RolePrimary)))
+			c := dialRouter(t, r, "primary")
+			for _, code := range requests {
+				write(t, c, packet(code, nil))
+				if no := readN(t, c, make([]byte, 1)); no[0] != 'N' {
+					t.Fatalf("answered %q", no)
+				}
+			}
+			write(t, c, startup("ann", "shop"))
+			expectMessage(t, c, 'R')
+			if s := r.Sessions(); len(s) != 1 || s[0].User != "ann" || s[0].Database != "shop" || s[0].Encrypted {
+				t.Errorf("sessions: %+v", s)
+			}
+			_ = c.Close()
+			eventually(t, "the session has gone", func() bool { return len(r.Sessions()) == 0 })
+		})
+	}
+}
+
 // The same for a server that is lost before it has answered.
 func TestLostServerIsNotTheClientsTrouble(t *testing.T) {
 	for name, linger := range map[string]int{"closes": -1, "resets": 0} {
