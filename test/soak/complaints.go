@@ -56,12 +56,15 @@ func shape(line string) string {
 // lets more of its clients wait.
 var election = regexp.MustCompile(`Unavailable error: 'etcdserver: (no leader|leader changed|request timed out[^']*)'`)
 
+// killed is the kernel's word, not the server's, when the server is killed while somebody is connecting; a moment later it is "refused".
+var killed = regexp.MustCompile(`Failed to establish a new connection: \[Errno N\] Connection reset by peer`)
+
 // compare lists the shapes of both, and returns those that ours alone has.
 func compare(w io.Writer, theirs, ours complaints) (only []string) {
 	var all []string
 	for s := range ours {
 		all = append(all, s)
-		if theirs[s] == 0 && !election.MatchString(s) {
+		if theirs[s] == 0 && !election.MatchString(s) && !killed.MatchString(s) {
 			only = append(only, s)
 		}
 	}

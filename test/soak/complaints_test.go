@@ -36,6 +36,10 @@ func TestComplaints(t *testing.T) {
 	if only := compare(io.Discard, theirs, c); only != nil {
 		t.Errorf("etcd's own answer without a leader: %v", only)
 	}
+	c[shape(`ERROR: Request to server http://10.77.0.3:2379 failed: X('Failed to establish a new connection: [Errno 104] Connection reset by peer')`)] = 1
+	if only := compare(io.Discard, theirs, c); only != nil {
+		t.Errorf("a server that was killed while somebody connected: %v", only)
+	}
 	delete(theirs, "ERROR: Unexpected exception")
 	if only := compare(io.Discard, theirs, c); !slices.Equal(only, []string{"ERROR: Unexpected exception"}) {
 		t.Errorf("%v", only)
