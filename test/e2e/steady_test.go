@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -35,7 +36,7 @@ func TestNoFailoverUnderLoad(t *testing.T) {
 	c.start(t, append([]*lab.Host{c.client}, c.hosts...)...)
 	c.keepsItsTerm(t, long, func(ctx context.Context) {
 		seconds := strconv.Itoa(int(long.Seconds()))
-		target := c.Target() + " gssencmode=disable"
+		target := strings.Replace(c.Target(), "database=", "dbname=", 1) + " gssencmode=disable" // pgx has another word than libpq
 		_, err := c.client.Run(ctx, lab.Spec{Args: []string{"pgbench", "-i", "-q", "-s", "10", target}})
 		must(t, err)
 		out, err := c.client.Run(ctx, lab.Spec{Args: []string{"pgbench", "-n", "-c", "32", "-j", "2", "-T", seconds, target}})
