@@ -436,10 +436,15 @@ func (a *agent) tellLoss(r instance.LossReport, err error) {
 // keptLosses bounds the list in the store.
 const keptLosses = 100
 
-// withLoss adds a loss to those that were told, in the place of what an earlier try to give up the same log told of it.
+// withLoss adds a loss to those that were told, in the place of what an earlier try to give up the same log told of it; that one's count stays if it is
+// higher, for a rewind that was broken off leaves less to count.
 func withLoss(told []dcs.Loss, l dcs.Loss) []dcs.Loss {
 	all := slices.DeleteFunc(slices.Clone(told), func(o dcs.Loss) bool {
-		return o.Node == l.Node && o.Timeline == l.Timeline && o.ForkLSN == l.ForkLSN
+		same := o.Node == l.Node && o.Timeline == l.Timeline && o.ForkLSN == l.ForkLSN
+		if same {
+			l.Transactions = max(l.Transactions, o.Transactions)
+		}
+		return same
 	})
 	all = append(all, l)
 	return all[max(0, len(all)-keptLosses):]

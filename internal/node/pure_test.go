@@ -129,7 +129,9 @@ func TestALossIsToldOnce(t *testing.T) {
 	other.Timeline = 3
 	elsewhere.Node = "b"
 	var told []dcs.Loss
-	for _, l := range []dcs.Loss{one, other, elsewhere, later} {
+	fewer := later
+	fewer.Transactions = 1
+	for _, l := range []dcs.Loss{one, other, elsewhere, fewer} {
 		told = withLoss(told, l)
 	}
 	if want := []dcs.Loss{other, elsewhere, later}; !slices.Equal(told, want) {
